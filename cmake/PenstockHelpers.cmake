@@ -1,8 +1,10 @@
 # Functions that every CMakeLists.txt of the project uses.
 find_program(PENSTOCK_CCACHE ccache)
 if(PENSTOCK_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
+  # What ccache needs to know to reuse objects that were built with a precompiled header.
+  set(PENSTOCK_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${PENSTOCK_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${PENSTOCK_LAUNCHER})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PENSTOCK_LAUNCHER})
 endif()
 set(PENSTOCK_WARNINGS -Wall -Wextra -Wno-unused-parameter)
 

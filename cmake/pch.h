@@ -1,4 +1,6 @@
-// The headers that nearly every file of the compiler includes.
+//===- pch.h - the headers that nearly every file of the compiler includes ---*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/Builders.h"

@@ -1,0 +1,126 @@
+"""Each check script finds what it is for, and stays quiet on a clean tree."""
+# Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import check_lit
+import check_map
+import check_models
+import check_size
+import check_text
+import pytest
+
+SPDX = "// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception\n"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A function that writes files into an empty folder, which it returns."""
+    def write(**files):
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/").replace("_DOT_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+    return write
+
+
+def lit_findings(tree, body):
+    return check_lit.check(tree(test__a_DOT_mlir="// RUN: penstock-opt %s | FileCheck %s\n" + body))
+
+
+@pytest.mark.parametrize("body, expected", [
+    ("// CHECK-LABLE: func\n", "'CHECK-LABLE:' is no directive"),
+    ("// CHEKC: func\n", "'CHEKC:' is no directive"),
+    ("// CHECK-NEXT func\n", "without a colon"),
+    ("// CHECK: %0 = nn.relu\n", "SSA number"),
+    ("// CHECK\n" * 401, "expected at most 400"),
+])
+def test_lit_finds(tree, body, expected):
+    findings = lit_findings(tree, body)
+    assert len(findings) == 1 and expected in findings[0]
+
+
+@pytest.mark.parametrize("body", [
+    "// CHECK-LABEL: func\n// CHECK-NEXT: %[[A:.*]] = nn.relu\n// CHECK-COUNT-2: x\n// CHECK-DAG: y\n",
+    "// RUN: FileCheck %s --check-prefix=FOO\n// FOO-SAME: z\n",
+    "// CHECK{LITERAL}: [[a]]\n// NOTE: %0 is fine in prose\n",
+])
+def test_lit_stays_quiet(tree, body):
+    assert lit_findings(tree, body) == []
+
+
+def test_lit_wants_a_run_line(tree):
+    assert "no RUN line" in check_lit.check(tree(test__b_DOT_mlir="// CHECK: x\n"))[0]
+
+
+def test_size(tree):
+    findings, warnings = check_size.check(tree(
+        lib__a_DOT_cpp="int x;\n" * 601, lib__b_DOT_cpp="int x;\n" * 600,
+        lib__c_DOT_cpp="void f(int a) {\n" + "  a++;\n" * 90 + "}\n", lib__d_DOT_cpp="void f(int a) {\n  a++;\n}\n"))
+    assert len(findings) == 1 and findings[0].startswith("lib/a.cpp")
+    assert len(warnings) == 1 and warnings[0].startswith("lib/c.cpp:1:")
+
+
+@pytest.mark.parametrize("line, is_found", [
+    ("// as in ResNet-50", True), ('if (name == "silero_vad")', True), ("bertModel", False), ("BERT base", True),
+    ("// activates the vitals", False), ("gpt2", True), ("residual", False)])
+def test_models(tree, line, is_found):
+    findings = check_models.check(tree(runtime__lib__a_DOT_cpp=f"int x;\n{line}\n", test__e2e__b_DOT_py=line + "\n"))
+    assert len(findings) == int(is_found)
+
+
+@pytest.mark.parametrize("line", [
+    "int x;\tint y;", "int x; ", "// TO" "DO: later", "// TO" "DO(anna): later", 'open("/wo' 'rk/main/x")',
+    "// see py" "pi.org"])
+def test_text_finds(tree, line):
+    assert len(check_text.check(tree(lib__a_DOT_cpp=SPDX + line + "\n"))) == 1
+
+
+def test_text_stays_quiet(tree):
+    assert check_text.check(tree(lib__a_DOT_cpp=SPDX + "// TODO(#12): later; see lib/work/x and /usr/lib\n")) == []
+
+
+def test_text_wants_licence_and_newline(tree):
+    findings = check_text.check(tree(lib__a_DOT_h="int x;\n", lib__b_DOT_h=SPDX + "int y;"))
+    assert ["no licence line" in findings[0], "no newline" in findings[1], len(findings)] == [True, True, 2]
+
+
+@pytest.mark.parametrize("path, header, is_found", [
+    ("lib__Partition__a_DOT_cpp", "mlir/IR/Builders.h", True),
+    ("lib__Partition__a_DOT_cpp", "penstock/Schedule/Problem.h", True),
+    ("lib__Partition__a_DOT_cpp", "penstock/Partition/Problem.h", False),
+    ("runtime__lib__a_DOT_cpp", "llvm/ADT/ArrayRef.h", True),
+    ("runtime__lib__a_DOT_cpp", "penstock/Driver/Options.h", True),
+    ("runtime__lib__a_DOT_cpp", "penstock/Place/Planner.h", False),
+    ("lib__Dialect__NN__IR__a_DOT_cpp", "penstock/Dialect/Pipe/IR/PipeOps.h", True),
+    ("lib__Dialect__Pipe__IR__a_DOT_cpp", "penstock/Dialect/NN/IR/NNOps.h", False),
+    ("lib__Import__Onnx__a_DOT_cpp", "penstock/Link/BundleWriter.h", True),
+    ("lib__Import__Onnx__a_DOT_cpp", "onnx/checker.h", False),
+    ("lib__Driver__a_DOT_cpp", "penstock/Import/Onnx/OnnxImporter.h", False),
+    ("lib__Nobody__a_DOT_cpp", "penstock/Link/Weights.h", True)])
+def test_map_includes(tree, path, header, is_found):
+    assert len(check_map.check_includes(tree(**{path: f'#include "{header}"\n'}))) == int(is_found)
+
+
+README = "<!-- map -->\n```\nlib/\n  Link/      x\ninclude/\n```\n<!-- phases -->\n| phase | holds |\n| import | a |\n<!-- /phases -->\n"
+
+
+def test_map_both_directions(tree):
+    root = tree(README_DOT_md=README, lib__Link__a_DOT_cpp="", include__penstock__b_DOT_h="",
+                include__penstock__Driver__Phases_DOT_def='PHASE(Import, "import", "a", f)\n')
+    assert check_map.check(root) == []
+    tree(lib__New__a_DOT_cpp="")
+    assert check_map.check(root) == ["README.md:1: the folder map leaves out 'lib/New'"]
+    (root / "lib/Link/a.cpp").unlink()
+    (root / "lib/Link").rmdir()
+    assert "names 'lib/Link', which does not exist" in check_map.check(root)[0]
+
+
+def test_phases_both_directions(tree):
+    root = tree(include__penstock__Driver__Phases_DOT_def='PHASE(Import, "import", "a", f)\nPHASE(Fuse, "fuse", "b", g)\n')
+    assert "says import; Phases.def says import fuse" in check_map.check_phases(root, README)[0]
+    assert check_map.check_phases(root, README + "") != []
+
+
+def test_map_expands_braces():
+    assert check_map.map_paths("runtime/  x\n  transports/{inproc,shm}  y\nlib/") == [
+        "runtime/", "runtime/transports/inproc", "runtime/transports/shm", "lib/"]
