@@ -1,0 +1,80 @@
+//===- NNOpsContraction.td - Products and convolutions -----*- tablegen -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DIALECT_NN_IR_NNOPSCONTRACTION
+#define PENSTOCK_DIALECT_NN_IR_NNOPSCONTRACTION
+
+include "penstock/Dialect/NN/IR/NNOpBase.td"
+
+def NN_MatmulOp : NN_InferredOp<"matmul"> {
+  let summary = "products of matrices, over broadcast leading axes";
+  let description = [{
+    The last two axes are the matrices, `transpose_lhs` / `transpose_rhs` swap them first; the axes before broadcast.
+
+    Constraints:
+    * (C1) both operands have at least two axes.
+    * (C2) both have the same element type.
+    * (C3) the contracted extents agree.
+    * (C4) the leading axes broadcast.
+  }];
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs, UnitAttr:$transpose_lhs, UnitAttr:$transpose_rhs);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs)";
+  let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
+}
+
+def NN_ConvOp : NN_InferredOp<"conv"> {
+  let summary = "convolution over any number of spatial axes";
+  let description = [{
+    `input` is N x C x spatial, `filter` M x C/group x kernel, `bias` M. `pads` holds the low pads of every spatial axis,
+    then the high ones (as ONNX does). Constraints:
+    * (C1) input and filter have the same number of axes, at least three.
+    * (C2) strides and dilations have one positive entry, pads two non-negative ones per spatial axis.
+    * (C3) C equals C/group of the filter times `group`; M is a multiple of `group`.
+    * (C4) the bias, if any, has M elements.
+    * (C5) the kernel fits into the padded input.
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$filter, Optional<AnyRankedTensor>:$bias,
+                       DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
+                       I64Attr:$group);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $filter (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($filter)
+  }];
+  let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
+}
+
+def NN_ConvTransposeOp : NN_InferredOp<"conv_transpose"> {
+  let summary = "transposed convolution over any number of spatial axes";
+  let description = [{
+    `filter` is C x M/group x kernel. Extent of a spatial result axis:
+    (in - 1) * stride + (kernel - 1) * dilation + 1 + output_pad - pad_low - pad_high. Constraints as for `nn.conv`.
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$filter, Optional<AnyRankedTensor>:$bias,
+                       DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
+                       DenseI64ArrayAttr:$output_pads, I64Attr:$group);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $filter (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($filter)
+  }];
+  let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
+}
+
+def NN_PoolOp : NN_InferredOp<"pool"> {
+  let summary = "pooling over any number of spatial axes";
+  let description = [{
+    Elements outside the input do not count: a max ignores them, `average` divides by the number of elements inside,
+    `average_include_pad` by the number inside the padded input. With `ceil_mode` a last window may begin inside and end
+    outside of the padded input. Constraints:
+    * (C1) kernel, strides and dilations have one positive entry, pads two non-negative ones per spatial axis.
+  }];
+  let arguments = (ins NN_PoolKindAttr:$kind, AnyRankedTensor:$input, DenseI64ArrayAttr:$kernel,
+                       DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
+                       UnitAttr:$ceil_mode);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$kind $input attr-dict `:` type($input)";
+  let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
+}
+
+#endif

@@ -1,0 +1,36 @@
+//===- NNOpsRecurrent.td - Recurrent layers ----------------*- tablegen -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DIALECT_NN_IR_NNOPSRECURRENT
+#define PENSTOCK_DIALECT_NN_IR_NNOPSRECURRENT
+
+include "penstock/Dialect/NN/IR/NNOpBase.td"
+
+def NN_RecurrentOp : NN_Op<"recurrent", [Pure, NN_CostInterface, AttrSizedOperandSegments]> {
+  let summary = "RNN, GRU or LSTM over a sequence";
+  let description = [{
+    Operands, layouts and gate orders are ONNX's with `layout` 0: `input` [time, batch, features], `weights`
+    [directions, gates * hidden, features], `recurrence` [directions, gates * hidden, hidden], `bias` [directions,
+    2 * gates * hidden], `lengths` [batch] (i32), `initial_h` and `initial_c` [directions, batch, hidden], `peephole`
+    [directions, 3 * hidden]. Results: `output` [time, directions, batch, hidden], `last_h` and, of an LSTM, `last_c`
+    [directions, batch, hidden]. `activations` name the functions of each direction. Constraints:
+    * (C1) the shapes agree with the above; an LSTM has `last_c`, the others do not.
+  }];
+  let arguments = (ins NN_RecurrentKindAttr:$kind, NN_RecurrentDirectionAttr:$direction, AnyRankedTensor:$input,
+                       AnyRankedTensor:$weights, AnyRankedTensor:$recurrence, Optional<AnyRankedTensor>:$bias,
+                       Optional<AnyRankedTensor>:$lengths, Optional<AnyRankedTensor>:$initial_h,
+                       Optional<AnyRankedTensor>:$initial_c, Optional<AnyRankedTensor>:$peephole,
+                       I64Attr:$hidden_size, StrArrayAttr:$activations, DenseF64ArrayAttr:$activation_alpha,
+                       DenseF64ArrayAttr:$activation_beta, OptionalAttr<F64Attr>:$clip, UnitAttr:$input_forget,
+                       UnitAttr:$linear_before_reset);
+  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$last_h, Optional<AnyRankedTensor>:$last_c);
+  let assemblyFormat = [{
+    $kind $direction $input `,` $weights `,` $recurrence (`bias` $bias^)? (`lengths` $lengths^)?
+    (`initial_h` $initial_h^)? (`initial_c` $initial_c^)? (`peephole` $peephole^)? attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif

@@ -1,0 +1,161 @@
+//===- NNOpsVerify.cpp - Verifiers of computing nn ops -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/NNOps.h"
+
+using namespace penstock::nn;
+
+static RankedTensorType tensorType(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+LogicalResult UnaryOp::verify() {
+  Type type = tensorType(getInput()).getElementType();
+  switch (getKind()) {
+  case UnaryKind::identity:
+    return success();
+  case UnaryKind::logical_not:
+    if (!type.isInteger(1))
+      return emitOpError() << "logical_not of " << type << "; expected i1"; // unary_c1
+    return success();
+  case UnaryKind::bitwise_not:
+    if (!isa<IntegerType>(type))
+      return emitOpError() << "bitwise_not of " << type << "; expected an integer"; // unary_c1
+    return success();
+  case UnaryKind::abs:
+  case UnaryKind::neg:
+  case UnaryKind::sign:
+  case UnaryKind::relu:
+    return success();
+  default:
+    if (!isa<FloatType>(type))
+      return emitOpError() << stringifyUnaryKind(getKind()) << " of " << type
+                           << "; expected a floating-point type"; // unary_c1
+    return success();
+  }
+}
+
+LogicalResult BinaryOp::verify() {
+  Type type = tensorType(getLhs()).getElementType();
+  switch (getKind()) {
+  case BinaryKind::logical_and:
+  case BinaryKind::logical_or:
+  case BinaryKind::logical_xor:
+    if (!type.isInteger(1))
+      return emitOpError() << stringifyBinaryKind(getKind()) << " of " << type << "; expected i1"; // binary_c3
+    return success();
+  case BinaryKind::bitwise_and:
+  case BinaryKind::bitwise_or:
+  case BinaryKind::bitwise_xor:
+  case BinaryKind::shift_left:
+  case BinaryKind::shift_right:
+    if (!isa<IntegerType>(type))
+      return emitOpError() << stringifyBinaryKind(getKind()) << " of " << type
+                           << "; expected an integer"; // binary_c3
+    return success();
+  default:
+    return success();
+  }
+}
+
+LogicalResult ReduceOp::verify() {
+  Type type = tensorType(getInput()).getElementType();
+  if (!type.isIntOrFloat())
+    return emitOpError() << "reduces elements of type " << type << "; expected numbers";
+  return success();
+}
+
+LogicalResult ReshapeOp::verify() {
+  RankedTensorType in = tensorType(getInput()), out = tensorType(getResult());
+  if (in.getElementType() != out.getElementType())
+    return emitOpError() << "changes the element type from " << in.getElementType() << " to "
+                         << out.getElementType(); // reshape_c1
+  AffineExpr inElements = getNumElements(in), outElements = getNumElements(out);
+  if (inElements && outElements && !mayBeEqual(inElements, outElements))
+    return emitOpError() << "has " << formatExtents(inElements) << " elements in and " << formatExtents(outElements) << " out"; // reshape_c2
+  return success();
+}
+
+LogicalResult BroadcastToOp::verify() {
+  RankedTensorType in = tensorType(getInput()), out = tensorType(getResult());
+  std::optional<SmallVector<AffineExpr>> joined = broadcastExtents(getExtents(out), getExtents(in));
+  bool fits = joined && in.getRank() <= out.getRank() && in.getElementType() == out.getElementType();
+  for (size_t i = 0; fits && i < joined->size(); ++i)
+    fits = mayBeEqual((*joined)[i], getExtent(out, i));
+  if (!fits)
+    return emitOpError() << "input " << in << " does not broadcast to " << out; // broadcast_to_c1
+  return success();
+}
+
+LogicalResult SliceOp::verify() {
+  RankedTensorType in = tensorType(getInput()), out = tensorType(getResult());
+  ArrayRef<AffineExpr> starts = getStarts().getExprs();
+  ArrayRef<int64_t> steps = getSteps();
+  size_t numAxes = in.getRank();
+  if (out.getRank() != in.getRank() || in.getElementType() != out.getElementType())
+    return emitOpError() << "makes " << out << " of " << in << "; expected the same axes and element type";
+  if (starts.size() != numAxes || steps.size() != numAxes || llvm::is_contained(steps, 0))
+    return emitOpError() << "expected one start and one non-zero step for each of the " << numAxes
+                         << " axes"; // slice_c1
+  SmallVector<AffineExpr> inExtents = getExtents(in), outExtents = getExtents(out);
+  for (size_t i = 0; i < numAxes; ++i) {
+    std::optional<int64_t> start = getConstant(starts[i]), extent = getConstant(inExtents[i]),
+                           count = getConstant(outExtents[i]);
+    if (!start || !extent || !count || *count == 0)
+      continue;
+    int64_t last = *start + (*count - 1) * steps[i];
+    if (*start < 0 || *start >= *extent || last < 0 || last >= *extent)
+      return emitOpError() << "reads elements " << *start << " to " << last << " of axis " << i << ", which has "
+                           << *extent; // slice_c2
+  }
+  return success();
+}
+
+LogicalResult ResizeOp::verify() {
+  RankedTensorType in = tensorType(getInput()), out = tensorType(getResult());
+  if (in.getRank() != out.getRank() || in.getElementType() != out.getElementType() ||
+      static_cast<int64_t>(getScales().size()) != in.getRank())
+    return emitOpError() << "input " << in << ", result " << out << " and " << getScales().size()
+                         << " scales do not fit together"; // resize_c1
+  if (getRoi() && static_cast<int64_t>(getRoi()->size()) != 2 * in.getRank())
+    return emitOpError() << "roi has " << getRoi()->size() << " entries; expected " << 2 * in.getRank();
+  return success();
+}
+
+LogicalResult IotaOp::verify() {
+  auto type = tensorType(getResult());
+  if (static_cast<int64_t>(getAxis()) >= type.getRank() || static_cast<int64_t>(getAxis()) < 0)
+    return emitOpError() << "axis is " << getAxis() << "; expected one of the " << type.getRank() << " axes";
+  if (getStart().getType() != type.getElementType() || getStep().getType() != type.getElementType())
+    return emitOpError() << "start and step must have the element type " << type.getElementType();
+  return success();
+}
+
+LogicalResult TopKOp::verify() {
+  RankedTensorType in = tensorType(getInput()), values = tensorType(getValues()), indices = tensorType(getIndices());
+  if (static_cast<int64_t>(getAxis()) >= in.getRank() || static_cast<int64_t>(getAxis()) < 0)
+    return emitOpError() << "axis is " << getAxis() << "; expected one of the " << in.getRank() << " axes";
+  bool fits = values.getRank() == in.getRank() && getExtents(values) == getExtents(indices) &&
+              values.getElementType() == in.getElementType() && indices.getElementType().isInteger(64);
+  for (int64_t i = 0; fits && i < in.getRank(); ++i)
+    fits = i == static_cast<int64_t>(getAxis()) || mayBeEqual(getExtent(in, i), getExtent(values, i));
+  if (!fits)
+    return emitOpError() << "makes " << values << " and " << indices << " of " << in; // topk_c1
+  return success();
+}
+
+LogicalResult RecurrentOp::verify() {
+  RankedTensorType input = tensorType(getInput()), weights = tensorType(getWeights()), output = tensorType(getOutput());
+  int64_t gates = getKind() == RecurrentKind::lstm ? 4 : getKind() == RecurrentKind::gru ? 3 : 1;
+  int64_t directions = getDirection() == RecurrentDirection::bidirectional ? 2 : 1;
+  int64_t hidden = getHiddenSize();
+  if (input.getRank() != 3 || weights.getRank() != 3 || output.getRank() != 4)
+    return emitOpError() << "input, weights and output must have 3, 3 and 4 axes";
+  AffineExpr rows = getAffineConstantExpr(gates * hidden, getContext());
+  if (!mayBeEqual(getExtent(weights, 0), getAffineConstantExpr(directions, getContext())) ||
+      !mayBeEqual(getExtent(weights, 1), rows) || !mayBeEqual(getExtent(weights, 2), getExtent(input, 2)))
+    return emitOpError() << "weights have type " << weights << "; expected " << directions << "x" << gates * hidden
+                         << "x" << formatExtents(getExtent(input, 2)); // recurrent_c1
+  if ((getKind() == RecurrentKind::lstm) != static_cast<bool>(getLastC()))
+    return emitOpError() << "an LSTM and only an LSTM has last_c"; // recurrent_c1
+  return success();
+}

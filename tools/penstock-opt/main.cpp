@@ -1,0 +1,21 @@
+//===- main.cpp - mlir-opt with Penstock's dialects and passes -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// The one program that registers everything of upstream too, so that tests can run any pass.
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/NNOps.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  mlir::registerAllPasses();
+  registry.insert<penstock::nn::NNDialect>();
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
+}
