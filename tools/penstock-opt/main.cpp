@@ -5,6 +5,7 @@
 // The one program that registers everything of upstream too, so that tests can run any pass.
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -16,6 +17,7 @@ int main(int argc, char **argv) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
+  penstock::nn::registerNNPasses();
   registry.insert<penstock::nn::NNDialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
 }

@@ -1,0 +1,28 @@
+//===- Passes.h - Passes of the phases normalize and fuse ------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES_H
+#define PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES_H
+
+#include "penstock/Dialect/NN/IR/NNOps.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace penstock::nn {
+
+/// The function that holds the model between import and split.
+inline constexpr llvm::StringLiteral kEntryName = "main";
+/// Discardable attribute: the ONNX tensor that an op makes.
+inline constexpr llvm::StringLiteral kTensorAttr = "nn.tensor";
+/// Discardable attribute of a kernel: all ONNX tensors made inside.
+inline constexpr llvm::StringLiteral kTensorsAttr = "nn.tensors";
+
+#define GEN_PASS_DECL
+#include "penstock/Dialect/NN/Transforms/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "penstock/Dialect/NN/Transforms/Passes.h.inc"
+
+} // namespace penstock::nn
+
+#endif // PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES_H

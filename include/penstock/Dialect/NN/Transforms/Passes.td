@@ -1,0 +1,139 @@
+//===- Passes.td - Passes of the phases normalize and fuse -*- tablegen -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES
+#define PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ExpandBatchNormPass : Pass<"nn-expand-batch-norm", "::mlir::ModuleOp"> {
+  let summary = "fold batch normalization into convolutions, or make it a product and a sum";
+  let description = [{
+    Requires: scale, bias, mean and variance of every `nn.batch_norm` are constants or weights for it to fold.
+    Ensures:  no `nn.batch_norm` is left. After a convolution (or transposed convolution, or product with a weight) that
+              nothing else uses, its factors become arithmetic on the filter and bias, which `nn-outline-constants` then
+              turns into derived weights; elsewhere they scale and shift the channels.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<1x3x8x8xf32>, %w: tensor<4x3x1x1xf32>, %s: tensor<4xf32>, %b: tensor<4xf32>, %m: tensor<4xf32>, %v: tensor<4xf32>) -> tensor<1x4x8x8xf32> {
+      %0 = nn.conv %x, %w {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x8x8xf32>, tensor<4x3x1x1xf32>
+      %1 = nn.batch_norm %0, %s, %b, %m, %v {epsilon = 1.0e-05 : f64} : tensor<1x4x8x8xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+      return %1 : tensor<1x4x8x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    %scale = nn.binary div %s, sqrt(%v + epsilon)
+    %filter = nn.binary mul %w, reshape(%scale)
+    %shift = nn.binary sub %b, %m * %scale
+    %0 = nn.conv %x, %filter bias %shift
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numFolded", "num-folded", "batch norms folded into a contraction">,
+                    Statistic<"numExpanded", "num-expanded", "batch norms left as a product and a sum">];
+}
+
+def OutlineConstantsPass : Pass<"nn-outline-constants", "::mlir::ModuleOp"> {
+  let summary = "turn arithmetic on constants into derived weights";
+  let description = [{
+    Requires: pure ops.
+    Ensures:  no op of the entry function has only constant operands, but for constants, weights, views of nothing and
+              shape values. The largest subgraph of constants behind each value that other ops use becomes one
+              `nn.kernel_def`, and its value an `nn.weight` with `init`; the kernel runs once, when the executables are
+              linked, with the code that would have run at run time, so that the bits are the same.
+
+    Before:
+    ```mlir
+    nn.weight @w : tensor<4xf32> from <"m.onnx", 0, 16>
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %w = nn.load_weight @w : tensor<4xf32>
+      %e = nn.unary exp %w : tensor<4xf32>
+      %0 = nn.binary add %x, %e : tensor<4xf32>, tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
+    ```
+    After:
+    ```mlir
+    nn.weight @w : tensor<4xf32> from <"m.onnx", 0, 16>
+    nn.weight @derived_0 : tensor<4xf32> init @init_0([@w])
+    nn.kernel_def @init_0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+      %e = nn.unary exp %a : tensor<4xf32>
+      nn.yield %e : tensor<4xf32>
+    }
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %e = nn.load_weight @derived_0 : tensor<4xf32>
+      %0 = nn.binary add %x, %e : tensor<4xf32>, tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numDerived", "num-derived", "derived weights made">];
+}
+
+def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
+  let summary = "group the ops of the entry function into kernels";
+  let description = [{
+    Requires: the entry function `@main` holds pure ops only.
+    Ensures:  every op of it but `nn.load_weight` and the terminator is in an `nn.kernel` with results that are used or
+              returned; the grouping depends on the graph alone, never on a cut.
+
+    A contraction, reduction or movement starts a kernel. An elementwise op joins the kernel of an operand that it alone
+    uses and whose extents it keeps, so an epilogue never recomputes and a kernel has one result. A reduction along axes
+    joins a purely elementwise kernel in the same way. Reshapes go with their only user's kernel or before each consumer;
+    constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
+      %0 = nn.matmul %x, %w : tensor<4x8xf32>, tensor<8x8xf32>
+      %1 = nn.unary relu %0 : tensor<4x8xf32>
+      return %1 : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
+      %0 = nn.kernel "kernel_0" ins(%a = %x : tensor<4x8xf32>, %b = %w : tensor<8x8xf32>) -> (tensor<4x8xf32>) {
+        %1 = nn.matmul %a, %b : tensor<4x8xf32>, tensor<8x8xf32>
+        %2 = nn.unary relu %1 : tensor<4x8xf32>
+        nn.yield %2 : tensor<4x8xf32>
+      }
+      return %0 : tensor<4x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numKernels", "num-kernels", "kernels made">];
+}
+
+def VerifySymbolsPass : Pass<"nn-verify-symbols", "::mlir::ModuleOp"> {
+  let summary = "check the symbols of the module and list extents that must agree";
+  let description = [{
+    Requires: nothing.
+    Ensures:  the indices of the `nn.symbol` ops are 0, 1, 2, ...; derived symbols use lower ones only; every dynamic axis
+              has an expression over known symbols. Where a broadcast, a concatenation or a contraction took two
+              different expressions for equal, an `nn.constraint` says so.
+
+    Before:
+    ```mlir
+    nn.symbol @a = 0 root
+    nn.symbol @b = 1 root
+    func.func @main(%x: tensor<?xf32, #nn.extents<[s0]>>, %y: tensor<?xf32, #nn.extents<[s1]>>) -> tensor<?xf32, #nn.extents<[s0]>> {
+      %0 = nn.binary add %x, %y : tensor<?xf32, #nn.extents<[s0]>>, tensor<?xf32, #nn.extents<[s1]>>
+      return %0 : tensor<?xf32, #nn.extents<[s0]>>
+    }
+    ```
+    After: the same, and
+    ```mlir
+    nn.constraint <[s0, s1]> "operands of 'add'"
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numConstraints", "num-constraints", "constraints listed">];
+}
+
+#endif

@@ -1,0 +1,197 @@
+//===- FuseKernels.cpp - nn-fuse-kernels -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Ops are visited in order. Each either joins the group of an operand or starts one of its own; a group is built where its
+// last op stands, which is legal because nothing but that op uses what the group made before.
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace penstock::nn {
+#define GEN_PASS_DEF_FUSEKERNELSPASS
+#include "penstock/Dialect/NN/Transforms/Passes.h.inc"
+
+namespace {
+
+bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
+
+/// Costs nothing and reads nothing: copied into every kernel that uses it.
+bool isCopiedIntoKernels(Operation *op) { return isa<ConstantOp, ExtentTensorOp, IotaOp>(op); }
+
+/// May take over a purely elementwise group as the chain that makes its input.
+bool takesElementwiseInput(Operation *op) { return isa<SoftmaxOp, LogSoftmaxOp, ReduceOp, LayerNormOp>(op); }
+
+struct Group {
+  SmallVector<Operation *> ops; ///< in order; the last one makes the results
+  bool elementwiseOnly = true;
+};
+
+class Fuser {
+public:
+  explicit Fuser(func::FuncOp function) : function(function) {}
+
+  void run() {
+    sinkReshapes();
+    for (Operation &op : function.getBody().front().without_terminator())
+      if (!isa<LoadWeightOp>(op) && !isCopiedIntoKernels(&op))
+        visit(&op);
+    for (Group &group : groups)
+      build(group);
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+  }
+
+  unsigned numKernels() const { return groups.size(); }
+
+private:
+  /// A reshape of a value with other users, or of an argument, is copied to each of its users, so that it never keeps a
+  /// value alive by itself; one that is returned stays.
+  void sinkReshapes() {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front()))) {
+      auto reshape = dyn_cast<ReshapeOp>(op);
+      if (!reshape || reshape->hasOneUse())
+        continue;
+      for (OpOperand &use : llvm::make_early_inc_range(reshape->getUses())) {
+        OpBuilder builder(use.getOwner());
+        use.set(builder.clone(op)->getResult(0));
+      }
+      if (reshape->use_empty())
+        reshape->erase();
+    }
+  }
+
+  /// The group that makes `value`, if `value` has no other use and `op` could be its next op.
+  Group *openGroup(Value value) {
+    Operation *producer = value.getDefiningOp();
+    if (!producer || !value.hasOneUse() || producer->getNumResults() != 1)
+      return nullptr;
+    auto found = groupOf.find(producer);
+    if (found == groupOf.end() || groups[found->second].ops.back() != producer)
+      return nullptr;
+    return &groups[found->second];
+  }
+
+  static bool sameExtents(Value lhs, Value rhs) {
+    return getExtents(cast<RankedTensorType>(lhs.getType())) == getExtents(cast<RankedTensorType>(rhs.getType()));
+  }
+
+  /// The operand whose group `op` joins: the youngest one that fits, so that of two contractions that are added the later
+  /// one takes the sum.
+  Group *chooseGroup(Operation *op) {
+    Group *best = nullptr;
+    for (Value operand : op->getOperands()) {
+      Group *group = openGroup(operand);
+      if (!group)
+        continue;
+      bool joins = isa<ReshapeOp>(op) || (isElementwise(op) && sameExtents(operand, op->getResult(0))) ||
+                   (takesElementwiseInput(op) && operand == op->getOperand(0) && group->elementwiseOnly);
+      if (joins && (!best || best < group))
+        best = group;
+    }
+    return best;
+  }
+
+  void visit(Operation *op) {
+    Group *group = chooseGroup(op);
+    if (!group)
+      group = &groups.emplace_back();
+    group->ops.push_back(op);
+    group->elementwiseOnly &= isElementwise(op) || isa<ReshapeOp>(op);
+    groupOf[op] = group - groups.data();
+  }
+
+  /// Values from outside that the ops of a group use, regions included.
+  void collectInputs(const Group &group, SetVector<Value> &inputs, SetVector<Operation *> &copied) {
+    llvm::SmallPtrSet<Operation *, 8> inside(group.ops.begin(), group.ops.end());
+    for (Operation *op : group.ops)
+      op->walk([&](Operation *nested) {
+        for (Value operand : nested->getOperands()) {
+          Operation *producer = operand.getDefiningOp();
+          Block *owner = operand.getParentBlock();
+          if (owner != &function.getBody().front() || (producer && inside.contains(producer)))
+            continue;
+          if (producer && isCopiedIntoKernels(producer))
+            copied.insert(producer);
+          else
+            inputs.insert(operand);
+        }
+      });
+  }
+
+  void build(Group &group) {
+    SetVector<Value> inputs;
+    SetVector<Operation *> copied;
+    collectInputs(group, inputs, copied);
+    Operation *last = group.ops.back();
+    OpBuilder builder(last);
+    auto kernel = builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(last),
+                                           inputs.getArrayRef());
+    Block &body = kernel.getBody().emplaceBlock();
+    IRMapping mapping;
+    for (Value input : inputs)
+      mapping.map(input, body.addArgument(input.getType(), input.getLoc()));
+    OpBuilder inner = OpBuilder::atBlockEnd(&body);
+    for (Operation *op : copied)
+      inner.clone(*op, mapping);
+    SmallVector<Attribute> tensors;
+    for (Operation *op : group.ops) {
+      inner.clone(*op, mapping);
+      if (Attribute tensor = op->getAttr(kTensorAttr))
+        tensors.push_back(tensor);
+    }
+    SmallVector<Value> yielded;
+    for (Value result : last->getResults())
+      yielded.push_back(mapping.lookup(result));
+    inner.create<YieldOp>(last->getLoc(), yielded);
+    kernel->setAttr(kTensorsAttr, builder.getArrayAttr(tensors));
+    last->replaceAllUsesWith(kernel);
+    for (Operation *op : llvm::reverse(group.ops))
+      op->erase();
+  }
+
+  /// The ONNX tensor that the kernel makes; unique, because tensors are.
+  std::string kernelName(Operation *last) {
+    if (auto tensor = last->getAttrOfType<StringAttr>(kTensorAttr))
+      if (names.insert(tensor.getValue()).second)
+        return tensor.str();
+    std::string name = ("kernel_" + Twine(nextNumber++)).str();
+    return name;
+  }
+
+  func::FuncOp function;
+  std::vector<Group> groups;
+  DenseMap<Operation *, size_t> groupOf;
+  llvm::StringSet<> names;
+  unsigned nextNumber = 0;
+};
+
+struct FuseKernelsPass : impl::FuseKernelsPassBase<FuseKernelsPass> {
+  void runOnOperation() override {
+    auto function = getOperation().lookupSymbol<func::FuncOp>(kEntryName);
+    if (!function || !llvm::hasSingleElement(function.getBody())) {
+      getOperation().emitError() << "has no function '" << kEntryName << "' of one block; expected an imported model";
+      return signalPassFailure();
+    }
+    WalkResult pure = function.getBody().walk([&](Operation *op) {
+      if (op->hasTrait<OpTrait::IsTerminator>() || isMemoryEffectFree(op))
+        return WalkResult::advance();
+      op->emitOpError() << "is not pure; expected only pure ops before fusion";
+      return WalkResult::interrupt();
+    });
+    if (pure.wasInterrupted())
+      return signalPassFailure();
+    Fuser fuser(function);
+    fuser.run();
+    numKernels += fuser.numKernels();
+  }
+};
+
+} // namespace
+} // namespace penstock::nn

@@ -1,0 +1,121 @@
+//===- VerifySymbols.cpp - nn-verify-symbols -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace penstock::nn {
+#define GEN_PASS_DEF_VERIFYSYMBOLSPASS
+#include "penstock/Dialect/NN/Transforms/Passes.h.inc"
+
+namespace {
+
+struct VerifySymbolsPass : impl::VerifySymbolsPassBase<VerifySymbolsPass> {
+  void runOnOperation() override {
+    if (failed(verifyIndices()) || failed(verifyTypes()))
+      return signalPassFailure();
+    if (auto function = getOperation().lookupSymbol<func::FuncOp>(kEntryName))
+      listConstraints(function);
+  }
+
+private:
+  LogicalResult verifyIndices() {
+    int64_t next = 0;
+    for (auto symbol : getOperation().getOps<SymbolOp>()) {
+      if (static_cast<int64_t>(symbol.getIndex()) != next)
+        return symbol.emitOpError() << "has index " << symbol.getIndex() << "; expected " << next; // symbol_c1
+      if (symbol.getExprs())
+        for (AffineExpr expr : symbol.getExprs()->getExprs())
+          if (getNumSymbols(expr) > next)
+            return symbol.emitOpError() << "is derived from s" << getNumSymbols(expr) - 1
+                                        << "; expected symbols below s" << next;
+      ++next;
+    }
+    numSymbols = next;
+    return success();
+  }
+
+  LogicalResult verifyTypes() {
+    auto function = getOperation().lookupSymbol<func::FuncOp>(kEntryName);
+    if (!function)
+      return success();
+    auto verify = [&](Operation *op, TypeRange types) -> LogicalResult {
+      for (Type type : types)
+        if (auto tensor = dyn_cast<RankedTensorType>(type))
+          for (AffineExpr extent : getExtents(tensor))
+            if (!extent || getNumSymbols(extent) > numSymbols)
+              return op->emitOpError() << "has type " << tensor << "; expected extents over the " << numSymbols
+                                       << " symbols of the module";
+      return success();
+    };
+    if (failed(verify(function, function.getArgumentTypes())))
+      return failure();
+    WalkResult result = function.walk([&](Operation *op) {
+      return failed(verify(op, op->getResultTypes())) ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    return failure(result.wasInterrupted());
+  }
+
+  /// Two extents that an op needs to be equal.
+  void require(Operation *op, AffineExpr lhs, AffineExpr rhs) {
+    if (lhs == rhs || (getConstant(lhs) && getConstant(rhs)))
+      return;
+    std::string what = op->getName().getStringRef().str();
+    if (auto tensor = op->getAttrOfType<StringAttr>(kTensorAttr))
+      what = tensor.str();
+    required.insert({{lhs, rhs}, StringAttr::get(op->getContext(), "operands of '" + what + "'")});
+  }
+
+  /// Axes aligned from the last; a constant 1 stretches and needs nothing.
+  void requireBroadcast(Operation *op, ArrayRef<AffineExpr> lhs, ArrayRef<AffineExpr> rhs) {
+    for (size_t i = 1; i <= std::min(lhs.size(), rhs.size()); ++i) {
+      AffineExpr left = lhs[lhs.size() - i], right = rhs[rhs.size() - i];
+      if (getConstant(left) != 1 && getConstant(right) != 1)
+        require(op, left, right);
+    }
+  }
+
+  void visit(Operation *op) {
+    auto extents = [](Value value) { return getExtents(cast<RankedTensorType>(value.getType())); };
+    if (isa<BinaryOp, CompareOp, SelectOp>(op)) {
+      for (Value operand : op->getOperands())
+        requireBroadcast(op, extents(op->getResult(0)), extents(operand));
+    } else if (auto concat = dyn_cast<ConcatOp>(op)) {
+      for (Value input : concat.getInputs())
+        for (auto [i, extent] : llvm::enumerate(extents(input)))
+          if (i != concat.getAxis())
+            require(op, extents(concat.getResult())[i], extent);
+    } else if (auto matmul = dyn_cast<MatmulOp>(op)) {
+      SmallVector<AffineExpr> left = extents(matmul.getLhs()), right = extents(matmul.getRhs());
+      require(op, left[left.size() - (matmul.getTransposeLhs() ? 2 : 1)],
+              right[right.size() - (matmul.getTransposeRhs() ? 1 : 2)]);
+      requireBroadcast(op, ArrayRef(left).drop_back(2), ArrayRef(right).drop_back(2));
+    } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
+      require(op, getNumElements(reshape.getInput().getType()), getNumElements(reshape.getType()));
+    }
+  }
+
+  void listConstraints(func::FuncOp function) {
+    function.walk([&](Operation *op) { visit(op); });
+    OpBuilder builder(function);
+    llvm::DenseSet<std::pair<AffineExpr, AffineExpr>> known;
+    for (auto constraint : getOperation().getOps<ConstraintOp>())
+      known.insert({constraint.getExprs().getExprs()[0], constraint.getExprs().getExprs()[1]});
+    for (auto [pair, reason] : required) {
+      if (!known.insert(pair).second)
+        continue;
+      builder.create<ConstraintOp>(function.getLoc(),
+                                   ExtentsAttr::get(&getContext(), {pair.first, pair.second}), reason);
+      ++numConstraints;
+    }
+  }
+
+  unsigned numSymbols = 0;
+  llvm::SetVector<std::pair<std::pair<AffineExpr, AffineExpr>, StringAttr>> required;
+};
+
+} // namespace
+} // namespace penstock::nn
