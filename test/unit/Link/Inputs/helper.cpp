@@ -1,0 +1,1 @@
+extern "C" int helper(int value) { return 41 + value; }
