@@ -29,7 +29,8 @@ def check_file(path, lines):
         for pattern, what in FORBIDDEN:
             if pattern.search(line):
                 findings.append(f"{path}:{number}: {what}: {line.strip()[:100]}")
-    if (path.suffix in LICENSED or path.name in LICENSED) and lines and not any(SPDX in line for line in lines[:30]):
+    is_source = (path.suffix in LICENSED or path.name in LICENSED) and "Inputs" not in path.parts
+    if is_source and lines and not any(SPDX in line for line in lines[:30]):
         findings.append(f"{path}:1: no licence line; expected '{SPDX}' near the top")
     if lines and lines[-1]:
         findings.append(f"{path}:{len(lines)}: no newline at the end of the file")
