@@ -1,0 +1,161 @@
+//===- PipePrograms.cpp - Verifiers of programs and their items -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+
+using namespace mlir;
+using namespace penstock::pipe;
+
+/// Most microbatches of a round, and before the first round.
+static constexpr uint64_t kMaxRound = 256;
+
+static bool runsStage(ProgramOp program, StringRef stage) {
+  return llvm::any_of(program.getStages().getAsRange<FlatSymbolRefAttr>(),
+                      [&](FlatSymbolRefAttr symbol) { return symbol.getValue() == stage; });
+}
+
+//===----------------------------------------------------------------------===//
+// pipe.program
+//===----------------------------------------------------------------------===//
+
+/// The microbatches of the runs of one stage and task in a region, in program order.
+static SmallVector<int64_t> getMicrobatches(Region &region, StringRef stage, Task task) {
+  SmallVector<int64_t> result;
+  for (auto run : region.getOps<RunOp>())
+    if (run.getStage() == stage && run.getTask() == task)
+      result.push_back(run.getMicrobatch());
+  return result;
+}
+
+/// program_c4 for one stage and task, with `numMicrobatches` in all.
+static LogicalResult verifyExpansion(ProgramOp program, StringRef stage, Task task, int64_t numMicrobatches) {
+  SmallVector<int64_t> ran = getMicrobatches(program.getPrologue(), stage, task);
+  SmallVector<int64_t> steady = getMicrobatches(program.getSteady(), stage, task);
+  int64_t base = program.getBase(), round = program.getRound();
+  for (; base + round <= numMicrobatches; base += round)
+    for (int64_t microbatch : steady)
+      ran.push_back(base + microbatch);
+  for (int64_t microbatch : getMicrobatches(program.getEpilogue(), stage, task))
+    ran.push_back(base + microbatch);
+  llvm::erase_if(ran, [&](int64_t microbatch) { return microbatch < 0 || microbatch >= numMicrobatches; });
+  for (int64_t i = 0; i < numMicrobatches; ++i)
+    if (i >= static_cast<int64_t>(ran.size()) || ran[i] != i)
+      return program.emitOpError() << "with " << numMicrobatches << " microbatches, @" << stage
+                                   << " does not run microbatch " << i << " once and in order";
+  if (static_cast<int64_t>(ran.size()) != numMicrobatches)
+    return program.emitOpError() << "with " << numMicrobatches << " microbatches, @" << stage << " runs "
+                                 << ran.size() << " times";
+  return success();
+}
+
+/// program_c4. From three rounds on, one more only repeats what two have shown.
+static LogicalResult verifyMicrobatches(ProgramOp program, StringRef stage, Task task) {
+  bool isRun = llvm::any_of(program->getRegions(),
+                            [&](Region &region) { return !getMicrobatches(region, stage, task).empty(); });
+  if (!isRun && task != Task::forward)
+    return success();
+  int64_t most = program.getBase() + 3 * program.getRound();
+  for (int64_t numMicrobatches = 1; numMicrobatches <= most; ++numMicrobatches)
+    if (failed(verifyExpansion(program, stage, task, numMicrobatches)))
+      return failure();
+  return success();
+}
+
+LogicalResult ProgramOp::verify() {
+  if (getStages().empty())
+    return emitOpError() << "runs no stage; expected at least one"; // program_c1
+  llvm::SmallDenseSet<Attribute> seen;
+  for (Attribute stage : getStages())
+    if (!seen.insert(stage).second)
+      return emitOpError() << "runs " << stage << " twice"; // program_c1
+  if (static_cast<int64_t>(getReplicas()) < 1)
+    return emitOpError() << "has " << static_cast<int64_t>(getReplicas()) << " replicas; expected at least 1"; // program_c5
+  if (getBase() > kMaxRound || getRound() < 1 || getRound() > kMaxRound)
+    return emitOpError() << "has base " << static_cast<int64_t>(getBase()) << " and round "
+                         << static_cast<int64_t>(getRound()) << "; expected 0.." << kMaxRound << " and 1.."
+                         << kMaxRound; // program_c5
+  if (getPeriod() && !(getPeriod()->convertToDouble() > 0))
+    return emitOpError() << "has a period that is not positive"; // program_c5
+  for (Region &region : getOperation()->getRegions())
+    for (Operation &op : region.getOps())
+      if (!isa<RecvOp, RunOp, SendOp>(op))
+        return op.emitOpError() << "stands in a program; expected only pipe.recv, pipe.run and pipe.send"; // program_c3
+  for (auto stage : getStages().getAsRange<FlatSymbolRefAttr>())
+    for (Task task : {Task::forward, Task::backward, Task::weight_gradient})
+      if (failed(verifyMicrobatches(*this, stage.getValue(), task))) // program_c4
+        return failure();
+  return success();
+}
+
+LogicalResult ProgramOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  for (auto name : getStages().getAsRange<FlatSymbolRefAttr>()) {
+    if (!symbols.lookupNearestSymbolFrom<StageOp>(*this, name))
+      return emitOpError() << "runs " << name << ", which is no pipe.stage"; // program_c1
+    for (ProgramOp other : (*this)->getParentOfType<ModuleOp>().getOps<ProgramOp>())
+      if (other != *this && runsStage(other, name.getValue()))
+        return emitOpError() << "runs " << name << ", which @" << other.getSymName() << " runs too"; // program_c2
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Items
+//===----------------------------------------------------------------------===//
+
+/// The channel that an item names, if one of the program's stages is at the right end of it and the type agrees.
+template <typename OpT>
+static LogicalResult verifyItemChannel(OpT op, Type type, bool isRecv, SymbolTableCollection &symbols) {
+  auto program = cast<ProgramOp>(op->getParentOp());
+  auto channel = symbols.lookupNearestSymbolFrom<ChannelOp>(op, op.getChannelAttr());
+  if (!channel)
+    return op.emitOpError() << "names " << op.getChannelAttr() << ", which is no pipe.channel"; // recv_c2, send_c2
+  bool isEnd = isRecv ? llvm::any_of(channel.getConsumers().template getAsRange<FlatSymbolRefAttr>(),
+                                     [&](FlatSymbolRefAttr stage) { return runsStage(program, stage.getValue()); })
+                      : runsStage(program, channel.getProducer());
+  if (!isEnd)
+    return op.emitOpError() << "names " << op.getChannelAttr() << ", which no stage of @" << program.getSymName()
+                            << (isRecv ? " reads" : " writes"); // recv_c2, send_c2
+  if (channel.getType() != type)
+    return op.emitOpError() << "has type " << type << " but the channel carries " << channel.getType(); // *_c3
+  return success();
+}
+
+LogicalResult RecvOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (failed(verifyItemChannel(*this, getType(), /*isRecv=*/true, symbols)))
+    return failure();
+  if (!getResult().hasOneUse() || !isa<RunOp>(*getResult().user_begin()))
+    return emitOpError() << "has a message that is not used by exactly one pipe.run"; // recv_c4
+  return success();
+}
+
+LogicalResult SendOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (failed(verifyItemChannel(*this, getValue().getType(), /*isRecv=*/false, symbols)))
+    return failure();
+  if (!getValue().getDefiningOp<RunOp>())
+    return emitOpError() << "sends a value that is no result of pipe.run"; // send_c4
+  return success();
+}
+
+LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto stage = symbols.lookupNearestSymbolFrom<StageOp>(*this, getStageAttr());
+  auto program = cast<ProgramOp>((*this)->getParentOp());
+  if (!stage || !runsStage(program, getStage()))
+    return emitOpError() << "runs " << getStageAttr() << ", which is no stage of @" << program.getSymName(); // run_c1
+  TypeRange reads = TypeRange(stage.getBody().getArgumentTypes()).take_front(stage.getReads().size());
+  TypeRange writes = TypeRange(stage.getReturn()->getOperandTypes()).take_front(stage.getWrites().size());
+  if (getOperandTypes() != reads || getResultTypes() != writes)
+    return emitOpError() << "does not have the types of " << getStageAttr(); // run_c2
+  for (auto [i, pair] : llvm::enumerate(llvm::zip(getInputs(), stage.getReads()))) {
+    auto recv = std::get<0>(pair).getDefiningOp<RecvOp>();
+    if (!recv || recv.getChannelAttr() != std::get<1>(pair))
+      return emitOpError() << "operand #" << i << " is not received from " << std::get<1>(pair); // run_c3
+  }
+  for (auto [i, pair] : llvm::enumerate(llvm::zip(getOutputs(), stage.getWrites()))) {
+    Value output = std::get<0>(pair);
+    auto send = output.hasOneUse() ? dyn_cast<SendOp>(*output.user_begin()) : SendOp();
+    if (!send || send.getChannelAttr() != std::get<1>(pair))
+      return emitOpError() << "result #" << i << " is not sent to " << std::get<1>(pair) << " once"; // run_c4
+  }
+  return success();
+}
