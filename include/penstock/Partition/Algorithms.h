@@ -23,8 +23,8 @@ struct SolveOptions {
   int64_t maxTableBytes = int64_t(256) << 20;
   /// Downsets kept per size by the beam.
   int beamWidth = 64;
-  /// Among plans within (1 + trafficSlack) of the best, the one with the least traffic is taken. Above 0 the plan may cost
-  /// that much more than the best, and the certificate says so.
+  /// Among plans within (1 + trafficSlack) of the best, the one with the least traffic is taken. Above 0 the plan may
+  /// cost that much more than the best, and the certificate says so.
   double trafficSlack = 0;
 };
 

@@ -3,13 +3,13 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Data in, answer out. A Problem says what the kernels cost, which values they exchange and what the stages run on; a Plan
-// says in which stage each kernel runs and what that costs. How a plan is found is in Algorithms.h; the formulas are in
-// docs/Partition.md.
+// Data in, answer out. A Problem says what the kernels cost, which values they exchange and what the stages run on; a
+// Plan says in which stage each kernel runs and what that costs. How a plan is found is in Algorithms.h; the formulas
+// are in docs/Partition.md.
 //
 // Words: a *kernel* is the unit of cutting. A *value* is made by one kernel (or by the source, which feeds the model's
-// inputs) and read by several. Boundary i lies between stage i and stage i+1. A value that leaves its stage travels on one
-// channel straight to all stages that read it: its stage sends it once, each reading stage receives it once.
+// inputs) and read by several. Boundary i lies between stage i and stage i+1. A value that leaves its stage travels on
+// one channel straight to all stages that read it: its stage sends it once, each reading stage receives it once.
 //
 // Units: seconds per microbatch, bytes. Indices are positions in the vectors of the Problem.
 // Ownership: plain values, no pointers. Threads: everything here is const or pure. Errors: returned as text, one per
@@ -42,9 +42,10 @@ struct Kernel {
   int64_t residentBytes = 0;
   /// Bytes needed only while it runs (workspace, and the activations alive then). The stage needs the largest.
   int64_t workspaceBytes = 0;
-  /// Cheap enough to be repeated in each stage that reads its results instead of being sent. Each copy costs `seconds`, and
-  /// needs the kernel's operands in its stage. A cloneable kernel that is pinned, colocated, held by a cut, read by nobody
-  /// or has a result that is an output of the model is placed like any other.
+  /// Cheap enough to be repeated in each stage that reads its results instead of being sent. Each copy costs `seconds`,
+  /// and needs the kernel's operands in its stage. A cloneable kernel that is pinned, colocated, named by a cut, read
+  /// by nobody or has a result that is an output of the model is placed like any other; so are all of them when there
+  /// would be fewer units to place than stages.
   bool cloneable = false;
 };
 
@@ -85,9 +86,9 @@ struct Pin {
   int stage = 0;
 };
 
-/// A boundary asked for by a person: all of `before`, with their ancestors, come at or before it; all of `after`, with their
-/// descendants, come after it. To cut at tensor T: before = {producer of T}, after = consumers of T. Several cuts must be
-/// nested (the ancestors of one contain those of the other) and may be given in any order.
+/// A boundary asked for by a person: all of `before`, with their ancestors, come at or before it; all of `after`, with
+/// their descendants, come after it. To cut at tensor T: before = {producer of T}, after = consumers of T. Several cuts
+/// must be nested (the ancestors of one contain those of the other) and may be given in any order.
 struct Cut {
   std::string name;
   std::vector<int> before;
@@ -107,7 +108,7 @@ enum class Balance {
   Time,    ///< least bottleneck role time
   Params,  ///< least largest bytes of weights
   Memory,  ///< least largest stage memory
-  Uniform, ///< least largest number of kernels (clones not counted)
+  Uniform, ///< least largest number of kernels, clones counted
 };
 
 /// See the top of the file, and docs/Partition.md for the formulas.
@@ -152,8 +153,8 @@ struct Clone {
 /// One value that leaves its stage (or comes from the source, or goes to the sink).
 struct ChannelUse {
   int value = 0;
-  int from = kSource;        ///< stage, or kSource
-  std::vector<int> to;       ///< reading stages, ascending; none when only the sink reads it
+  int from = kSource;  ///< stage, or kSource
+  std::vector<int> to; ///< reading stages, ascending; none when only the sink reads it
   bool toSink = false;
 };
 
@@ -171,10 +172,9 @@ struct StageCost {
 
 /// How a plan was found.
 enum class Method {
-  Exact,     ///< all plans considered (or excluded by proof)
-  Absorbed,  ///< all plans that keep deferrable kernels beside their neighbour
-  Beam,      ///< a beam of plans, improved by moves
-  Given,     ///< every kernel was pinned
+  Exact,    ///< all plans considered (or excluded by proof)
+  Absorbed, ///< all plans that keep deferrable kernels beside their neighbour
+  Beam,     ///< a beam of plans, improved by moves
 };
 
 /// The answer, with its certificate.
@@ -198,12 +198,12 @@ struct Plan {
   int64_t numDownsets = 0, numPairs = 0;
 };
 
-/// Recomputes every figure of `plan` from `problem` and compares; checks each constraint. Knows no solver. Returns what is
-/// wrong, empty if nothing. Optimality itself is not rechecked, only that the claim agrees with the bound.
+/// Recomputes every figure of `plan` from `problem` and compares; checks each constraint. Knows no solver. Returns what
+/// is wrong, empty if nothing. Optimality itself is not rechecked, only that the claim agrees with the bound.
 std::vector<std::string> verify(const Problem &problem, const Plan &plan);
 
-/// Fills every figure of a plan from `plan.stageOf` and `plan.clones` alone (certificate left as it is). Needs a problem that
-/// passes check() and a stage in range for each kernel.
+/// Fills every figure of a plan from `plan.stageOf` and `plan.clones` alone (certificate left as it is). Needs a
+/// problem that passes check() and a stage in range for each kernel.
 void evaluate(const Problem &problem, Plan &plan);
 
 const char *toString(Method method);
