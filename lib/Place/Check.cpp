@@ -46,11 +46,10 @@ bool checkValue(const Problem &problem, int32_t value, std::string &error) {
 
 /// The alias trees laid out so that the descendants of a value follow it directly.
 struct Preorder {
-  std::vector<int32_t> order;     ///< values, tree by tree
-  std::vector<int32_t> position;  ///< where a value stands in `order`
-  std::vector<int32_t> end;       ///< one past the last descendant of a value
-  std::vector<int32_t> treeBegin; ///< first position of a value's tree
-  std::vector<int32_t> treeEnd;   ///< one past the last position of a value's tree
+  std::vector<int32_t> order;    ///< values, tree by tree
+  std::vector<int32_t> position; ///< where a value stands in `order`
+  std::vector<int32_t> end;      ///< one past the last descendant of a value
+  std::vector<int32_t> treeEnd;  ///< one past the last position of a value's tree
 };
 
 Preorder layOut(const Problem &problem, const std::vector<int32_t> &roots) {
@@ -84,12 +83,9 @@ Preorder layOut(const Problem &problem, const std::vector<int32_t> &roots) {
   for (int32_t at = numValues - 1; at >= 0; --at)
     if (int32_t parent = problem.values[result.order[at]].aliasOf; parent >= 0)
       result.end[parent] = std::max(result.end[parent], result.end[result.order[at]]);
-  result.treeBegin.resize(numValues);
   result.treeEnd.resize(numValues);
-  for (int32_t value = 0; value < numValues; ++value) {
-    result.treeBegin[value] = result.position[roots[value]];
+  for (int32_t value = 0; value < numValues; ++value)
     result.treeEnd[value] = result.end[roots[value]];
-  }
   return result;
 }
 
@@ -107,8 +103,7 @@ bool checkOverwrites(const Problem &problem, const std::vector<int32_t> &roots, 
   };
   for (int32_t at = 0; at + 1 < numValues; ++at) {
     int32_t value = tree.order[at];
-    int32_t before = at == tree.treeBegin[value] ? -1 : latestBefore[at];
-    latestBefore[at + 1] = tree.treeEnd[value] == at + 1 ? -1 : later(before, value);
+    latestBefore[at + 1] = tree.treeEnd[value] == at + 1 ? -1 : later(latestBefore[at], value);
   }
   for (int32_t at = numValues - 1; at >= 0; --at) {
     int32_t value = tree.order[at];

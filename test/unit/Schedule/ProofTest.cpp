@@ -139,6 +139,26 @@ TEST(Proof, LoopedRoles) {
     }
 }
 
+// Roles that are no regular loop: the role with stages 0 and 3 works on the latter two microbatches later, since the
+// others need 35 ns from the end of stage 0 and a round has 20.
+TEST(Proof, LagsWherePassingOnTakesLonger) {
+  Problem problem = makeChain({10, 10, 10, 10});
+  for (int32_t stage = 0; stage < 4; ++stage)
+    problem.stages[stage].role = stage == 1 || stage == 2;
+  problem.channels[1].latencyNs = 5;
+  Schedule schedule = scheduleOf(problem);
+  EXPECT_EQ(prove(problem, schedule).period, (Period{20, 1}));
+  const Program &program = schedule.programs[0];
+  EXPECT_EQ(program.period, 1);
+  EXPECT_EQ(program.firstBase, 2);
+  EXPECT_EQ(program.steady.back().microbatch, -2);
+  // Stage 0 alone for microbatches 0 and 1, then both, then stage 3 alone for the last two.
+  EXPECT_EQ(program.prologue.size(), 6u);
+  EXPECT_EQ(program.epilogue.size(), 6u);
+  EXPECT_EQ(expand(program, 7).size(), 7u * 6);
+  EXPECT_EQ(expand(program, 1).size(), 6u);
+}
+
 // A role that runs a later stage first waits for itself, however deep the channels are.
 TEST(Proof, WrongOrderInARole) {
   Problem problem = makeChain({10, 10, 10}, 2);
