@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/NN/IR/NNOps.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -18,6 +20,7 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
   penstock::nn::registerNNPasses();
-  registry.insert<penstock::nn::NNDialect>();
+  penstock::pipe::registerPipePasses();
+  registry.insert<penstock::nn::NNDialect, penstock::pipe::PipeDialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
 }

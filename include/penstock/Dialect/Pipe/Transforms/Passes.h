@@ -1,0 +1,21 @@
+//===- Passes.h - Passes of the phases assign to place ---------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DIALECT_PIPE_TRANSFORMS_PASSES_H
+#define PENSTOCK_DIALECT_PIPE_TRANSFORMS_PASSES_H
+
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace penstock::pipe {
+
+#define GEN_PASS_DECL
+#include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
+
+} // namespace penstock::pipe
+
+#endif // PENSTOCK_DIALECT_PIPE_TRANSFORMS_PASSES_H

@@ -1,0 +1,287 @@
+//===- SplitStages.cpp - Pure stages joined by channels -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
+
+#include "KernelOutliner.h"
+#include "StageGraph.h"
+
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
+#include <set>
+
+namespace penstock::pipe {
+#define GEN_PASS_DEF_SPLITSTAGESPASS
+#include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
+} // namespace penstock::pipe
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::pipe;
+
+namespace {
+
+constexpr int64_t kSource = -1;
+
+/// A value that leaves its stage.
+struct Crossing {
+  std::string name, tensor;
+  Type type;
+  int64_t producer = kSource;
+  std::set<int64_t> consumers;
+  bool toSink = false;
+  bool isControl = false;
+};
+
+/// The stages of one module, from annotations to ops.
+class Splitter {
+public:
+  Splitter(ModuleOp module, func::FuncOp entry)
+      : module(module), entry(entry), symbolTable(module), builder(entry), outliner(symbolTable, entry) {}
+
+  LogicalResult readStages();
+  void findCrossings();
+  void createGraph();
+  void createStages();
+  void eraseEntry() { symbolTable.erase(entry); }
+
+  int64_t getNumChannels() const { return crossings.size(); }
+  int64_t numCalls = 0;
+
+private:
+  std::string makeName(StringRef wanted);
+  void addCrossing(Value value, int64_t producer, StringRef name, StringRef tensor);
+  void createStage(int64_t stage);
+  Value getValueIn(Value value, int64_t stage, IRMapping &values);
+  void createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values);
+  FlatSymbolRefAttr getStageRef(int64_t stage) { return FlatSymbolRefAttr::get(module.getContext(), stageNames[stage]); }
+
+  ModuleOp module;
+  func::FuncOp entry;
+  SymbolTable symbolTable;
+  OpBuilder builder;
+  KernelOutliner outliner;
+  llvm::StringSet<> reserved;
+  SmallVector<nn::KernelOp> kernels;
+  DenseMap<Operation *, int64_t> stageOf;
+  DenseMap<Operation *, OutlinedKernel> outlinedKernels;
+  SmallVector<std::string> stageNames;
+  llvm::MapVector<Value, Crossing> crossings;
+  SmallVector<Crossing> controls;
+  unsigned numNamed = 0;
+};
+
+/// Stages from the annotations: 0, 1, ... without a gap, and no value flows back.
+LogicalResult Splitter::readStages() {
+  kernels = getKernels(entry);
+  if (kernels.empty())
+    return entry.emitError() << "the model has no kernel; expected at least one";
+  std::set<int64_t> used;
+  for (nn::KernelOp kernel : kernels) {
+    auto stage = kernel->getAttrOfType<IntegerAttr>(PipeDialect::getStageIdAttrName());
+    if (!stage || stage.getInt() < 0)
+      return kernel.emitError() << "kernel '" << kernel.getName() << "' has no stage; expected the attribute "
+                                << PipeDialect::getStageIdAttrName() << " with a number of at least 0";
+    stageOf[kernel] = stage.getInt();
+    used.insert(stage.getInt());
+    for (auto [i, input] : llvm::enumerate(kernel.getInputs())) {
+      auto producer = input.getDefiningOp<nn::KernelOp>();
+      if (!producer || stageOf[producer] <= stage.getInt())
+        continue;
+      InFlightDiagnostic diag = kernel.emitError()
+                                << "kernel '" << kernel.getName() << "' is in stage " << stage.getInt() << " but operand #"
+                                << i << " comes from stage " << stageOf[producer] << "; expected stage "
+                                << stageOf[producer] << " or later";
+      diag.attachNote(producer.getLoc()) << "made here, in stage " << stageOf[producer];
+      return diag;
+    }
+  }
+  for (int64_t stage = 0; stage <= *used.rbegin(); ++stage) {
+    if (!used.count(stage))
+      return entry.emitError() << "stage " << stage << " has no kernel but stage " << *used.rbegin()
+                               << " has; expected stages 0, 1, ... without a gap";
+    stageNames.push_back(makeName("s" + std::to_string(stage)));
+  }
+  return success();
+}
+
+/// The wanted name, or one made from it that nothing in the module has. Never a name of a pseudo-stage.
+std::string Splitter::makeName(StringRef wanted) {
+  std::string name = wanted.str();
+  for (unsigned i = 0; symbolTable.lookup(name) || name == PipeDialect::getSourceName() ||
+                       name == PipeDialect::getSinkName() || reserved.contains(name);
+       ++i)
+    name = (wanted + "_" + Twine(i)).str();
+  reserved.insert(name);
+  return name;
+}
+
+/// A channel for `value` if anything outside of its stage reads it. `name` is empty for a numbered one.
+void Splitter::addCrossing(Value value, int64_t producer, StringRef name, StringRef tensor) {
+  Crossing crossing;
+  crossing.producer = producer;
+  crossing.type = value.getType();
+  for (Operation *user : value.getUsers()) {
+    if (isa<func::ReturnOp>(user))
+      crossing.toSink = true;
+    else if (stageOf[user] != producer)
+      crossing.consumers.insert(stageOf[user]);
+  }
+  if (crossing.consumers.empty() && !crossing.toSink)
+    return;
+  crossing.name = makeName(name.empty() ? "c" + std::to_string(numNamed++) : name.str());
+  crossing.tensor = tensor.str();
+  crossings[value] = crossing;
+}
+
+void Splitter::findCrossings() {
+  for (BlockArgument argument : entry.getArguments()) {
+    std::string name = getInputName(entry, argument.getArgNumber());
+    addCrossing(argument, kSource, name, name);
+  }
+  DenseMap<Value, std::string> outputNames;
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (auto [i, value] : llvm::enumerate(ret.getOperands()))
+    outputNames.try_emplace(value, getOutputName(entry, i));
+  for (nn::KernelOp kernel : kernels)
+    for (OpResult result : kernel->getResults())
+      addCrossing(result, stageOf[kernel], outputNames.lookup(result), getTensorName(result));
+  for (auto [stage, name] : llvm::enumerate(stageNames)) {
+    int64_t number = stage;
+    if (llvm::any_of(crossings, [&](auto &pair) { return pair.second.consumers.count(number); }))
+      continue;
+    Crossing &control = controls.emplace_back();
+    control.name = makeName("start_" + name);
+    control.type = RankedTensorType::get({0}, builder.getI8Type());
+    control.consumers.insert(number);
+    control.isControl = true;
+  }
+}
+
+/// Inputs, outputs and channels.
+void Splitter::createGraph() {
+  auto ref = [&](StringRef name) { return FlatSymbolRefAttr::get(module.getContext(), name); };
+  for (BlockArgument argument : entry.getArguments()) {
+    auto crossing = crossings.find(argument);
+    builder.create<InputOp>(entry.getLoc(), getInputName(entry, argument.getArgNumber()),
+                            crossing == crossings.end() ? FlatSymbolRefAttr() : ref(crossing->second.name),
+                            argument.getType());
+  }
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (auto [i, value] : llvm::enumerate(ret.getOperands()))
+    builder.create<OutputOp>(entry.getLoc(), getOutputName(entry, i), crossings[value].name, value.getType());
+  auto create = [&](Location loc, const Crossing &crossing) {
+    SmallVector<Attribute> consumers;
+    for (int64_t consumer : crossing.consumers)
+      consumers.push_back(getStageRef(consumer));
+    if (crossing.toSink)
+      consumers.push_back(ref(PipeDialect::getSinkName()));
+    auto producer = crossing.producer == kSource ? ref(PipeDialect::getSourceName()) : getStageRef(crossing.producer);
+    auto channel = builder.create<ChannelOp>(
+        loc, builder.getStringAttr(crossing.name), producer, builder.getArrayAttr(consumers), /*depth=*/IntegerAttr(),
+        /*delay=*/builder.getI64IntegerAttr(0),
+        crossing.isControl ? StringAttr() : builder.getStringAttr(crossing.tensor), TypeAttr::get(crossing.type),
+        /*slot_bytes=*/nn::ExtentsAttr(), crossing.isControl ? builder.getUnitAttr() : UnitAttr(),
+        /*per_session=*/UnitAttr(), /*sym_visibility=*/StringAttr());
+    symbolTable.insert(channel);
+  };
+  for (auto &[value, crossing] : crossings)
+    create(value.getLoc(), crossing);
+  for (Crossing &control : controls)
+    create(entry.getLoc(), control);
+}
+
+/// What stands for a value of `@main` in a stage. Weights and constants are repeated in each stage that uses them.
+Value Splitter::getValueIn(Value value, int64_t stage, IRMapping &values) {
+  if (Value known = values.lookupOrNull(value))
+    return known;
+  return builder.clone(*value.getDefiningOp(), values)->getResult(0);
+}
+
+void Splitter::createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values) {
+  const OutlinedKernel &outlined = outlinedKernels[kernel];
+  SmallVector<Value> inputs, outs;
+  for (Value input : kernel.getInputs())
+    inputs.push_back(getValueIn(input, stage, values));
+  for (Type type : kernel.getResultTypes())
+    outs.push_back(builder.create<nn::EmptyOp>(kernel.getLoc(), type));
+  auto call = builder.create<nn::CallOp>(kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
+                                         /*workspace=*/Value(),
+                                         nn::ExtentsAttr::get(module.getContext(), outlined.symbols));
+  call->setAttr("nn.kernel_name", kernel.getNameAttr());
+  if (Attribute tensors = kernel->getAttr(nn::kTensorsAttr))
+    call->setAttr(nn::kTensorsAttr, tensors);
+  values.map(kernel.getResults(), call.getResults());
+  ++numCalls;
+}
+
+void Splitter::createStage(int64_t stage) {
+  SmallVector<Attribute> reads, writes;
+  SmallVector<Value> readValues, writtenValues;
+  for (auto &[value, crossing] : crossings) {
+    Attribute name = FlatSymbolRefAttr::get(module.getContext(), crossing.name);
+    if (crossing.consumers.count(stage)) {
+      reads.push_back(name);
+      readValues.push_back(value);
+    }
+    if (crossing.producer == stage) {
+      writes.push_back(name);
+      writtenValues.push_back(value);
+    }
+  }
+  OpBuilder::InsertionGuard guard(builder);
+  auto op = builder.create<StageOp>(entry.getLoc(), builder.getStringAttr(stageNames[stage]), ArrayAttr(), ArrayAttr(),
+                                    builder.getArrayAttr({}), /*group=*/StringAttr(), /*sym_visibility=*/StringAttr());
+  symbolTable.insert(op);
+  Block &body = op.getBody().emplaceBlock();
+  IRMapping values;
+  for (Value value : readValues)
+    values.map(value, body.addArgument(value.getType(), value.getLoc()));
+  for (Crossing &control : controls)
+    if (control.consumers.count(stage)) {
+      reads.push_back(FlatSymbolRefAttr::get(module.getContext(), control.name));
+      body.addArgument(control.type, entry.getLoc());
+    }
+  op.setReadsAttr(builder.getArrayAttr(reads));
+  op.setWritesAttr(builder.getArrayAttr(writes));
+  builder.setInsertionPointToStart(&body);
+  for (nn::KernelOp kernel : kernels)
+    if (stageOf[kernel] == stage)
+      createCall(kernel, stage, values);
+  SmallVector<Value> results;
+  for (Value value : writtenValues)
+    results.push_back(values.lookup(value));
+  builder.create<ReturnOp>(entry.getLoc(), results);
+}
+
+void Splitter::createStages() {
+  for (nn::KernelOp kernel : kernels)
+    outlinedKernels[kernel] = outliner.outline(kernel);
+  for (size_t stage = 0; stage < stageNames.size(); ++stage)
+    createStage(stage);
+}
+
+struct SplitStagesPass : pipe::impl::SplitStagesPassBase<SplitStagesPass> {
+  void runOnOperation() override {
+    func::FuncOp entry = findEntry(getOperation());
+    if (!entry)
+      return signalPassFailure();
+    copyTrivialOutputs(entry);
+    Splitter splitter(getOperation(), entry);
+    if (failed(splitter.readStages()))
+      return signalPassFailure();
+    splitter.findCrossings();
+    splitter.createGraph();
+    splitter.createStages();
+    splitter.eraseEntry();
+    numChannels = splitter.getNumChannels();
+    numCalls = splitter.numCalls;
+    numKernels = llvm::range_size(getOperation().getOps<nn::KernelDefOp>());
+  }
+};
+
+} // namespace
