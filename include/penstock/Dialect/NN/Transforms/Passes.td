@@ -136,4 +136,89 @@ def VerifySymbolsPass : Pass<"nn-verify-symbols", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numConstraints", "num-constraints", "constraints listed">];
 }
 
+def RaiseActivationsPass : Pass<"nn-raise-activations", "::mlir::ModuleOp"> {
+  let summary = "recognize GELU, SiLU and hard swish in exporters' decompositions";
+  let description = [{
+    Requires: pure ops.
+    Ensures:  x * (1 + erf(x / sqrt 2)) / 2 and its tanh form, x * sigmoid(x), and x * clamp(x + 3, 0, 6) / 6 are one
+              `nn.unary`, in whatever order the exporter multiplies; numbers are compared up to single precision.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %0 = nn.unary sigmoid %x : tensor<4xf32>
+      %1 = nn.binary mul %x, %0 : tensor<4xf32>, tensor<4xf32>
+      return %1 : tensor<4xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %0 = nn.unary silu %x : tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numRaised", "num-raised", "activations recognized">];
+}
+
+def RaiseLayerNormPass : Pass<"nn-raise-layer-norm", "::mlir::ModuleOp"> {
+  let summary = "recognize layer and RMS normalization in exporters' decompositions";
+  let description = [{
+    Requires: pure ops.
+    Ensures:  (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale [+ bias], means over the trailing axes, is one
+              `nn.layer_norm`; without the centering it is one with `rms`. Scale and bias must be the same for every row.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %s: tensor<8xf32>) -> tensor<4x8xf32> {
+      %e = nn.constant dense<1.0e-6> : tensor<f32>
+      %0 = nn.binary mul %x, %x : tensor<4x8xf32>, tensor<4x8xf32>
+      %1 = nn.reduce mean %0 axes [1] {keep_dims} : tensor<4x8xf32>
+      %2 = nn.binary add %1, %e : tensor<4x1xf32>, tensor<f32>
+      %3 = nn.unary sqrt %2 : tensor<4x1xf32>
+      %4 = nn.binary div %x, %3 : tensor<4x8xf32>, tensor<4x1xf32>
+      %5 = nn.binary mul %4, %s : tensor<4x8xf32>, tensor<8xf32>
+      return %5 : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %s: tensor<8xf32>) -> tensor<4x8xf32> {
+      %0 = nn.layer_norm %x scale %s : tensor<8xf32> axis 1 {epsilon = 1.0e-6 : f64, rms} : tensor<4x8xf32>
+      return %0 : tensor<4x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numRaised", "num-raised", "normalizations recognized">];
+}
+
+def SimplifyMovementPass : Pass<"nn-simplify-movement", "::mlir::ModuleOp"> {
+  let summary = "fold transposes into products, join and remove movements";
+  let description = [{
+    Requires: pure ops.
+    Ensures:  a product reads a transposed operand in place; chains of transposes and of reshapes are one; ops that give
+              their input back are gone; a transpose that moves axes of extent 1 only is a reshape.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %y: tensor<5x8xf32>) -> tensor<4x5xf32> {
+      %0 = nn.transpose %y [1, 0] : tensor<5x8xf32>
+      %1 = nn.matmul %x, %0 : tensor<4x8xf32>, tensor<8x5xf32>
+      return %1 : tensor<4x5xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %y: tensor<5x8xf32>) -> tensor<4x5xf32> {
+      %0 = nn.matmul %x, %y {transpose_rhs} : tensor<4x8xf32>, tensor<5x8xf32>
+      return %0 : tensor<4x5xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+}
+
 #endif
