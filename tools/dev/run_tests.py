@@ -86,12 +86,14 @@ def ctest_programs(folder):
     status, output = run(["ctest", "--test-dir", folder, "--show-only=json-v1"])
     if status != 0:
         raise RuntimeError(f"ctest could not list the tests of {folder}:\n{tail(output)}")
-    return [test for test in json.loads(output)["tests"] if test.get("command")]
+    return json.loads(output)["tests"]
 
 
 def run_program(context, test, prefix=""):
     """One ctest entry; a GoogleTest program is one that writes the report it is asked for."""
-    name, command = prefix + test["name"], list(test["command"])
+    name, command = prefix + test["name"], list(test.get("command", ()))
+    if not command:
+        return [Result(name, "failed", "its program is not built")]
     report = context.scratch / (re.sub(r"\W", "_", name) + ".xml")
     command.append(f"--gtest_output=xml:{report}")
     if context.pattern and context.pattern not in test["name"]:

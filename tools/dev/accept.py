@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""The acceptance list: one line per point with pass, fail or missing, and under it what failed or is missing.
+
+usage: accept.py --build FOLDER [--torch] [--quick] [--fresh] [POINT]...
+
+A point is made of claims (accept_points.py). Each is shown by something that runs here: tests chosen by name, whole
+models, commands. A claim that nothing shows is missing; a point passes when all its claims do. --torch also exports
+and runs the models that need torch (installed into build/venv-torch), --quick leaves out whole models and benchmarks,
+--fresh runs the README's two commands in a new Debian root. Exit status: 0 every point passes, 1 otherwise.
+"""
+# Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import argparse
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import run_tests
+
+ROOT = run_tests.ROOT
+
+
+@dataclasses.dataclass
+class Evidence:
+    """What a claim found: pass, fail or missing, and why."""
+    status: str
+    text: str = ""
+
+
+class Workbench:
+    """Runs each group of tests and each model at most once and remembers what came out."""
+
+    def __init__(self, build, options, scratch):
+        self.build, self.options, self.scratch = build, options, pathlib.Path(scratch)
+        self.groups, self.models = {}, {}
+
+    def results(self, group):
+        if group not in self.groups:
+            print(f"... running ./dev test {group}", file=sys.stderr, flush=True)
+            context = run_tests.Context(self.build, "", self.scratch)
+            try:
+                self.groups[group] = run_tests.GROUPS[group](context)
+            except Exception as error:  # a group that cannot run is a failure of every claim on it
+                self.groups[group] = [run_tests.Result(group, "failed", str(error))]
+        return self.groups[group]
+
+    def model(self, name):
+        """[(number of stages, status, text)] of one whole model."""
+        if name not in self.models:
+            sys.path.insert(0, str(ROOT / "test/e2e"))
+            import models
+            import runner
+            model = models.MODELS[name]
+            print(f"... running {name}", file=sys.stderr, flush=True)
+            self.models[name] = list(runner.run_model(model, model.stages, self.scratch))
+        return self.models[name]
+
+
+def tests(groups, pattern):
+    """A claim shown by the tests of some groups whose names match; no such test: missing."""
+    def look(bench):
+        group = groups.replace(" ", " and ")
+        chosen = [result for name in groups.split() for result in bench.results(name)
+                  if re.search(pattern, result.name, re.IGNORECASE)]
+        ran = [result for result in chosen if result.status != "skipped"]
+        failed = [result.name for result in ran if result.status == "failed"]
+        if not ran:
+            skipped = f"{len(chosen)} skipped" if chosen else "no such test"
+            return Evidence("missing", f"{skipped}: {group} /{pattern}/")
+        if failed:
+            return Evidence("fail", f"{len(failed)} of {len(ran)} {group} tests failed: {', '.join(failed[:3])}")
+        return Evidence("pass", f"{len(ran)} {group} tests")
+    return look
+
+
+def whole_model(*names):
+    """A claim shown by whole models, each with every number of stages it is listed for."""
+    def look(bench):
+        if bench.options.quick:
+            return Evidence("missing", "whole models are left out by --quick")
+        missing, failed, passed = [], [], 0
+        for name in names:
+            for num_stages, status, text in bench.model(name):
+                line = f"{name}, {num_stages} stages: {text.splitlines()[-1] if text else ''}"
+                passed += status == "pass"
+                (failed if status == "fail" else missing if status == "missing" else []).append(line)
+        if failed:
+            return Evidence("fail", f"{passed} runs passed, {len(failed)} failed: " + " | ".join(failed[:4]))
+        if missing:
+            return Evidence("missing", f"{passed} runs passed; " + " | ".join(missing[:4]))
+        return Evidence("pass", f"{passed} runs")
+    return look
+
+
+def command(*words, timeout_s=3600, expect=None):
+    """A claim shown by a command that exits with 0 and prints what `expect` matches."""
+    def look(bench):
+        env = run_tests.os.environ | {"PENSTOCK_BUILD": str(bench.build)}
+        status, output = run_tests.run([word.format(build=bench.build, python=sys.executable) for word in words],
+                                       timeout_s=timeout_s, env=env)
+        last = output.strip().splitlines()[-1:] or [""]
+        if status != 0:
+            return Evidence("fail", f"{' '.join(words)}: exit status {status}: {last[0]}")
+        if expect and not re.search(expect, output):
+            return Evidence("fail", f"{' '.join(words)}: nothing in the output matches /{expect}/")
+        return Evidence("pass", last[0][:120])
+    return look
+
+
+def script(path, *arguments, timeout_s=3600, slow=True):
+    """A claim shown by a Python script of the project; missing while the script does not exist."""
+    def look(bench):
+        if not (ROOT / path).exists():
+            return Evidence("missing", f"{path} does not exist")
+        if slow and bench.options.quick:
+            return Evidence("missing", f"{path} is left out by --quick")
+        return command("{python}", str(ROOT / path), *arguments, timeout_s=timeout_s)(bench)
+    return look
+
+
+def exists(*paths):
+    """A claim shown by files being there."""
+    def look(bench):
+        absent = [path for path in paths if not (ROOT / path).exists()]
+        return Evidence("missing", f"no {', '.join(absent)}") if absent else Evidence("pass", ", ".join(paths))
+    return look
+
+
+def fresh():
+    """The README's two commands in a new Debian root."""
+    def look(bench):
+        if not bench.options.fresh:
+            return Evidence("missing", "not run; use --fresh")
+        return command("./dev", "fresh", timeout_s=7200, expect="fresh: demo test succeeded")(bench)
+    return look
+
+
+def nothing(why):
+    """A claim that nothing shows yet."""
+    return lambda bench: Evidence("missing", why)
+
+
+def install_torch(build):
+    """The environment that exports models, and the exported models; what went wrong goes to stderr."""
+    venv = build / "venv-torch"
+    steps = []
+    if not (venv / ".complete").exists():
+        steps += [["/usr/bin/python3", "-m", "venv", "--clear", venv],
+                  [venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r",
+                   ROOT / "tools/dev/requirements-torch.txt"], ["touch", venv / ".complete"]]
+    steps.append([venv / "bin/python", ROOT / "tools/dev/export_models.py", build / "models"])
+    for step in steps:
+        print("... " + " ".join(map(str, step)), file=sys.stderr, flush=True)
+        if subprocess.run([str(word) for word in step]).returncode != 0:
+            print("error: the models that need torch could not be exported", file=sys.stderr)
+            return
+
+
+def judge(point, bench):
+    """Status of a point and the lines under it."""
+    lines, statuses = [], []
+    for claim, look in point.claims:
+        evidence = look(bench)
+        statuses.append(evidence.status)
+        lines.append(f"    {evidence.status:7} {claim}" + (f" ({evidence.text})" if evidence.text else ""))
+    status = "fail" if "fail" in statuses else "missing" if "missing" in statuses or not statuses else "pass"
+    return status, f"{statuses.count('pass')} of {len(statuses)} claims", lines
+
+
+def main():
+    import accept_points
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    for flag in ("--torch", "--quick", "--fresh"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("points", nargs="*", metavar="POINT")
+    options = parser.parse_args()
+    known = [point.label for point in accept_points.POINTS]
+    unknown = set(options.points) - set(known)
+    if unknown:
+        parser.error(f"unknown point {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    build = options.build.resolve()
+    if options.torch:
+        install_torch(build)
+    counts = {"pass": 0, "fail": 0, "missing": 0}
+    with tempfile.TemporaryDirectory(prefix="penstock-accept-") as scratch:
+        bench = Workbench(build, options, scratch)
+        for point in accept_points.POINTS:
+            if options.points and point.label not in options.points:
+                continue
+            status, summary, lines = judge(point, bench)
+            counts[status] += 1
+            print(f"{status:7} {point.label:>9}  {point.title} ({summary})")
+            print("\n".join(lines), flush=True)
+    print(", ".join(f"{number} {status}" for status, number in counts.items()))
+    return 0 if counts["pass"] and not counts["fail"] and not counts["missing"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

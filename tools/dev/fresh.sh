@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+#===- fresh.sh - the README's two commands, from nothing -------------------------------------------------------===#
+#
+# Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# usage: fresh.sh [--host] [COMMAND]...          (default commands: demo test)
+#
+# Clones the committed state of this tree. As root, with debootstrap installed, the commands run in a minimal Debian 12
+# root of their own, made with this machine's package sources and removed afterwards; with --host, or without
+# debootstrap, they run in the clone on this machine, without any cache, and the output says so. Nothing is reused: not
+# the build folder, not ccache's objects, not ONNX's built library. Exit status: that of the first command that fails.
+#===----------------------------------------------------------------------===#
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+mode=debian
+[ "${1:-}" = --host ] && { mode=host; shift; }
+commands=("$@")
+[ ${#commands[@]} -eq 0 ] && commands=(demo test)
+{ [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; } || mode=host
+work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
+
+cleanup() {
+  umount "$work/root/proc" 2>/dev/null || true
+  mountpoint -q "$work/root/proc" || rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+on_host() {
+  echo "fresh: in a new clone on this machine, with empty caches (its Debian packages are already there)"
+  git clone --quiet "$root" "$work/penstock"
+  for command in "${commands[@]}"; do
+    echo "fresh: ./dev $command"
+    (cd "$work/penstock" && CCACHE_DIR=$work/ccache PENSTOCK_CACHE=$work/cache ./dev "$command")
+  done
+}
+
+# The new root gets this machine's package sources, certificates and pip settings, so that it works behind a mirror too.
+make_root() {
+  local mirror
+  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/debian.sources \
+    /etc/apt/sources.list 2>/dev/null | head -1)
+  debootstrap --variant=minbase --include=ca-certificates,git bookworm "$work/root" "$mirror" >"$work/debootstrap.log" ||
+    { tail -20 "$work/debootstrap.log" >&2; echo "error: debootstrap failed" >&2; exit 1; }
+  for path in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources /etc/apt/apt.conf.d /etc/apt/auth.conf.d \
+    /etc/pip.conf /etc/ssl/certs /usr/local/share/ca-certificates /etc/hosts /etc/resolv.conf; do
+    [ -e "$path" ] && mkdir -p "$work/root$(dirname "$path")" && cp -rL "$path" "$work/root$(dirname "$path")/"
+  done
+  [ -f "$work/root/etc/apt/sources.list.d/debian.sources" ] && : >"$work/root/etc/apt/sources.list"
+  mount -t proc proc "$work/root/proc"
+}
+
+in_debian() {
+  echo "fresh: in a minimal Debian 12 root"
+  make_root
+  git clone --quiet "$root" "$work/root/penstock"
+  for command in "${commands[@]}"; do
+    echo "fresh: ./dev $command"
+    chroot "$work/root" /usr/bin/env HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+      bash -c "cd /penstock && exec ./dev $command"
+  done
+}
+
+case $mode in
+  debian) in_debian ;;
+  host) on_host ;;
+esac
+echo "fresh: ${commands[*]} succeeded"
