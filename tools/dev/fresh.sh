@@ -56,7 +56,7 @@ in_debian() {
   git clone --quiet "$root" "$work/root/penstock"
   for command in "${commands[@]}"; do
     echo "fresh: ./dev $command"
-    chroot "$work/root" /usr/bin/env HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    chroot "$work/root" /usr/bin/env HOME=/penstock-home PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
       bash -c "cd /penstock && exec ./dev $command"
   done
 }

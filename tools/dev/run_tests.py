@@ -71,7 +71,8 @@ def parse_junit(path, prefix=""):
         if bad:
             results.append(Result(name, "failed", "\n".join(tail(b.text or b.get("message", "")) for b in bad)))
         elif skipped is not None:
-            results.append(Result(name, "skipped", (skipped.get("message") or skipped.text or "no reason given").strip()))
+            reason = (skipped.get("message") or skipped.text or "no reason given").strip()
+            results.append(Result(name, "skipped", reason.splitlines()[-1]))
         elif case.get("status") == "notrun" and case.get("result") == "suppressed":
             continue    # left out by a filter, or DISABLED_
         else:
