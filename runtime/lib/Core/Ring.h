@@ -1,0 +1,76 @@
+//===- Ring.h - Slots in shared memory ---------------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One end of a channel whose slots lie in memory that both sides see: `depth` headers, then `depth` slots on page
+// boundaries. The cursors live in the run's control block. Used by `inproc` (heap) and `shm` (memfd) alike, so nothing
+// here knows where the memory comes from. No copy is made: the producer's kernel writes the slot, the consumers'
+// kernels read it.
+//
+// Threads: one per end. Errors: as Transport.h.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_LIB_RING_H
+#define PENSTOCK_RT_LIB_RING_H
+
+#include "penstock/rt/Control.h"
+#include "penstock/rt/Transport.h"
+
+#include <deque>
+
+namespace penstock {
+namespace rt {
+
+/// Where things lie in the data memory of a channel.
+struct RingLayout {
+  int64_t headerStride = 0, slotsOffset = 0, slotStride = 0, totalBytes = 0;
+  /// False when the sizes overflow.
+  static bool make(const ChannelDesc &desc, int64_t freeSlotBytes, RingLayout &layout);
+};
+
+/// Bytes reserved (not used) for a slot or an arena whose size is free: the machine's memory, at most 64 GiB.
+int64_t freeReservationBytes();
+
+struct RingEnd {
+  ChannelDesc desc;
+  EndInfo info;
+  RingLayout layout;
+  ChannelControl *control = nullptr;
+  ConsumerCursor *cursors = nullptr;
+  char *data = nullptr;
+  uint64_t next = 0;    ///< messages published or taken by this end
+  uint64_t freed = 0;   ///< consumer: messages released by this end
+  bool holding = false; ///< producer: a slot is acquired and not yet published
+  Code failed = Code::kOk;
+};
+
+/// Joins ends over memory that both sides see; open() is the subclasses' part.
+class RingTransport : public Transport {
+public:
+  Status acquire(ChannelId channel, int64_t numBytes, Stream stream, int64_t deadlineNs, Slot &slot) override;
+  Status publish(ChannelId channel, const Slot &slot, const MessageHeader &header, Stream stream) override;
+  Status wait(ChannelId channel, Stream stream, int64_t deadlineNs, Slot &slot, MessageHeader &header) override;
+  Status release(ChannelId channel, const Slot &slot, Stream stream) override;
+  void abort() override;
+  ChannelCounters counters(ChannelId channel) const override;
+
+  /// Spins this long before it sleeps; 0 where there are fewer cores than threads.
+  void setSpin(int64_t spanNs) { spinNs = spanNs; }
+
+protected:
+  ChannelId add(RingEnd end);
+  RunControl control;
+  std::deque<RingEnd> ends; ///< a deque: ends do not move while others open
+
+private:
+  template <typename Ready> Status sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs, const Ready &ready);
+  Status checkEnd(ChannelId channel, bool producer, RingEnd *&end);
+  Status fillHeader(RingEnd &end, const Slot &slot, const MessageHeader &header);
+  int64_t spinNs = 0;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_LIB_RING_H

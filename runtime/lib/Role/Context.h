@@ -1,0 +1,111 @@
+//===- Context.h - The state of a running role -------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What an rt_ctx is. Set up by runRole() (Role.cpp), moved along by the calls of Abi.h (Program.cpp). One thread,
+// except rt_fail.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_LIB_ROLE_CONTEXT_H
+#define PENSTOCK_RT_LIB_ROLE_CONTEXT_H
+
+#include "Memory.h"
+#include "penstock/rt/Role.h"
+
+#include <map>
+#include <mutex>
+
+struct rt_ctx {
+  using Status = penstock::rt::Status;
+
+  rt_ctx(const rt_role_desc &desc, penstock::rt::Transport &transport, const penstock::rt::RunControl &control,
+         const penstock::rt::RoleOptions &options);
+  ~rt_ctx();
+
+  /// One channel of the role's table, in both directions.
+  struct Channel {
+    penstock::rt::ChannelDesc desc;
+    penstock::rt::ChannelId in = -1, out = -1;
+    bool waited = false, released = false, acquired = false, published = false;
+    penstock::rt::Slot inSlot, outSlot;
+    penstock::rt::MessageHeader header;
+    std::vector<int64_t> dims; ///< of this microbatch, from the extents
+    int64_t numBytes = 0;      ///< likewise
+    std::vector<int32_t> inStorages, outStorages;
+  };
+  /// Where the values of a free arena lie for one tuple of symbol values.
+  struct Placement {
+    std::vector<int64_t> offsets; ///< per storage; -1 for those outside the arena
+    int64_t numBytes = 0;
+  };
+  struct Local {
+    const void *key;
+    void *value;
+    void (*destroy)(void *);
+  };
+
+  // Set-up, in order.
+  Status openChannels(int64_t deadlineNs);
+  Status mapWeights(const std::string &folder);
+  Status reserveArena();
+
+  // The calls.
+  int32_t begin();
+  int32_t wait(int32_t index);
+  int32_t bind();
+  int32_t acquire(int32_t index);
+  int32_t publish(int32_t index);
+  int32_t release(int32_t index);
+  int32_t done(int32_t step);
+  int32_t end();
+
+  /// Keeps the failure, tells the run, and gives its code.
+  int32_t report(const Status &status);
+  /// A mistake of the program.
+  int32_t misuse(const char *call, int32_t channel, const char *expected);
+
+  const rt_role_desc &desc;
+  penstock::rt::Transport &transport;
+  penstock::rt::RunControl control;
+  penstock::rt::RoleState &state;
+  penstock::rt::RoleOptions options;
+  penstock::rt::ProgressWatch watch;
+  std::string folder;
+
+  std::vector<Channel> channels;
+  std::vector<void *> buffers;
+  std::vector<int64_t> extents, symbols;
+  int32_t firstInput = -1;
+
+  penstock::rt::Mapping weights, arena;
+  std::vector<penstock::rt::Mapping> states;
+  std::map<std::vector<int64_t>, Placement> placements;
+  const Placement *placement = nullptr;
+
+  // The current microbatch.
+  bool inMicrobatch = false, bound = false;
+  int64_t ordinal = 0, request = 0, microbatch = 0;
+  int64_t runBeginNs = 0, blockedNs = 0;
+
+  Status failure;
+  std::atomic<bool> kernelFailed{false};
+  std::mutex kernelMutex; ///< guards kernelMessage
+  std::string kernelMessage;
+  std::vector<Local> locals;
+
+private:
+  Status waitFor(Channel &channel, bool idle);
+  Status acquireFrom(Channel &channel, int64_t numBytes);
+  Status finishStream();
+  Status checkHeader(Channel &channel);
+  Status computeShapes();
+  Status checkShape(const Channel &channel);
+  Status place();
+  Status planArena(Placement &made);
+  Status timedOut(int64_t now);
+  void record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs);
+  void beat();
+};
+
+#endif // PENSTOCK_RT_LIB_ROLE_CONTEXT_H

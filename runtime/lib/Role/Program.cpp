@@ -1,0 +1,347 @@
+//===- Program.cpp - The calls of a role's program ---------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "Context.h"
+
+#include "Cpu.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace penstock;
+using namespace penstock::rt;
+
+int32_t rt_ctx::report(const Status &status) {
+  if (failure.ok())
+    failure = status;
+  control.reportFailure(desc.role, status);
+  return static_cast<int32_t>(status.code());
+}
+
+int32_t rt_ctx::misuse(const char *call, int32_t channel, const char *expected) {
+  return report(fail(Code::kProgram, "%s: the program called %s on channel %d, expected %s", desc.role_name, call,
+                     channel, expected));
+}
+
+void rt_ctx::beat() {
+  state.progress.store(state.progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void rt_ctx::record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs) {
+  control.trace(desc.role, TraceEvent{beginNs, endNs, ordinal, request, microbatch, kind, channel});
+}
+
+/// The transport did not get on by the time of a look: has the run as a whole?
+Status rt_ctx::timedOut(int64_t now) {
+  if (!watch.expired(now))
+    return Status();
+  return Status(Code::kTimeout, control.describeStall(desc.role, watch.waitedNs(now)));
+}
+
+Status rt_ctx::waitFor(Channel &channel, bool idle) {
+  int64_t begin = nowNs();
+  state.channel.store(channel.desc.id, std::memory_order_relaxed);
+  state.microbatch.store(ordinal, std::memory_order_relaxed);
+  state.activity.store(uint32_t(Activity::kWaiting), std::memory_order_release);
+  watch.start(begin);
+  Status status = transport.wait(channel.in, Stream(), watch.nextLook(begin), channel.inSlot, channel.header);
+  int64_t now = nowNs();
+  while (status.code() == Code::kTimeout) {
+    // Between requests a role may wait for as long as it likes.
+    if (idle && control.submitted().load() <= ordinal)
+      watch.start(now);
+    if (Status late = timedOut(now); !late.ok())
+      return late;
+    status = transport.wait(channel.in, Stream(), watch.nextLook(now), channel.inSlot, channel.header);
+    now = nowNs();
+  }
+  state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
+  beat();
+  state.waitNs.fetch_add(now - begin, std::memory_order_relaxed);
+  if (status.ok() && !(channel.header.flags & kFlagEnd)) {
+    if (inMicrobatch) {
+      blockedNs += now - begin;
+    } else {
+      request = channel.header.request, microbatch = channel.header.microbatch;
+      runBeginNs = now;
+    }
+    record(TraceEvent::kWait, channel.desc.id, begin, now);
+  }
+  return status;
+}
+
+Status rt_ctx::acquireFrom(Channel &channel, int64_t numBytes) {
+  int64_t begin = nowNs();
+  state.channel.store(channel.desc.id, std::memory_order_relaxed);
+  state.activity.store(uint32_t(Activity::kAcquiring), std::memory_order_release);
+  watch.start(begin);
+  Status status = transport.acquire(channel.out, numBytes, Stream(), watch.nextLook(begin), channel.outSlot);
+  int64_t now = nowNs();
+  while (status.code() == Code::kTimeout) {
+    if (Status late = timedOut(now); !late.ok())
+      return late;
+    status = transport.acquire(channel.out, numBytes, Stream(), watch.nextLook(now), channel.outSlot);
+    now = nowNs();
+  }
+  state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
+  beat();
+  state.sendNs.fetch_add(now - begin, std::memory_order_relaxed);
+  if (inMicrobatch) {
+    blockedNs += now - begin;
+    record(TraceEvent::kSend, channel.desc.id, begin, now);
+  }
+  return status;
+}
+
+/// The end came on the first input: it must come on the others too, and goes to every output.
+Status rt_ctx::finishStream() {
+  for (Channel &channel : channels) {
+    if (channel.in < 0)
+      continue;
+    if (&channel != &channels[size_t(firstInput)])
+      if (Status status = waitFor(channel, true); !status.ok())
+        return status;
+    if (!(channel.header.flags & kFlagEnd))
+      return fail(Code::kMismatch, "%s: channel '%s' carries a message after the stream has ended on '%s'",
+                  desc.role_name, channel.desc.name.c_str(), channels[size_t(firstInput)].desc.name.c_str());
+    if (Status status = transport.release(channel.in, channel.inSlot, Stream()); !status.ok())
+      return status;
+  }
+  MessageHeader header;
+  header.flags = kFlagEnd;
+  for (Channel &channel : channels) {
+    if (channel.out < 0)
+      continue;
+    if (Status status = acquireFrom(channel, 0); !status.ok())
+      return status;
+    channel.outSlot.numBytes = 0;
+    if (Status status = transport.publish(channel.out, channel.outSlot, header, Stream()); !status.ok())
+      return status;
+  }
+  return Status();
+}
+
+int32_t rt_ctx::begin() {
+  if (inMicrobatch)
+    return misuse("rt_begin", firstInput, "rt_end first");
+  Channel &first = channels[size_t(firstInput)];
+  if (Status status = waitFor(first, true); !status.ok())
+    return report(status);
+  if (first.header.flags & kFlagEnd) {
+    Status status = finishStream();
+    return status.ok() ? int32_t(RT_END) : report(status);
+  }
+  inMicrobatch = true;
+  bound = false;
+  blockedNs = 0;
+  first.waited = true;
+  for (int32_t storage : first.inStorages)
+    buffers[size_t(storage)] = first.inSlot.data;
+  std::copy(first.header.symbols.begin(), first.header.symbols.end(), symbols.begin());
+  return RT_OK;
+}
+
+Status rt_ctx::checkHeader(Channel &channel) {
+  const MessageHeader &header = channel.header;
+  if (header.flags & kFlagEnd)
+    return fail(Code::kMismatch, "%s: the stream ended on channel '%s' within microbatch %lld", desc.role_name,
+                channel.desc.name.c_str(), (long long)ordinal);
+  if (header.request != request || header.microbatch != microbatch)
+    return fail(Code::kMismatch, "%s: channel '%s' carries request %lld, microbatch %lld, expected %lld, %lld",
+                desc.role_name, channel.desc.name.c_str(), (long long)header.request, (long long)header.microbatch,
+                (long long)request, (long long)microbatch);
+  if (!std::equal(symbols.begin(), symbols.end(), header.symbols.begin(), header.symbols.end()))
+    return fail(Code::kMismatch, "%s: channel '%s' carries other values of the dimension symbols than '%s'",
+                desc.role_name, channel.desc.name.c_str(), channels[size_t(firstInput)].desc.name.c_str());
+  return Status();
+}
+
+Status rt_ctx::checkShape(const Channel &channel) {
+  bool same =
+      std::equal(channel.dims.begin(), channel.dims.end(), channel.header.dims.begin(), channel.header.dims.end());
+  if (!same || channel.inSlot.numBytes != channel.numBytes)
+    return fail(Code::kMismatch, "%s, microbatch %lld: '%s' has shape %s and %lld bytes, expected %s and %lld",
+                desc.role_name, (long long)ordinal, channel.desc.tensor.c_str(),
+                dimsToString(channel.header.dims.data, channel.header.dims.count).c_str(),
+                (long long)channel.inSlot.numBytes, dimsToString(channel.dims).c_str(), (long long)channel.numBytes);
+  return Status();
+}
+
+int32_t rt_ctx::wait(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || channels[size_t(index)].in < 0 || !inMicrobatch)
+    return misuse("rt_wait", index, "an input channel within a microbatch");
+  Channel &channel = channels[size_t(index)];
+  if (channel.released)
+    return misuse("rt_wait", index, "one that was not released in this microbatch");
+  if (channel.waited)
+    return RT_OK;
+  Status status = waitFor(channel, false);
+  if (status.ok())
+    status = checkHeader(channel);
+  if (status.ok() && bound)
+    status = checkShape(channel);
+  if (!status.ok())
+    return report(status);
+  channel.waited = true;
+  for (int32_t storage : channel.inStorages)
+    buffers[size_t(storage)] = channel.inSlot.data;
+  return RT_OK;
+}
+
+Status rt_ctx::computeShapes() {
+  if (desc.num_extents > 0)
+    desc.extents(symbols.data(), extents.data());
+  for (size_t c = 0; c < channels.size(); ++c) {
+    Channel &channel = channels[c];
+    const rt_channel_desc &table = desc.channels[c];
+    for (size_t i = 0; i < channel.dims.size(); ++i)
+      channel.dims[i] = table.dims[i] >= 0 ? table.dims[i] : extents[size_t(-1 - table.dims[i])];
+    if (!tensorBytes(table.dtype, channel.dims.data(), channel.dims.size(), channel.numBytes))
+      return fail(Code::kInvalid, "%s: '%s' would have shape %s", desc.role_name, table.tensor,
+                  dimsToString(channel.dims).c_str());
+  }
+  return Status();
+}
+
+int32_t rt_ctx::bind() {
+  if (!inMicrobatch || bound)
+    return misuse("rt_bind", -1, "once, after rt_begin");
+  // Static roles have the same shapes and places every time.
+  if (ordinal == 0 || desc.num_symbols > 0) {
+    Status status = computeShapes();
+    if (status.ok())
+      status = place();
+    if (!status.ok())
+      return report(status);
+  }
+  bound = true;
+  for (const Channel &channel : channels)
+    if (channel.waited)
+      if (Status status = checkShape(channel); !status.ok())
+        return report(status);
+  return RT_OK;
+}
+
+int32_t rt_ctx::acquire(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || channels[size_t(index)].out < 0 || !bound ||
+      channels[size_t(index)].acquired)
+    return misuse("rt_acquire", index, "an output channel once per microbatch, after rt_bind");
+  Channel &channel = channels[size_t(index)];
+  if (Status status = acquireFrom(channel, channel.numBytes); !status.ok())
+    return report(status);
+  channel.acquired = true;
+  for (int32_t storage : channel.outStorages)
+    buffers[size_t(storage)] = channel.outSlot.data;
+  return RT_OK;
+}
+
+int32_t rt_ctx::publish(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || !channels[size_t(index)].acquired ||
+      channels[size_t(index)].published)
+    return misuse("rt_publish", index, "an acquired output channel, once");
+  Channel &channel = channels[size_t(index)];
+  MessageHeader header;
+  header.request = request, header.microbatch = microbatch;
+  header.dims = {channel.dims.data(), channel.dims.size()};
+  header.symbols = {symbols.data(), symbols.size()};
+  channel.outSlot.numBytes = channel.numBytes;
+  if (Status status = transport.publish(channel.out, channel.outSlot, header, Stream()); !status.ok())
+    return report(status);
+  channel.published = true;
+  beat();
+  return RT_OK;
+}
+
+int32_t rt_ctx::release(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || !channels[size_t(index)].waited ||
+      channels[size_t(index)].released)
+    return misuse("rt_release", index, "a received input channel, once");
+  Channel &channel = channels[size_t(index)];
+  if (Status status = transport.release(channel.in, channel.inSlot, Stream()); !status.ok())
+    return report(status);
+  channel.released = true;
+  return RT_OK;
+}
+
+int32_t rt_ctx::done(int32_t step) {
+  if (step < 0 || step >= desc.num_steps)
+    return report(fail(Code::kProgram, "%s: the program ended step %d, expected one below %d", desc.role_name, step,
+                       desc.num_steps));
+  if (kernelFailed.load(std::memory_order_acquire)) {
+    std::lock_guard<std::mutex> lock(kernelMutex);
+    return report(fail(Code::kKernel, "%s, microbatch %lld, '%s': %s", stageName(desc.own_stages[0]).c_str(),
+                       (long long)ordinal, desc.steps[step].name, kernelMessage.c_str()));
+  }
+  state.doneMicrobatch.store(ordinal, std::memory_order_relaxed);
+  state.doneStep.store(step + 1, std::memory_order_relaxed);
+  beat();
+  if (control.aborted())
+    return report(fail(Code::kAborted, "%s: the run was ended", desc.role_name));
+  return RT_OK;
+}
+
+int32_t rt_ctx::end() {
+  if (!inMicrobatch || !bound)
+    return misuse("rt_end", -1, "a bound microbatch");
+  for (size_t i = 0; i < channels.size(); ++i) {
+    Channel &channel = channels[i];
+    if (channel.in >= 0 && !channel.released)
+      return misuse("rt_end", int32_t(i), "rt_wait and rt_release of every input first");
+    if (channel.out >= 0 && !channel.published)
+      return misuse("rt_end", int32_t(i), "rt_acquire and rt_publish of every output first");
+    channel.waited = channel.released = channel.acquired = channel.published = false;
+  }
+  int64_t now = nowNs();
+  record(TraceEvent::kRun, -1, runBeginNs, now);
+  state.busyNs.fetch_add(now - runBeginNs - blockedNs, std::memory_order_relaxed);
+  state.microbatches.fetch_add(1, std::memory_order_relaxed);
+  inMicrobatch = bound = false;
+  ++ordinal;
+  return RT_OK;
+}
+
+extern "C" {
+int32_t rt_begin(rt_ctx *ctx) { return ctx->begin(); }
+int32_t rt_wait(rt_ctx *ctx, int32_t channel) { return ctx->wait(channel); }
+int32_t rt_bind(rt_ctx *ctx) { return ctx->bind(); }
+int32_t rt_acquire(rt_ctx *ctx, int32_t channel) { return ctx->acquire(channel); }
+int32_t rt_publish(rt_ctx *ctx, int32_t channel) { return ctx->publish(channel); }
+int32_t rt_release(rt_ctx *ctx, int32_t channel) { return ctx->release(channel); }
+int32_t rt_done(rt_ctx *ctx, int32_t step) { return ctx->done(step); }
+int32_t rt_end(rt_ctx *ctx) { return ctx->end(); }
+void *const *rt_buffers(rt_ctx *ctx) { return ctx->buffers.data(); }
+const int64_t *rt_extents(rt_ctx *ctx) { return ctx->extents.data(); }
+const int64_t *rt_symbols(rt_ctx *ctx) { return ctx->symbols.data(); }
+int32_t rt_num_threads(rt_ctx *ctx) { return ctx->desc.num_threads; }
+const char *rt_folder(rt_ctx *ctx) { return ctx->folder.c_str(); }
+
+void rt_parallel_for(rt_ctx *ctx, int64_t n, int64_t grain, rt_parallel_fn fn, void *arg) {
+  parallelFor(ctx->desc.num_threads, n, grain, fn, arg);
+}
+
+void rt_fail(rt_ctx *ctx, const char *message) {
+  std::lock_guard<std::mutex> lock(ctx->kernelMutex);
+  if (ctx->kernelFailed.load(std::memory_order_relaxed))
+    return;
+  ctx->kernelMessage = message ? message : "failed";
+  ctx->kernelFailed.store(true, std::memory_order_release);
+}
+
+void **rt_local(rt_ctx *ctx, const void *key, void (*destroy)(void *)) {
+  for (rt_ctx::Local &local : ctx->locals)
+    if (local.key == key)
+      return &local.value;
+  // A vector that moves would leave callers with dead addresses: it has its room from the start.
+  if (ctx->locals.size() == ctx->locals.capacity()) {
+    rt_fail(ctx, "more places for library state than the runtime has");
+    static thread_local void *nowhere;
+    nowhere = nullptr;
+    return &nowhere;
+  }
+  ctx->locals.push_back({key, nullptr, destroy});
+  return &ctx->locals.back().value;
+}
+}

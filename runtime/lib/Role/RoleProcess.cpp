@@ -1,0 +1,78 @@
+//===- RoleProcess.cpp - A role as a process of its own ----------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The host gives two environment variables: PENSTOCK_HOST, the abstract socket to join, and PENSTOCK_HOST_PID, whose
+// death is ours. Failures travel to the host, which prints one line for the whole run; a role prints only what it
+// cannot tell the host.
+//
+//===----------------------------------------------------------------------===//
+#include "penstock/rt/Role.h"
+#include "transports/shm/Shm.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace penstock {
+namespace rt {
+
+static int complain(const Status &status) {
+  std::fprintf(stderr, "error: %s\n", status.message().c_str());
+  return status.exitStatus();
+}
+
+static void describe(const rt_role_desc &role) {
+  std::printf("%s: role %d of %d of '%s', ABI version %u, fingerprint %s\n", role.role_name, role.role, role.num_roles,
+              role.model, role.abi_version, fingerprintToHex(role.fingerprint).c_str());
+}
+
+/// Dies with the host, and does not outlive one that died before we could say so.
+static bool tieToHost() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const char *pid = std::getenv("PENSTOCK_HOST_PID");
+  return !pid || std::atol(pid) == long(getppid());
+}
+
+int roleMain(const rt_role_desc &role, int argc, char **argv) {
+  if (Status status = checkRole(role); !status.ok())
+    return complain(status);
+  if (argc > 1 && std::strcmp(argv[1], "--version") == 0) {
+    describe(role);
+    return 0;
+  }
+  const char *host = std::getenv("PENSTOCK_HOST");
+  if (!host || argc > 1)
+    return complain(fail(Code::kInvalid, "%s is one role of a pipeline; start it with 'launch' of the same folder",
+                         role.role_name));
+  // An interrupt from the terminal goes to the host, which ends the roles.
+  std::signal(SIGINT, SIG_IGN);
+  if (!tieToHost())
+    return complain(fail(Code::kPeerLost, "%s: the host of the run has gone", role.role_name));
+  RoleIdentity identity;
+  identity.role = role.role;
+  identity.numRoles = role.num_roles;
+  identity.pid = static_cast<int32_t>(getpid());
+  identity.fingerprint = fingerprintToHex(role.fingerprint);
+  identity.name = role.role_name;
+  RoleOptions options;
+  std::unique_ptr<ShmRole> transport;
+  Status status = ShmRole::connect(host, identity, deadlineAfter(30ll * 1000000000), options, transport);
+  if (!status.ok())
+    return status.code() == Code::kMismatch ? status.exitStatus() : complain(status);
+  bool isReady = false;
+  status = runRole(role, *transport, transport->runControl(), options, [&] {
+    isReady = true;
+    (void)transport->ready(Status());
+  });
+  if (!isReady)
+    (void)transport->ready(status);
+  return status.exitStatus();
+}
+
+} // namespace rt
+} // namespace penstock

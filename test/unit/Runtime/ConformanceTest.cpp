@@ -1,0 +1,197 @@
+//===- ConformanceTest.cpp - The transports under the one suite --*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "cts/Conformance.h"
+#include "transports/faulty/Faulty.h"
+#include "transports/inproc/Inproc.h"
+#include "transports/shm/Shm.h"
+
+#include <map>
+#include <poll.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace penstock::rt;
+
+namespace {
+
+class InprocRun : public CandidateRun {
+public:
+  explicit InprocRun(const ControlLayout &layout) {
+    Status status = InprocHub::create(layout, hub);
+    EXPECT_TRUE(status.ok()) << status.message();
+    for (int32_t role = 0; role < layout.numRoles; ++role)
+      transports.push_back(hub->makeTransport());
+  }
+  Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
+
+private:
+  std::unique_ptr<InprocHub> hub;
+  std::vector<std::unique_ptr<Transport>> transports;
+};
+
+/// A transport in which no fault is planted behaves as the one it wraps.
+class FaultyRun : public CandidateRun {
+public:
+  explicit FaultyRun(const ControlLayout &layout) : inner(layout) {
+    for (int32_t role = 0; role < layout.numRoles; ++role)
+      transports.push_back(makeFaultyTransport(inner.transport(role), FaultPlan()));
+  }
+  Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
+
+private:
+  InprocRun inner;
+  std::vector<std::unique_ptr<Transport>> transports;
+};
+
+/// The handshake and the mappings are those of separate processes; only the address space is shared.
+class ShmRun : public CandidateRun {
+public:
+  ShmRun(const ControlLayout &layout, const std::vector<ChannelDesc> &channels, int64_t spinNs) {
+    std::string fingerprint(64, 'a');
+    Status status = ShmHost::create(layout, channels, fingerprint, host);
+    EXPECT_TRUE(status.ok()) << status.message();
+    server = std::thread([this] { serve(); });
+    for (int32_t role = 0; role < layout.numRoles; ++role) {
+      RoleIdentity identity;
+      identity.role = role, identity.numRoles = layout.numRoles, identity.pid = getpid();
+      identity.fingerprint = fingerprint;
+      identity.name = "stage-" + std::to_string(role);
+      RoleOptions options;
+      transports.emplace_back();
+      status = ShmRole::connect(host->address(), identity, deadlineAfter(10000000000), options, transports.back());
+      EXPECT_TRUE(status.ok()) << status.message();
+      transports.back()->setSpin(spinNs);
+    }
+  }
+  ~ShmRun() override {
+    stop = true;
+    server.join();
+  }
+  Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
+
+private:
+  void serve() {
+    std::map<int, std::pair<Fd, int32_t>> connections;
+    while (!stop) {
+      std::vector<pollfd> entries{{host->listener(), POLLIN, 0}};
+      for (auto &entry : connections)
+        entries.push_back({entry.first, POLLIN, 0});
+      poll(entries.data(), entries.size(), 5);
+      for (pollfd &entry : entries) {
+        if (!entry.revents)
+          continue;
+        Fd accepted;
+        if (entry.fd == host->listener()) {
+          if (host->accept(accepted).ok()) {
+            int number = accepted.get();
+            connections[number] = {std::move(accepted), -1};
+          }
+          continue;
+        }
+        ShmHost::Event event;
+        if (host->answer(entry.fd, connections[entry.fd].second, {}, event).ok())
+          connections[entry.fd].second = event.role;
+        else
+          connections.erase(entry.fd);
+      }
+    }
+  }
+  std::unique_ptr<ShmHost> host;
+  std::vector<std::unique_ptr<ShmRole>> transports;
+  std::atomic<bool> stop{false};
+  std::thread server;
+};
+
+std::unique_ptr<CandidateRun> makeInproc(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<InprocRun>(layout);
+}
+std::unique_ptr<CandidateRun> makeFaulty(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<FaultyRun>(layout);
+}
+std::unique_ptr<CandidateRun> makeShm(const ControlLayout &layout, const std::vector<ChannelDesc> &channels) {
+  return std::make_unique<ShmRun>(layout, channels, 0);
+}
+std::unique_ptr<CandidateRun> makeSpinningShm(const ControlLayout &layout, const std::vector<ChannelDesc> &channels) {
+  return std::make_unique<ShmRun>(layout, channels, 20000);
+}
+
+std::string nameOf(const testing::TestParamInfo<Candidate> &info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Transports, TransportConformance,
+                         testing::Values(Candidate{"inproc", makeInproc, false}, Candidate{"faulty", makeFaulty, false},
+                                         Candidate{"shm", makeShm, true},
+                                         Candidate{"shmSpinning", makeSpinningShm, true}),
+                         nameOf);
+
+// A role of another compilation, version or place in the plan is refused with the difference.
+TEST(ShmHandshake, refusesStrangers) {
+  ControlLayout layout;
+  layout.numRoles = 2;
+  std::unique_ptr<ShmHost> host;
+  ASSERT_TRUE(ShmHost::create(layout, {}, std::string(64, 'a'), host).ok());
+  auto tryJoin = [&](RoleIdentity identity) {
+    Status result;
+    std::thread role([&] {
+      RoleOptions options;
+      std::unique_ptr<ShmRole> joined;
+      result = ShmRole::connect(host->address(), identity, deadlineAfter(5000000000), options, joined);
+    });
+    Fd connection;
+    pollfd entry{host->listener(), POLLIN, 0};
+    poll(&entry, 1, 5000);
+    EXPECT_TRUE(host->accept(connection).ok());
+    entry = {connection.get(), POLLIN, 0};
+    poll(&entry, 1, 5000);
+    ShmHost::Event event;
+    EXPECT_TRUE(host->answer(connection.get(), -1, {}, event).ok());
+    role.join();
+    return result;
+  };
+  RoleIdentity good;
+  good.role = 1, good.numRoles = 2, good.fingerprint = std::string(64, 'a'), good.name = "stage-1";
+  RoleIdentity other = good;
+  other.fingerprint = std::string(64, 'b');
+  EXPECT_NE(tryJoin(other).message().find("fingerprint bbbb"), std::string::npos);
+  other = good;
+  other.abiVersion = 99;
+  EXPECT_NE(tryJoin(other).message().find("ABI version 99"), std::string::npos);
+  other = good;
+  other.numRoles = 3;
+  EXPECT_NE(tryJoin(other).message().find("3 roles"), std::string::npos);
+  EXPECT_TRUE(tryJoin(good).ok());
+  EXPECT_NE(tryJoin(good).message().find("joined already"), std::string::npos);
+}
+
+TEST(FaultPlan, readsItsText) {
+  FaultPlan plan;
+  ASSERT_TRUE(FaultPlan::parse("wait:3:fail,publish:*:delay=20", plan).ok());
+  ASSERT_EQ(plan.items.size(), 2u);
+  EXPECT_EQ(plan.items[0].number, 3);
+  EXPECT_EQ(plan.items[1].delayMs, 20);
+  for (const char *text : {"wait", "wait:0:fail", "wait:x:fail", "sing:1:fail", "wait:1:dance", "wait:1:delay=", ":"})
+    EXPECT_EQ(FaultPlan::parse(text, plan).code(), Code::kInvalid) << text;
+}
+
+// The n-th call of a kind fails, no other, and the message names it.
+TEST(FaultPlan, failsTheNthCall) {
+  ControlLayout layout;
+  layout.numRoles = 1;
+  std::unique_ptr<InprocHub> hub;
+  ASSERT_TRUE(InprocHub::create(layout, hub).ok());
+  auto inner = hub->makeTransport();
+  FaultPlan plan;
+  ASSERT_TRUE(FaultPlan::parse("acquire:2:fail", plan).ok());
+  auto faulty = makeFaultyTransport(*inner, plan);
+  Slot slot;
+  EXPECT_EQ(faulty->acquire(0, 1, Stream(), kNever, slot).code(), Code::kProgram);
+  Status status = faulty->acquire(0, 1, Stream(), kNever, slot);
+  EXPECT_EQ(status.code(), Code::kFault);
+  EXPECT_NE(status.message().find("call 2 (acquire)"), std::string::npos) << status.message();
+  EXPECT_EQ(faulty->acquire(0, 1, Stream(), kNever, slot).code(), Code::kProgram);
+}
+
+} // namespace
