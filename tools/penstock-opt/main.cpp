@@ -8,6 +8,7 @@
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
+#include "penstock/Dialect/Rt/IR/RtOps.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -21,6 +22,6 @@ int main(int argc, char **argv) {
   mlir::registerAllPasses();
   penstock::nn::registerNNPasses();
   penstock::pipe::registerPipePasses();
-  registry.insert<penstock::nn::NNDialect, penstock::pipe::PipeDialect>();
+  registry.insert<penstock::nn::NNDialect, penstock::pipe::PipeDialect, penstock::rtir::RtDialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
 }
