@@ -79,11 +79,12 @@ private:
     return found;
   }
 
-  bool enumerate(const Core &c, Lattice &lattice, int beamWidth, std::vector<std::vector<int>> seeds = {}) {
+  bool enumerate(const Core &c, Lattice &lattice, int beamWidth, std::vector<std::vector<int>> seeds = {},
+                 int64_t divisor = 1) {
     LatticeOptions latticeOptions;
     // A few orders always fit: without them there would be no plan at all.
     latticeOptions.maxNodes =
-        beamWidth < 0 ? options.maxDownsets : std::max(options.maxDownsets, int64_t(8) * (c.numUnits() + 1));
+        beamWidth < 0 ? options.maxDownsets / divisor : std::max(options.maxDownsets, int64_t(8) * (c.numUnits() + 1));
     latticeOptions.maxBytes = options.maxTableBytes;
     latticeOptions.beamWidth = beamWidth;
     latticeOptions.orders = std::move(seeds);
@@ -194,7 +195,7 @@ private:
     auto load = [&](int u) { return *std::min_element(core.units[u].load.begin(), core.units[u].load.end()); };
     std::sort(byLoad.begin(), byLoad.end(),
               [&](int a, int b) { return std::make_pair(load(a), a) < std::make_pair(load(b), b); });
-    for (double share : {0.0, 0.25, 0.5, 0.75, 0.9}) {
+    for (double share : {0.0, 0.5, 0.9}) {
       std::vector<char> isKept(core.numUnits(), 1);
       for (int u = 0; u < core.numUnits(); ++u)
         isKept[u] = !isDeferrable[u];
@@ -204,7 +205,7 @@ private:
         return;
       Core rest = dropUnits(core, isKept);
       Lattice lattice;
-      if (!enumerate(rest, lattice, -1))
+      if (!enumerate(rest, lattice, -1, {}, share > 0 ? 4 : 1))
         continue;
       ChainResult found = search(rest, lattice, chainOptions(upperBound()));
       if (!found.isFinished)
