@@ -53,7 +53,7 @@ POINTS = (
         ("equal to an independent oracle on random graphs", tests("unit", r"partition.*oracle|oracle.*partition")),
         ("constraints: cuts, limits, links", tests("unit", r"partition")),
         ("assign in the IR", tests("lit", r"Pipe/.*assign")),
-        ("penstock plan", tests("lit", r"Driver/.*plan")))),
+        ("penstock plan", tests("lit python e2e", r"Driver/.*plan|test_plan")))),
     Point("6", "split and schedule", (
         ("pure stages", tests("lit", r"Pipe/.*split")),
         ("role programs", tests("lit", r"Pipe/.*schedule")),
@@ -71,11 +71,11 @@ POINTS = (
         ("--arch refuses a CPU that lacks instructions", tests("lit", r"arch")))),
     Point("9", "executables", (
         ("linked without a compiler", tests("unit", r"link")),
-        ("needed libraries on the allow-list", tests("python", r"needed_libraries|readelf")),
-        ("reproducible byte for byte", tests("python", r"reproducible")))),
+        ("needed libraries on the allow-list", tests("e2e", r"needed_libraries")),
+        ("reproducible byte for byte", tests("e2e", r"reproducible")))),
     Point("10", "runtime", (
         ("transports' conformance suite", tests("unit", r"cts|conformance")),
-        ("deadlines and killed stages", tests("unit", r"kill|deadline|timeout")),
+        ("deadlines and killed stages", tests("unit e2e", r"kill|deadline|dead_stage")),
         ("under the sanitizers", tests("sanitize", r"")))),
     Point("11", "command line and Python", (
         ("command line", tests("lit", r"Driver/")),
@@ -90,19 +90,19 @@ POINTS = (
         ("nine networks of the onnx package, shipped and refilled", whole_model(*LIGHT)),
         ("models exported with torch", whole_model(*TORCH)))),
     Point("shown", "how it is shown", (
-        ("native: runs in an empty read-only root", tests("python", r"native")),
+        ("native: runs in an empty read-only root", tests("e2e", r"test_native")),
         ("pipelined: stage 0 begins before stage 1 ends", tests("python unit", r"pipelined")),
-        ("no copy, own weights only", tests("python", r"no_copy|own_weights")),
-        ("packed, layouts kept", tests("python", r"packed|reorder")),
-        ("resume: an edited dump", tests("python", r"edited|moved_plan")),
+        ("no copy, own weights only", tests("e2e", r"no_copy|own_weights")),
+        ("packed, layouts kept", tests("e2e", r"packed|reorder")),
+        ("resume: an edited dump", tests("e2e lit", r"edited|moved_plan")),
         ("fuzz", nothing("no fuzz target")),
         ("no special cases", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
         ("benchmark table", exists("docs/Benchmarks.md")),
         ("benchmarks against peers in one run", script("bench/peers.py")))),
     Point("bad input", "a clear error, the right status, no partial output", (
-        ("malformed models", tests("lit", r"bad-input|malformed|Import/.*invalid")),
-        ("damaged folders, wrong inputs", tests("python", r"bad_input|damaged")))),
+        ("malformed models", tests("e2e", r"bad_input.*(bytes|malformed|unsupported|absurd|external)")),
+        ("damaged folders, wrong inputs", tests("e2e", r"bad_input.*(damaged|truncated|missing|input|flags|output|folder)")))),
     Point("tests", "the layers of tests", (
         ("lit per pass", tests("lit", r"")), ("GoogleTest with oracles", tests("unit", r"")),
         ("check scripts", tests("checks", r"")), ("whole models", tests("e2e", r"")),

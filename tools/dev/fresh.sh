@@ -46,6 +46,7 @@ make_root() {
     /etc/pip.conf /etc/ssl/certs /usr/local/share/ca-certificates /etc/hosts /etc/resolv.conf; do
     [ -e "$path" ] && mkdir -p "$work/root$(dirname "$path")" && cp -rL "$path" "$work/root$(dirname "$path")/"
   done
+  sed -i '/^ *find-links/d' "$work/root/etc/pip.conf" 2>/dev/null || true # folders of this machine
   [ -f "$work/root/etc/apt/sources.list.d/debian.sources" ] && : >"$work/root/etc/apt/sources.list"
   mount -t proc proc "$work/root/proc"
 }
