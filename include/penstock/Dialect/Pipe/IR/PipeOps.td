@@ -175,7 +175,7 @@ def Pipe_ProgramOp : Pipe_ModuleSymbolOp<"program", [NoTerminator]> {
     2. `steady` for b = base, base + round, ... while b + round <= M; an item is for microbatch b + `microbatch`;
     3. `epilogue`, for the first b that was not run, in the same way.
     Items of a microbatch outside 0 ... M-1 are left out; this happens in the prologue and the epilogue only. A role of
-    one stage has an empty prologue and epilogue, base 0 and round 1. `period` is the predicted time between two
+    one stage has neither prologue nor epilogue, base 0 and round 1. `period` is the predicted time between two
     microbatches in seconds, `replicas` the number of processes that run the program on different microbatches. After
     `pipe-place-buffers`, `pipe.memory` has the bytes.
 
@@ -187,22 +187,20 @@ def Pipe_ProgramOp : Pipe_ModuleSymbolOp<"program", [NoTerminator]> {
     * (C5) `replicas` is at least 1, `base` 0 to 256, `round` 1 to 256, `period` positive.
 
     ```mlir
-    pipe.program @r0 runs [@s0] period 1.250000e-03 prologue {
-    } steady {
+    pipe.program @r0 runs [@s0] period 1.250000e-03 steady {
       %0 = pipe.recv @x : tensor<4x8xf32>
       %1 = pipe.run @s0(%0) : (tensor<4x8xf32>) -> tensor<4x8xf32>
       pipe.send %1 to @c0 : tensor<4x8xf32>
-    } epilogue {
     }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefArrayAttr:$stages,
                        DefaultValuedAttr<I64Attr, "1">:$replicas, DefaultValuedAttr<I64Attr, "0">:$base,
                        DefaultValuedAttr<I64Attr, "1">:$round, OptionalAttr<F64Attr>:$period, OptionalAttr<StrAttr>:$sym_visibility);
-  let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$steady, SizedRegion<1>:$epilogue);
+  let regions = (region MaxSizedRegion<1>:$prologue, SizedRegion<1>:$steady, MaxSizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     $sym_name `runs` $stages (`replicas` $replicas^)? (`base` $base^)? (`round` $round^)? (`period` $period^)?
-    attr-dict-with-keyword `prologue` $prologue `steady` $steady `epilogue` $epilogue
+    attr-dict-with-keyword (`prologue` $prologue^)? `steady` $steady (`epilogue` $epilogue^)?
   }];
   let hasVerifier = 1;
 }

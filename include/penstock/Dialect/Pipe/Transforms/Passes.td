@@ -62,4 +62,106 @@ def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
                     Statistic<"numCalls", "num-calls", "calls of kernels">];
 }
 
+def SchedulePass : Pass<"pipe-schedule", "::mlir::ModuleOp"> {
+  let summary = "write the program of each role, and prove that they do not block";
+  let description = [{
+    Requires: stages and channels (see `pipe-split-stages`); times of the stages in `pipe.plan`, if any.
+    Ensures:  one `pipe.program` per role with a matching receive for each send; every channel has a depth; the programs
+              are proved to run for every number of microbatches; `period` is the predicted time between two results. A
+              slot from stage i to stage j is held while a microbatch moves through stages i ... j, so that is the default
+              depth, j - i + 1. A depth that is written already is kept, and a remark tells what it costs.
+    Does not: change stages.
+
+    `roles` gives the role of each stage (`roles=0,1,0,1` runs stages 0 and 2 in one process); by default each stage is a
+    role of its own.
+
+    Before:
+    ```mlir
+    pipe.input "x" via @x : tensor<4xf32>
+    pipe.output "y" via @y : tensor<4xf32>
+    pipe.channel @x from @source to [@s0] : tensor<4xf32>
+    pipe.channel @y from @s0 to [@sink] : tensor<4xf32>
+    nn.kernel_def @k0(%arg0: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+      %0 = nn.unary tanh %arg0 : tensor<4xf32>
+      nn.yield %0 : tensor<4xf32>
+    }
+    pipe.stage @s0(%arg0: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+      %0 = nn.empty : tensor<4xf32>
+      %1 = nn.call @k0 ins(%arg0 : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+      pipe.return %1 : tensor<4xf32>
+    }
+    ```
+    After: depths, and
+    ```mlir
+    pipe.program @r0 runs [@s0] steady {
+      %0 = pipe.recv @x : tensor<4xf32>
+      %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+      pipe.send %1 to @y : tensor<4xf32>
+    }
+    ```
+  }];
+  let options = [ListOption<"roles", "roles", "int64_t", "role of each stage">];
+  let dependentDialects = ["::penstock::pipe::PipeDialect"];
+}
+
+def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
+  let summary = "decide where each value of each stage lives";
+  let description = [{
+    Requires: stages, channels and programs (see `pipe-schedule`). Where kernels are compiled already, their definitions
+              carry `kernel.workspace`, one expression over their symbols: the bytes of scratch storage.
+    Ensures:  every value of a stage has a `#pipe.storage`: block arguments are read in the slots of their channels, results
+              that leave the stage are written into theirs, weights have an offset in the role's weights file, the rest is
+              in the arena of the role, where values that are never live together share bytes. A call whose kernel needs a
+              workspace has one. `slot_bytes` of every channel, and `pipe.memory` of every program, are set.
+
+    Where all extents of a role's arena are static or bounded, offsets and the arena's size are fixed here; sizes are then
+    bounds. Otherwise each offset is -1, `pipe.memory` names the free symbols, and the runtime plans with the same planner,
+    once per tuple of symbol values, from `bytes`, `first` and `last`. `memory-limit` bounds the bytes of a role: weights,
+    arena and the slots that it writes.
+
+    Before:
+    ```mlir
+    pipe.input "x" via @x : tensor<4xf32>
+    pipe.output "y" via @y : tensor<4xf32>
+    pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
+    pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+    nn.weight @w : tensor<4xf32> from <"m.onnx", 0, 16>
+    nn.kernel_def @k0(%a: tensor<4xf32>, %b: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 attributes {kernel.workspace = #nn.extents<[256]>} {
+      %0 = nn.binary add %a, %b : tensor<4xf32>, tensor<4xf32>
+      nn.yield %0 : tensor<4xf32>
+    }
+    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+      %w = nn.load_weight @w : tensor<4xf32>
+      %0 = nn.empty : tensor<4xf32>
+      %1 = nn.call @k0 ins(%x, %w : tensor<4xf32>, tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+      %2 = nn.empty : tensor<4xf32>
+      %3 = nn.call @k0 ins(%1, %w : tensor<4xf32>, tensor<4xf32>) outs(%2 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+      pipe.return %3 : tensor<4xf32>
+    }
+    pipe.program @r0 runs [@s0] steady {
+      %0 = pipe.recv @x : tensor<4xf32>
+      %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+      pipe.send %1 to @y : tensor<4xf32>
+    }
+    ```
+    After: channels with `slot_bytes`, and
+    ```mlir
+    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+      %w = nn.load_weight @w {pipe.storage = #pipe.storage<weight, symbol = @w, offset = 0, bytes = <[16]>>} : tensor<4xf32>
+      %0 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 256, bytes = <[16]>, first = 0, last = 1>} : tensor<4xf32>
+      %1 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[256]>, first = 0, last = 0>} : tensor<256xi8>
+      %2 = nn.call @k0 ins(%x, %w : tensor<4xf32>, tensor<4xf32>) outs(%0 : tensor<4xf32>) workspace(%1 : tensor<256xi8>) symbols <[]> -> tensor<4xf32>
+      %3 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
+      %4 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[256]>, first = 1, last = 1>} : tensor<256xi8>
+      %5 = nn.call @k0 ins(%2, %w : tensor<4xf32>, tensor<4xf32>) outs(%3 : tensor<4xf32>) workspace(%4 : tensor<256xi8>) symbols <[]> -> tensor<4xf32>
+      pipe.return %5 : tensor<4xf32>
+    }
+    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 320 : i64, arena_lower_bound = 320 : i64, arena_no_reuse = 576 : i64, slots = 128 : i64, total = 512 : i64, unbounded = [], weights = 64 : i64}} steady {
+    ...
+    ```
+  }];
+  let options = [Option<"memoryLimit", "memory-limit", "int64_t", "0", "bytes that a role may need; 0 is no limit">];
+  let dependentDialects = ["::penstock::nn::NNDialect", "::penstock::pipe::PipeDialect"];
+}
+
 #endif

@@ -1,0 +1,183 @@
+//===- Bounds.cpp - Upper bounds of extents -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "Bounds.h"
+
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::pipe;
+
+/// Types of the model's inputs, before and after split.
+static SmallVector<Type> getInputTypes(ModuleOp module) {
+  SmallVector<Type> types;
+  if (auto entry = module.lookupSymbol<func::FuncOp>(nn::kEntryName))
+    llvm::append_range(types, entry.getArgumentTypes());
+  for (InputOp input : module.getOps<InputOp>())
+    types.push_back(input.getType());
+  return types;
+}
+
+/// Typical value of a root symbol.
+static int64_t getTypicalOfRoot(nn::SymbolOp symbol, ArrayRef<Type> inputTypes) {
+  if (symbol.getTypical())
+    return *symbol.getTypical();
+  if (symbol.getUpper())
+    return *symbol.getUpper();
+  auto isLeading = [&](Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor || tensor.getRank() == 0)
+      return false;
+    auto extent = dyn_cast_or_null<AffineSymbolExpr>(nn::getExtent(tensor, 0));
+    return extent && extent.getPosition() == symbol.getIndex();
+  };
+  int64_t value = llvm::any_of(inputTypes, isLeading) ? 1 : 128;
+  return std::max<int64_t>(value, symbol.getLower().value_or(0));
+}
+
+SymbolBounds::SymbolBounds(ModuleOp module) {
+  SmallVector<Type> inputTypes = getInputTypes(module);
+  SmallVector<nn::SymbolOp> symbols = llvm::to_vector(module.getOps<nn::SymbolOp>());
+  llvm::sort(symbols, [](nn::SymbolOp lhs, nn::SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
+  for (nn::SymbolOp symbol : symbols) {
+    names.push_back(symbol.getSymName());
+    Range range;
+    range.lower = symbol.getLower().value_or(0);
+    if (symbol.getUpper())
+      range.upper = *symbol.getUpper();
+    if (symbol.getKind() == nn::SymbolKind::root) {
+      ranges.push_back(range);
+      typical.push_back(getTypicalOfRoot(symbol, inputTypes));
+      continue;
+    }
+    bool isMin = symbol.getKind() == nn::SymbolKind::min;
+    SmallVector<int64_t> uppers, values;
+    for (AffineExpr expr : symbol.getExprs()->getExprs()) {
+      if (std::optional<int64_t> upper = getRange(expr).upper)
+        uppers.push_back(*upper);
+      if (std::optional<int64_t> value = nn::evaluate(expr, typical))
+        values.push_back(*value);
+    }
+    // A minimum is bounded by any of its parts, a maximum only by all.
+    bool isBounded = isMin ? !uppers.empty() : uppers.size() == symbol.getExprs()->getExprs().size();
+    if (!range.upper && isBounded)
+      range.upper = isMin ? *llvm::min_element(uppers) : *llvm::max_element(uppers);
+    ranges.push_back(range);
+    typical.push_back(values.empty() ? 0 : isMin ? *llvm::min_element(values) : *llvm::max_element(values));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Interval arithmetic
+//===----------------------------------------------------------------------===//
+
+static Range addRanges(const Range &lhs, const Range &rhs) {
+  Range result;
+  int64_t value;
+  if (lhs.lower && rhs.lower && !llvm::AddOverflow(*lhs.lower, *rhs.lower, value))
+    result.lower = value;
+  if (lhs.upper && rhs.upper && !llvm::AddOverflow(*lhs.upper, *rhs.upper, value))
+    result.upper = value;
+  return result;
+}
+
+static Range mulRanges(const Range &lhs, const Range &rhs) {
+  bool isPositive = lhs.lower && *lhs.lower >= 0 && rhs.lower && *rhs.lower >= 0;
+  int64_t value;
+  Range result;
+  if (isPositive) {
+    if (!llvm::MulOverflow(*lhs.lower, *rhs.lower, value))
+      result.lower = value;
+    bool isZero = (lhs.upper && *lhs.upper == 0) || (rhs.upper && *rhs.upper == 0);
+    if (isZero)
+      result.upper = 0;
+    else if (lhs.upper && rhs.upper && !llvm::MulOverflow(*lhs.upper, *rhs.upper, value))
+      result.upper = value;
+    return result;
+  }
+  auto isConstant = [](const Range &range) { return range.lower && range.upper && *range.lower == *range.upper; };
+  const Range &factor = isConstant(rhs) ? rhs : lhs, &other = isConstant(rhs) ? lhs : rhs;
+  if (!isConstant(factor)) {
+    if (!lhs.lower || !lhs.upper || !rhs.lower || !rhs.upper)
+      return result;
+    for (int64_t left : {*lhs.lower, *lhs.upper})
+      for (int64_t right : {*rhs.lower, *rhs.upper}) {
+        if (llvm::MulOverflow(left, right, value))
+          return Range();
+        result.lower = result.lower ? std::min(*result.lower, value) : value;
+        result.upper = result.upper ? std::max(*result.upper, value) : value;
+      }
+    return result;
+  }
+  bool isNegative = *factor.lower < 0;
+  std::optional<int64_t> low = isNegative ? other.upper : other.lower, high = isNegative ? other.lower : other.upper;
+  if (low && !llvm::MulOverflow(*low, *factor.lower, value))
+    result.lower = value;
+  if (high && !llvm::MulOverflow(*high, *factor.lower, value))
+    result.upper = value;
+  return result;
+}
+
+/// Floor or ceiling of a quotient. Nothing is known unless the divisor is positive.
+static Range divideRanges(const Range &lhs, const Range &rhs, bool isCeil) {
+  Range result;
+  if (!rhs.lower || *rhs.lower <= 0)
+    return result;
+  auto divide = [&](int64_t value, int64_t by) {
+    return isCeil ? llvm::divideCeilSigned(value, by) : llvm::divideFloorSigned(value, by);
+  };
+  if (lhs.upper && (*lhs.upper >= 0 || rhs.upper))
+    result.upper = divide(*lhs.upper, *lhs.upper >= 0 ? *rhs.lower : *rhs.upper);
+  if (lhs.lower && *lhs.lower < 0)
+    result.lower = divide(*lhs.lower, *rhs.lower);
+  else if (lhs.lower)
+    result.lower = rhs.upper ? divide(*lhs.lower, *rhs.upper) : 0;
+  return result;
+}
+
+Range SymbolBounds::getRange(AffineExpr expr) const {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return {constant.getValue(), constant.getValue()};
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(expr))
+    return symbol.getPosition() < ranges.size() ? ranges[symbol.getPosition()] : Range();
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return Range();
+  Range lhs = getRange(binary.getLHS()), rhs = getRange(binary.getRHS());
+  switch (expr.getKind()) {
+  case AffineExprKind::Add:
+    return addRanges(lhs, rhs);
+  case AffineExprKind::Mul:
+    return mulRanges(lhs, rhs);
+  case AffineExprKind::FloorDiv:
+    return divideRanges(lhs, rhs, /*isCeil=*/false);
+  case AffineExprKind::CeilDiv:
+    return divideRanges(lhs, rhs, /*isCeil=*/true);
+  case AffineExprKind::Mod: {
+    Range result;
+    result.lower = 0;
+    if (rhs.upper)
+      result.upper = std::max<int64_t>(0, *rhs.upper - 1);
+    return result;
+  }
+  default:
+    return Range();
+  }
+}
+
+SmallVector<StringRef> SymbolBounds::getFree(AffineExpr expr) const {
+  SmallVector<StringRef> free;
+  expr.walk([&](AffineExpr part) {
+    auto symbol = dyn_cast<AffineSymbolExpr>(part);
+    if (symbol && symbol.getPosition() < ranges.size() && !ranges[symbol.getPosition()].upper &&
+        !llvm::is_contained(free, names[symbol.getPosition()]))
+      free.push_back(names[symbol.getPosition()]);
+  });
+  return free;
+}

@@ -1,0 +1,271 @@
+//===- PlaceBuffers.cpp - Where each value of each stage lives -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
+
+#include "Bounds.h"
+
+#include "penstock/Place/Planner.h"
+
+#include "llvm/ADT/SetVector.h"
+
+namespace penstock::pipe {
+#define GEN_PASS_DEF_PLACEBUFFERSPASS
+#include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
+} // namespace penstock::pipe
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::pipe;
+
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+/// A value in the arena of a role.
+struct ArenaValue {
+  nn::EmptyOp empty;
+  AffineExpr bytes;
+  int64_t first = 0, last = 0;
+};
+
+/// Storage of one role.
+class RolePlacer {
+public:
+  RolePlacer(ProgramOp program, const SymbolTable &symbolTable, const SymbolBounds &bounds)
+      : program(program), symbolTable(symbolTable), bounds(bounds), context(program.getContext()) {}
+
+  LogicalResult place(int64_t memoryLimit);
+
+private:
+  LogicalResult collectStage(StageOp stage);
+  void addWorkspace(nn::CallOp call);
+  LogicalResult placeResult(nn::CallOp call, unsigned index, StageOp stage, const DenseMap<Operation *, int64_t> &steps);
+  void placeWeight(nn::LoadWeightOp load);
+  LogicalResult planArena();
+  LogicalResult writeMemory(int64_t memoryLimit);
+
+  nn::ExtentsAttr getBytesAttr(AffineExpr bytes) { return nn::ExtentsAttr::get(context, bytes); }
+  void setStorage(Operation *op, StorageAttr storage) { op->setAttr(PipeDialect::getStorageAttrName(), storage); }
+  StorageAttr getStorage(StorageKind kind, FlatSymbolRefAttr symbol) {
+    return StorageAttr::get(context, kind, symbol, -1, nn::ExtentsAttr(), -1, -1, -1);
+  }
+
+  ProgramOp program;
+  const SymbolTable &symbolTable;
+  const SymbolBounds &bounds;
+  MLIRContext *context;
+  std::vector<ArenaValue> values;
+  llvm::SetVector<StringRef> freeSymbols;
+  DenseMap<Attribute, int64_t> weightOffsets; // by file range, or by name
+  int64_t numWeightBytes = 0, numSlotBytes = 0, nextStep = 0;
+  place::Plan plan;
+};
+
+/// Block arguments lie in the slots of their channels; everything else is decided value by value.
+LogicalResult RolePlacer::collectStage(StageOp stage) {
+  if (!stage.getStates().empty())
+    return stage.emitError() << "stage @" << stage.getSymName() << " keeps " << stage.getStates()[0]
+                             << "; states cannot be placed yet";
+  SmallVector<Attribute> arguments;
+  for (auto name : stage.getReads().getAsRange<FlatSymbolRefAttr>())
+    arguments.push_back(getStorage(StorageKind::channel_in, name));
+  stage->setAttr(PipeDialect::getStorageAttrName(), ArrayAttr::get(context, arguments));
+  SmallVector<nn::CallOp> calls;
+  for (Operation &op : stage.getBody().front()) {
+    if (auto load = dyn_cast<nn::LoadWeightOp>(op))
+      placeWeight(load);
+    else if (isa<nn::ConstantOp>(op))
+      setStorage(&op, getStorage(StorageKind::constant, FlatSymbolRefAttr()));
+    else if (auto call = dyn_cast<nn::CallOp>(op))
+      calls.push_back(call);
+    else if (!isa<nn::EmptyOp, ReturnOp>(op))
+      return op.emitError() << "'" << op.getName() << "' has no storage; expected only calls of kernels in a stage";
+  }
+  DenseMap<Operation *, int64_t> steps;
+  for (nn::CallOp call : calls)
+    steps[call] = nextStep++;
+  for (nn::CallOp call : calls) {
+    addWorkspace(call);
+    if (call.getWorkspace())
+      values.push_back({call.getWorkspace().getDefiningOp<nn::EmptyOp>(),
+                        nn::getNumBytes(cast<RankedTensorType>(call.getWorkspace().getType())), steps[call], steps[call]});
+    for (unsigned i = 0; i < call.getNumResults(); ++i)
+      if (failed(placeResult(call, i, stage, steps)))
+        return failure();
+  }
+  return success();
+}
+
+/// Scratch storage, if the kernel asks for it and the call has none yet.
+void RolePlacer::addWorkspace(nn::CallOp call) {
+  auto kernel = symbolTable.lookup<nn::KernelDefOp>(call.getKernel());
+  auto workspace = kernel->getAttrOfType<nn::ExtentsAttr>("kernel.workspace");
+  if (!workspace || workspace.getExprs().empty() || call.getWorkspace())
+    return;
+  AffineExpr bytes = nn::simplifyExtent(workspace.getExprs()[0].replaceSymbols(call.getSymbols().getExprs()));
+  if (nn::getConstant(bytes) == 0)
+    return;
+  OpBuilder builder(call);
+  Value empty = builder.create<nn::EmptyOp>(call.getLoc(), nn::getTensorType(bytes, builder.getI8Type()));
+  call.getWorkspaceMutable().assign(empty);
+}
+
+/// A result that leaves the stage is written into its slot; another one lives in the arena until its last reader.
+LogicalResult RolePlacer::placeResult(nn::CallOp call, unsigned index, StageOp stage,
+                                      const DenseMap<Operation *, int64_t> &steps) {
+  auto empty = call.getOuts()[index].getDefiningOp<nn::EmptyOp>();
+  if (!empty || !empty.getResult().hasOneUse())
+    return call.emitError() << "result #" << index << " of the call of @" << call.getKernel()
+                            << " has no storage of its own; expected an nn.empty that only this call uses";
+  ArenaValue value = {empty, nn::getNumBytes(empty.getType()), steps.lookup(call), steps.lookup(call)};
+  if (!value.bytes)
+    return call.emitError() << "result #" << index << " has type " << empty.getType()
+                            << ", which has an extent without expression";
+  for (OpOperand &use : call.getResult(index).getUses()) {
+    if (auto ret = dyn_cast<ReturnOp>(use.getOwner())) {
+      auto channel = cast<FlatSymbolRefAttr>(stage.getWrites()[use.getOperandNumber()]);
+      if (auto known = empty->getAttrOfType<StorageAttr>(PipeDialect::getStorageAttrName());
+          known && known.getKind() == StorageKind::channel_out && known.getSymbol() != channel)
+        return ret.emitError() << "one value is written to " << known.getSymbol() << " and " << channel
+                               << "; expected one channel with all consumers";
+      setStorage(empty, getStorage(StorageKind::channel_out, channel));
+    }
+    value.last = std::max(value.last, steps.lookup(use.getOwner()));
+  }
+  auto storage = empty->getAttrOfType<StorageAttr>(PipeDialect::getStorageAttrName());
+  if (!storage || storage.getKind() != StorageKind::channel_out)
+    values.push_back(value);
+  return success();
+}
+
+/// Weights in the order of their first use; those that come from the same bytes of a file are one.
+void RolePlacer::placeWeight(nn::LoadWeightOp load) {
+  auto weight = symbolTable.lookup<nn::WeightOp>(load.getWeight());
+  int64_t numBytes = *nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(weight.getType())));
+  Attribute key = weight.getFile() ? Attribute(*weight.getFile()) : Attribute(load.getWeightAttr());
+  auto [entry, isNew] = weightOffsets.try_emplace(key, numWeightBytes);
+  if (isNew)
+    numWeightBytes += llvm::alignTo(numBytes, kAlignment);
+  setStorage(load, StorageAttr::get(context, StorageKind::weight, load.getWeightAttr(), entry->second,
+                                    getBytesAttr(getAffineConstantExpr(numBytes, context)), -1, -1, -1));
+}
+
+/// Offsets for the arena, if every size has a bound.
+LogicalResult RolePlacer::planArena() {
+  place::Problem problem;
+  problem.alignment = kAlignment;
+  for (ArenaValue &value : values) {
+    std::optional<int64_t> upper = bounds.getUpper(value.bytes);
+    if (!upper) {
+      SmallVector<StringRef> free = bounds.getFree(value.bytes);
+      if (free.empty())
+        return value.empty.emitError() << "the bytes of a value, " << nn::formatExtents(value.bytes)
+                                       << ", are not known to fit into 64 bits";
+      freeSymbols.insert(free.begin(), free.end());
+      continue;
+    }
+    place::Lifetime lifetime;
+    lifetime.numBytes = std::max<int64_t>(0, *upper);
+    lifetime.firstUse = value.first;
+    lifetime.lastUse = value.last;
+    problem.values.push_back(lifetime);
+  }
+  bool isPlanned = freeSymbols.empty();
+  std::string error;
+  if (isPlanned && !place::plan(problem, plan, error))
+    return program.emitError() << "the arena of @" << program.getSymName() << " cannot be planned: " << error;
+  for (auto [i, value] : llvm::enumerate(values)) {
+    AffineExpr bytes = isPlanned ? getAffineConstantExpr(problem.values[i].numBytes, context) : value.bytes;
+    setStorage(value.empty, StorageAttr::get(context, StorageKind::arena, FlatSymbolRefAttr(),
+                                             isPlanned ? plan.offsets[i] : -1, getBytesAttr(bytes), value.first,
+                                             value.last, -1));
+  }
+  return success();
+}
+
+/// The contract: what the role needs, and of which symbols it is not known.
+LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
+  for (auto name : program.getStages().getAsRange<FlatSymbolRefAttr>())
+    for (auto write : symbolTable.lookup<StageOp>(name.getValue()).getWrites().getAsRange<FlatSymbolRefAttr>()) {
+      auto channel = symbolTable.lookup<ChannelOp>(write.getValue());
+      AffineExpr bytes = channel.getSlotBytes()->getExprs()[0];
+      std::optional<int64_t> slot = nn::getConstant(bytes);
+      int64_t numSlots = channel.getDepth().value_or(1) + channel.getDelay();
+      int64_t all = 0;
+      if (!slot) {
+        SmallVector<StringRef> free = bounds.getFree(bytes);
+        freeSymbols.insert(free.begin(), free.end());
+      } else if (llvm::MulOverflow(static_cast<int64_t>(llvm::alignTo(*slot, kAlignment)), numSlots, all) ||
+                 llvm::AddOverflow(numSlotBytes, all, numSlotBytes)) {
+        return channel.emitError() << "the slots of channel @" << channel.getSymName() << " do not fit into 64 bits";
+      }
+    }
+  bool isKnown = freeSymbols.empty();
+  int64_t total = 0;
+  if (isKnown && (llvm::AddOverflow(numWeightBytes, plan.numBytes, total) ||
+                  llvm::AddOverflow(total, numSlotBytes, total)))
+    return program.emitError() << "the memory of @" << program.getSymName() << " does not fit into 64 bits";
+  Builder builder(context);
+  bool isPlanned = llvm::all_of(values, [&](ArenaValue &value) { return bounds.getUpper(value.bytes).has_value(); });
+  auto number = [&](StringRef name, int64_t value) { return builder.getNamedAttr(name, builder.getI64IntegerAttr(value)); };
+  SmallVector<NamedAttribute> memory = {
+      number("arena", isPlanned ? plan.numBytes : -1),
+      number("arena_lower_bound", isPlanned ? plan.lowerBound : -1),
+      number("arena_no_reuse", isPlanned ? plan.noReuse : -1),
+      number("slots", isKnown ? numSlotBytes : -1),
+      number("total", isKnown ? total : -1),
+      builder.getNamedAttr("unbounded", builder.getStrArrayAttr(freeSymbols.getArrayRef())),
+      number("weights", numWeightBytes)};
+  program->setAttr(PipeDialect::getMemoryAttrName(), builder.getDictionaryAttr(memory));
+  if (memoryLimit > 0 && isKnown && total > memoryLimit)
+    return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights " << numWeightBytes
+                               << ", arena " << plan.numBytes << ", slots " << numSlotBytes << "), "
+                               << total - memoryLimit << " more than the limit of " << memoryLimit;
+  return success();
+}
+
+LogicalResult RolePlacer::place(int64_t memoryLimit) {
+  for (auto name : program.getStages().getAsRange<FlatSymbolRefAttr>())
+    if (failed(collectStage(symbolTable.lookup<StageOp>(name.getValue()))))
+      return failure();
+  if (failed(planArena()))
+    return failure();
+  return writeMemory(memoryLimit);
+}
+
+struct PlaceBuffersPass : pipe::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
+  using PlaceBuffersPassBase::PlaceBuffersPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SymbolTable symbolTable(module);
+    SymbolBounds bounds(module);
+    for (ChannelOp channel : module.getOps<ChannelOp>())
+      if (failed(setSlotBytes(channel, bounds)))
+        return signalPassFailure();
+    for (StageOp stage : module.getOps<StageOp>())
+      if (!llvm::any_of(module.getOps<ProgramOp>(),
+                        [&](ProgramOp program) { return llvm::is_contained(program.getStages(), FlatSymbolRefAttr::get(stage)); })) {
+        stage.emitError() << "stage @" << stage.getSymName() << " is run by no pipe.program; run pipe-schedule first";
+        return signalPassFailure();
+      }
+    for (ProgramOp program : module.getOps<ProgramOp>())
+      if (failed(RolePlacer(program, symbolTable, bounds).place(memoryLimit)))
+        return signalPassFailure();
+  }
+
+  /// Bytes of one message: the bound where there is one, else the expression.
+  LogicalResult setSlotBytes(ChannelOp channel, const SymbolBounds &bounds) {
+    AffineExpr bytes = nn::getNumBytes(cast<RankedTensorType>(channel.getType()));
+    if (!bytes)
+      return channel.emitError() << "channel @" << channel.getSymName() << " has an extent without expression";
+    if (std::optional<int64_t> upper = bounds.getUpper(bytes))
+      bytes = getAffineConstantExpr(std::max<int64_t>(0, *upper), &getContext());
+    channel.setSlotBytesAttr(nn::ExtentsAttr::get(&getContext(), bytes));
+    return success();
+  }
+};
+
+} // namespace

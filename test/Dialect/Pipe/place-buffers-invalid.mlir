@@ -1,0 +1,94 @@
+// RUN: penstock-opt %s --pipe-place-buffers=memory-limit=4000 --split-input-file --verify-diagnostics
+
+// A role that needs more than it may have is an error, with the parts and the excess.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<1024xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<1024xf32>) -> (tensor<1024xf32>) symbols 0 {
+    %0 = nn.unary exp %a : tensor<1024xf32>
+    nn.yield %0 : tensor<1024xf32>
+  }
+  nn.kernel_def @k1(%a: tensor<1024xf32>) -> (tensor<4xf32>) symbols 0 {
+    %0 = nn.slice %a from #nn.extents<[0]> step [1] : tensor<1024xf32> to tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  pipe.stage @s0(%x: tensor<1024xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<1024xf32>
+    %0 = nn.call @k0 ins(%x : tensor<1024xf32>) outs(%o0 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o1 = nn.empty : tensor<4xf32>
+    %1 = nn.call @k1 ins(%0 : tensor<1024xf32>) outs(%o1 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %1 : tensor<4xf32>
+  }
+  // expected-error @below {{@r0 needs 4224 bytes (weights 0, arena 4096, slots 128), 224 more than the limit of 4000}}
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<1024xf32>
+    %1 = pipe.run @s0(%0) : (tensor<1024xf32>) -> tensor<4xf32>
+    pipe.send %1 to @y : tensor<4xf32>
+  }
+}
+
+// -----
+
+// A stage that no program runs cannot be placed.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+    %0 = nn.unary exp %a : tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  // expected-error @below {{stage @s0 is run by no pipe.program; run pipe-schedule first}}
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<4xf32>
+    %0 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%o0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %0 : tensor<4xf32>
+  }
+}
+
+// -----
+
+// Two calls may not share one storage: the second would overwrite what the first has made.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+    %0 = nn.unary exp %a : tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<4xf32>
+    // expected-error @below {{result #0 of the call of @k0 has no storage of its own}}
+    %0 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%o0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    %1 = nn.call @k0 ins(%0 : tensor<4xf32>) outs(%o0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %1 : tensor<4xf32>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<4xf32>
+    %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+    pipe.send %1 to @y : tensor<4xf32>
+  }
+}
+
+// -----
+
+// States are not placed yet.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+  pipe.state @h in @s0 : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+    %0 = nn.unary exp %a : tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  // expected-error @below {{stage @s0 keeps @h; states cannot be placed yet}}
+  pipe.stage @s0(%x: tensor<4xf32>, %h: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) reads [@x] writes [@y] states [@h] {
+    %o0 = nn.empty : tensor<4xf32>
+    %0 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%o0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %0, %h : tensor<4xf32>, tensor<4xf32>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<4xf32>
+    %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+    pipe.send %1 to @y : tensor<4xf32>
+  }
+}
