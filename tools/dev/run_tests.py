@@ -127,7 +127,7 @@ def run_sanitize(context):
         folder = context.build / ("sanitize-" + sanitizer.replace(",", "-"))
         steps = (["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_C_COMPILER=clang-19",
                   "-DCMAKE_CXX_COMPILER=clang++-19", "-DPENSTOCK_COMPILER=OFF", f"-DPENSTOCK_SANITIZE={sanitizer}",
-                  "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-19"], ["ninja", "-C", folder])
+                  "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld-19"], ["ninja", f"-j{os.cpu_count()}", "-C", folder])
         for step in steps:
             status, output = run(step, timeout_s=1800)
             if status != 0:
