@@ -57,6 +57,15 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
                        OptionalAttr<StrAttr>:$weights_hash, OptionalAttr<StrAttr>:$fingerprint,
                        OptionalAttr<StrAttr>:$sym_visibility);
   let regions = (region SizedRegion<1>:$body);
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$role, "int64_t":$numRoles,
+      "::llvm::ArrayRef<int64_t>":$ownStages, "int64_t":$numStages, "::llvm::StringRef":$model, "int64_t":$arenaBytes), [{
+    auto i64 = [&](int64_t value) { return $_builder.getI64IntegerAttr(value); };
+    build($_builder, $_state, $_builder.getStringAttr(name), i64(role), i64(numRoles),
+          $_builder.getDenseI64ArrayAttr(ownStages), i64(numStages), $_builder.getStringAttr(model), i64(arenaBytes),
+          ::mlir::AffineMapAttr::get(::mlir::AffineMap::get($_builder.getContext())), i64(1), $_builder.getStringAttr(""),
+          nullptr, i64(0), nullptr, nullptr, nullptr);
+    $_state.regions[0]->emplaceBlock();
+  }]>];
   let assemblyFormat = [{
     $sym_name `role` $role `of` $num_roles `stages` $own_stages `of` $num_stages `model` $model `arena` $arena_bytes
     `extents` $extents attr-dict-with-keyword $body
@@ -136,6 +145,11 @@ def Rt_StorageOp : Rt_TableOp<"storage"> {
                        OptionalAttr<ElementsAttr>:$value, DefaultValuedAttr<I64Attr, "-1">:$offset,
                        DefaultValuedAttr<I64Attr, "0">:$num_bytes, DefaultValuedAttr<I64Attr, "-1">:$first,
                        DefaultValuedAttr<I64Attr, "-1">:$last);
+  let builders = [OpBuilder<(ins "int64_t":$number, "StorageKind":$kind, "::llvm::StringRef":$name), [{
+    auto i64 = [&](int64_t value) { return $_builder.getI64IntegerAttr(value); };
+    build($_builder, $_state, i64(number), StorageKindAttr::get($_builder.getContext(), kind), $_builder.getStringAttr(name),
+          i64(-1), nullptr, nullptr, i64(-1), i64(0), i64(-1), i64(-1));
+  }]>];
   let assemblyFormat = "$number $kind $name attr-dict";
   let hasVerifier = 1;
 }
