@@ -417,13 +417,6 @@ Core emptyCopy(const Core &core, int numUnits) {
 
 } // namespace
 
-double Core::totalLoad(int deviceClass) const {
-  double total = 0;
-  for (const Unit &unit : units)
-    total += unit.load[deviceClass];
-  return total;
-}
-
 void Core::indexWindows() {
   mustPrecede.clear();
   bool hasWindow = false;

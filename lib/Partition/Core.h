@@ -74,7 +74,6 @@ struct Core {
 
   int numUnits() const { return static_cast<int>(units.size()); }
   bool hasWindows() const { return !mustPrecede.empty(); }
-  double totalLoad(int deviceClass) const;
   /// Fills `mustPrecede` from the windows.
   void indexWindows();
 };

@@ -52,7 +52,6 @@ public:
   bool run() {
     lattice = Lattice();
     lattice.numWords = numWordsFor(numUnits);
-    lattice.complete = options.beamWidth < 0;
     addRoot();
     for (size_t begin = 0, end = 1; begin < end; begin = end, end = lattice.level.size()) {
       if (!grow(static_cast<int>(begin), static_cast<int>(end)))

@@ -38,7 +38,6 @@ public:
   const Word *set(int node) const { return &words[size_t(node) * numWords]; }
   const Edge *edgesBegin(int node) const { return edges.data() + firstEdge[node]; }
   const Edge *edgesEnd(int node) const { return edges.data() + firstEdge[node + 1]; }
-  bool isComplete() const { return complete; }
 
   size_t numWords = 0;
   std::vector<int> level;                    ///< number of units
@@ -51,7 +50,6 @@ private:
   std::vector<Word> words;
   std::vector<Edge> edges;
   std::vector<int64_t> firstEdge;
-  bool complete = false;
   friend class LatticeBuilder;
 };
 
