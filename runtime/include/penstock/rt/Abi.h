@@ -15,6 +15,7 @@
 //       rc = rt_begin(ctx);                     if (rc) return rc == RT_END ? RT_OK : rc;
 //       rc = rt_wait(ctx, c) ...                // the inputs of the first kernels, at least one
 //       rc = rt_bind(ctx);                      // once per microbatch: symbols, extents, arena
+//       rc = rt_check(ctx, a, b, "...") ...     // the constraints of the model
 //       rc = rt_acquire(ctx, c) ...             // output slots, in channel order
 //       k_1234(ctx, args, syms); rc = rt_done(ctx, step);
 //       rc = rt_publish(ctx, c);                // after its producing kernel
@@ -152,7 +153,8 @@ typedef struct rt_role_desc {
   int32_t num_symbols; ///< root symbols of the model, as in plan.json; every message carries their values
   const char *const *symbol_names;
   int32_t num_extents; ///< expressions over symbols that the tables and the kernel calls need
-  /// Fills extents[0..num_extents) from symbols[0..num_symbols). Null when num_extents is 0. Touches nothing else.
+  /// Fills extents[0..num_extents) from symbols[0..num_symbols). Null when num_extents is 0. Touches nothing else. An
+  /// expression without a value (overflow, division by zero, a symbol out of its bounds) becomes INT64_MIN.
   void (*extents)(const int64_t *symbols, int64_t *extents);
 
   int32_t num_channels; ///< at least one RT_CHANNEL_IN: a stage without inputs gets an empty channel from the source
@@ -185,6 +187,9 @@ RT_NODISCARD int32_t rt_wait(rt_ctx *ctx, int32_t channel);
 /// After the first wait of a microbatch: symbol values from its header, extents evaluated, free arena placed (planned
 /// at the first sight of a tuple of symbol values, then cached), and the messages' shapes checked against the tables.
 RT_NODISCARD int32_t rt_bind(rt_ctx *ctx);
+/// After rt_bind: two extents that the model needs to be equal, as those of operands of one node. RT_ERR_INVALID, with
+/// `what` and both values, when they are not.
+RT_NODISCARD int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what);
 /// The next free slot of an output channel; its storage's pointer becomes valid. After rt_bind.
 RT_NODISCARD int32_t rt_acquire(rt_ctx *ctx, int32_t channel);
 /// The acquired slot is complete; consumers see it, in publish order, with the microbatch's header.
