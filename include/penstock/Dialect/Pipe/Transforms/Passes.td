@@ -7,6 +7,55 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AssignStagesPass : Pass<"pipe-assign-stages", "::mlir::ModuleOp"> {
+  let summary = "give every kernel a stage";
+  let description = [{
+    Requires: `@main` holds kernels, weights and constants (see `nn-fuse-kernels`).
+    Ensures:  every `nn.kernel` carries `pipe.stage_id`; no value flows to an earlier stage and no stage is empty; cheap
+              kernels (masks, shape arithmetic) that several stages read are cloned, the copies marked `nn.clone_of`; the
+              module has `pipe.plan`: costs, bytes, memory, and the certificate. An output that no kernel makes gets one.
+    Does not: change what is computed, or how kernels are grouped.
+
+    The plan has the least bottleneck that the partitioner finds, at the symbols' typical values: the value given, else the
+    upper bound, else 1 for the leading axis of an input and 128 for others. A `pipe.stage_id` that is there already is
+    kept. Each of `cuts` is the name of an ONNX tensor or node: the kernel that makes it, and all before it, come before
+    the boundary; a tensor inside of a kernel moves the cut to the kernel's end, with a remark. `from-onnx-stages` keeps
+    the stages of the model's own annotations (`nn.onnx_stage`). `plan` is a plan.json whose stages are taken over.
+    `num-stages` 0 means as many as these imply.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32> {nn.name = "x"}) -> (tensor<4x8xf32> {nn.name = "y"}) {
+      %0 = nn.kernel "a" ins(%i = %x : tensor<4x8xf32>) -> (tensor<4x8xf32>) {
+        %t = nn.unary tanh %i : tensor<4x8xf32>
+        nn.yield %t : tensor<4x8xf32>
+      }
+      %1 = nn.kernel "b" ins(%i = %0 : tensor<4x8xf32>) -> (tensor<4x8xf32>) {
+        %t = nn.unary tanh %i : tensor<4x8xf32>
+        nn.yield %t : tensor<4x8xf32>
+      }
+      return %1 : tensor<4x8xf32>
+    }
+    ```
+    After (with `num-stages=2`): the module has `pipe.plan`, and
+    ```mlir
+      %0 = nn.kernel "a" ins(%i = %x : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.stage_id = 0 : i32} {
+      ...
+      %1 = nn.kernel "b" ins(%i = %0 : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.stage_id = 1 : i32} {
+      ...
+    ```
+  }];
+  let options = [
+    Option<"numStages", "num-stages", "int64_t", "0", "number of stages; 0: as cuts and annotations imply, else 1">,
+    Option<"balance", "balance", "std::string", "\"time\"", "what is balanced: time, params, memory or uniform">,
+    Option<"memoryLimit", "memory-limit", "int64_t", "0", "bytes that a stage may need; 0 is no limit">,
+    ListOption<"cuts", "cuts", "std::string", "ONNX tensors or nodes after which to cut">,
+    Option<"fromOnnxStages", "from-onnx-stages", "bool", "false", "keep the stages that the model's nodes carry">,
+    Option<"plan", "plan", "std::string", "\"\"", "a plan.json whose stages are taken over">];
+  let dependentDialects = ["::penstock::nn::NNDialect", "::penstock::pipe::PipeDialect"];
+  let statistics = [Statistic<"numClones", "num-clones", "copies of cheap kernels">];
+}
+
 def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
   let summary = "turn stage annotations into pure stages joined by channels";
   let description = [{

@@ -1,0 +1,205 @@
+//===- AssignStages.cpp - A stage for every kernel -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/Transforms/PartitionProblem.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
+
+#include "StageGraph.h"
+
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <map>
+
+namespace penstock::pipe {
+#define GEN_PASS_DEF_ASSIGNSTAGESPASS
+#include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
+} // namespace penstock::pipe
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::pipe;
+
+FailureOr<std::vector<std::vector<std::string>>> pipe::readPlanFile(StringRef path, Location loc) {
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    return emitError(loc) << "plan file '" << path << "' cannot be read: " << buffer.getError().message();
+  auto json = llvm::json::parse((*buffer)->getBuffer());
+  if (!json)
+    return emitError(loc) << "plan file '" << path << "' is no JSON: " << llvm::toString(json.takeError());
+  const llvm::json::Object *object = json->getAsObject();
+  const llvm::json::Array *stages = object ? object->getArray("stages") : nullptr;
+  if (!stages || stages->empty())
+    return emitError(loc) << "plan file '" << path << "' has no list 'stages'";
+  std::vector<std::vector<std::string>> result;
+  for (const llvm::json::Value &value : *stages) {
+    const llvm::json::Object *stage = value.getAsObject();
+    const llvm::json::Array *kernels = stage ? stage->getArray("kernels") : nullptr;
+    if (!kernels)
+      return emitError(loc) << "plan file '" << path << "' has no list 'kernels' in stage " << result.size();
+    std::vector<std::string> &names = result.emplace_back();
+    for (const llvm::json::Value &kernel : *kernels) {
+      // Either the name, or an object that has one.
+      const llvm::json::Object *entry = kernel.getAsObject();
+      std::optional<StringRef> name = entry ? entry->getString("name") : kernel.getAsString();
+      if (!name)
+        return emitError(loc) << "plan file '" << path << "' has a kernel without name in stage " << result.size() - 1;
+      names.push_back(name->str());
+    }
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Applying a plan
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+void setStage(nn::KernelOp kernel, int64_t stage) {
+  kernel->setAttr(PipeDialect::getStageIdAttrName(), Builder(kernel.getContext()).getI32IntegerAttr(stage));
+}
+
+/// Repeats cheap producers in the stages that the plan says, and lets the kernels of those stages read the copies.
+void makeClones(ArrayRef<nn::KernelOp> kernels, const partition::Plan &plan) {
+  std::map<std::pair<Operation *, int>, nn::KernelOp> copies; // by original and stage
+  SmallVector<std::pair<nn::KernelOp, int>> all;
+  for (auto [kernel, stage] : llvm::zip(kernels, plan.stageOf))
+    all.emplace_back(kernel, stage);
+  for (const partition::Clone &clone : plan.clones) {
+    nn::KernelOp original = kernels[clone.kernel];
+    OpBuilder builder(original.getContext());
+    builder.setInsertionPointAfter(original);
+    auto copy = cast<nn::KernelOp>(builder.clone(*original));
+    copy.setName((original.getName() + "@" + Twine(clone.stage)).str());
+    copy->setAttr("nn.clone_of", original.getNameAttr());
+    setStage(copy, clone.stage);
+    copies[{original, clone.stage}] = copy;
+    all.emplace_back(copy, clone.stage);
+  }
+  for (auto [kernel, stage] : all)
+    for (OpOperand &operand : kernel->getOpOperands())
+      if (auto producer = operand.get().getDefiningOp<nn::KernelOp>())
+        if (auto copy = copies.find({producer, stage}); copy != copies.end())
+          operand.set(copy->second->getResult(cast<OpResult>(operand.get()).getResultNumber()));
+}
+
+/// A plan as attributes, for reports and for resuming.
+class PlanWriter {
+public:
+  explicit PlanWriter(MLIRContext *context) : builder(context) {}
+
+  DictionaryAttr write(const partition::Problem &problem, const partition::Plan &plan) {
+    SmallVector<Attribute> stages, channels;
+    for (const partition::StageCost &stage : plan.stages)
+      stages.push_back(writeStage(stage));
+    for (const partition::ChannelUse &channel : plan.channels)
+      channels.push_back(writeChannel(problem, channel));
+    return builder.getDictionaryAttr({text("balance", partition::toString(problem.balance)),
+                                      real("bottleneck", plan.bottleneck), list("channels", channels),
+                                      real("gap", plan.gap), real("lower_bound", plan.lowerBound),
+                                      text("method", partition::toString(plan.method)),
+                                      builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)),
+                                      list("stages", stages), number("traffic_bytes", plan.trafficBytes)});
+  }
+
+private:
+  NamedAttribute number(StringRef name, int64_t value) {
+    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+  }
+  NamedAttribute real(StringRef name, double value) { return builder.getNamedAttr(name, builder.getF64FloatAttr(value)); }
+  NamedAttribute text(StringRef name, StringRef value) {
+    return builder.getNamedAttr(name, builder.getStringAttr(value));
+  }
+  NamedAttribute list(StringRef name, ArrayRef<Attribute> values) {
+    return builder.getNamedAttr(name, builder.getArrayAttr(values));
+  }
+
+  Attribute writeStage(const partition::StageCost &stage) {
+    return builder.getDictionaryAttr(
+        {number("clones", stage.clones.size()), real("compute_seconds", stage.computeSeconds),
+         number("kernels", stage.kernels.size()), number("memory_bytes", stage.memoryBytes),
+         number("recv_bytes", stage.recvBytes), real("recv_seconds", stage.recvSeconds),
+         number("send_bytes", stage.sendBytes), real("send_seconds", stage.sendSeconds),
+         number("slot_bytes", stage.slotBytes), number("weight_bytes", stage.weightBytes),
+         number("workspace_bytes", stage.workspaceBytes)});
+  }
+
+  /// `from` is -1 for the source.
+  Attribute writeChannel(const partition::Problem &problem, const partition::ChannelUse &channel) {
+    const partition::Value &value = problem.values[channel.value];
+    SmallVector<int64_t> to(channel.to.begin(), channel.to.end());
+    return builder.getDictionaryAttr({number("bytes", value.numBytes), number("from", channel.from),
+                                      text("tensor", value.name),
+                                      builder.getNamedAttr("to", builder.getDenseI64ArrayAttr(to)),
+                                      builder.getNamedAttr("to_sink", builder.getBoolAttr(channel.toSink))});
+  }
+
+  Builder builder;
+};
+
+} // namespace
+
+void pipe::applyPlan(ModuleOp module, const partition::Problem &problem, const partition::Plan &plan) {
+  SmallVector<nn::KernelOp> kernels = getKernels(findEntry(module));
+  makeClones(kernels, plan);
+  for (auto [kernel, stage] : llvm::zip(kernels, plan.stageOf))
+    setStage(kernel, stage);
+  module->setAttr(PipeDialect::getPlanAttrName(), PlanWriter(module.getContext()).write(problem, plan));
+}
+
+namespace {
+
+struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
+  using AssignStagesPassBase::AssignStagesPassBase;
+
+  void runOnOperation() override {
+    if (failed(run()))
+      signalPassFailure();
+  }
+
+  LogicalResult run() {
+    ModuleOp module = getOperation();
+    PartitionOptions options;
+    options.numStages = numStages;
+    options.cuts = std::vector<std::string>(cuts.begin(), cuts.end());
+    options.fromOnnxStages = fromOnnxStages;
+    options.memoryLimitBytes = memoryLimit;
+    if (numStages < 0 || memoryLimit < 0)
+      return module.emitError() << "the number of stages is " << numStages.getValue() << " and the memory limit "
+                                << memoryLimit.getValue()
+                                << "; expected neither to be negative";
+    if (failed(parseBalance(options.balance)))
+      return failure();
+    if (!plan.empty()) {
+      FailureOr<std::vector<std::vector<std::string>>> stages = readPlanFile(plan, module.getLoc());
+      if (failed(stages))
+        return failure();
+      options.plan = *stages;
+    }
+    FailureOr<partition::Problem> problem = buildPartitionProblem(module, options);
+    if (failed(problem))
+      return failure();
+    partition::Result result = partition::solve(*problem);
+    for (const std::string &error : result.errors)
+      module.emitError() << error;
+    if (!result.plan)
+      return failure();
+    applyPlan(module, *problem, *result.plan);
+    numClones = result.plan->clones.size();
+    return success();
+  }
+
+  LogicalResult parseBalance(partition::Balance &result) {
+    for (partition::Balance balance : {partition::Balance::Time, partition::Balance::Params, partition::Balance::Memory,
+                                       partition::Balance::Uniform})
+      if (StringRef(this->balance) == partition::toString(balance)) {
+        result = balance;
+        return success();
+      }
+    return getOperation().emitError() << "balance is '" << this->balance << "'; expected time, params, memory or uniform";
+  }
+};
+
+} // namespace

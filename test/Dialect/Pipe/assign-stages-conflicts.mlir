@@ -1,0 +1,57 @@
+// RUN: penstock-opt %s --pipe-assign-stages=num-stages=2 --split-input-file --verify-diagnostics
+
+// A stage that does not exist.
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{kernel 'a' is in stage 5 by annotation, but there are 2 stages; expected 0 to 1}}
+  %0 = nn.kernel "a" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 5 : i32} {
+    %t = nn.unary exp %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  %1 = nn.kernel "b" ins(%i = %0 : tensor<4xf32>) -> (tensor<4xf32>) {
+    %t = nn.unary exp %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+// A stage that is no number.
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{kernel 'a' has pipe.stage_id = "first"; expected a number}}
+  %0 = nn.kernel "a" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = "first"} {
+    %t = nn.unary exp %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  %1 = nn.kernel "b" ins(%i = %0 : tensor<4xf32>) -> (tensor<4xf32>) {
+    %t = nn.unary exp %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+// Annotations that would make a value flow back.
+// expected-error @below {{'b'}}
+module {
+  func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+    %0 = nn.kernel "a" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 1 : i32} {
+      %t = nn.unary exp %i : tensor<4xf32>
+      nn.yield %t : tensor<4xf32>
+    }
+    %1 = nn.kernel "b" ins(%i = %0 : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 0 : i32} {
+      %t = nn.unary exp %i : tensor<4xf32>
+      nn.yield %t : tensor<4xf32>
+    }
+    return %1 : tensor<4xf32>
+  }
+}
+
+// -----
+
+// A model that computes nothing has no stages.
+// expected-error @below {{the model has no kernel; expected at least one}}
+func.func @main() {
+  return
+}
