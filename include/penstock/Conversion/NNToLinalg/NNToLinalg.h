@@ -1,0 +1,35 @@
+//===- NNToLinalg.h - One kernel as linalg on tensors ----------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Turns an `nn.kernel_def` into a function over pointers: inputs and results are wrapped as memrefs, everything between is
+// linalg on tensors. Numbers are fixed here: products of floats accumulate with fused multiply-adds in the order of the
+// loops, sums along the last axis go over 16 lanes that are added at the end, half types compute in single precision.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_CONVERSION_NNTOLINALG_H
+#define PENSTOCK_CONVERSION_NNTOLINALG_H
+
+#include "penstock/Dialect/NN/IR/NNOps.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace penstock {
+
+/// Partial sums along the last axis: as many as an AVX-512 register has single-precision elements.
+inline constexpr int64_t kReductionLanes = 16;
+
+/// The element type that a tensor of `type` has in linalg and in memory: integers lose their sign, which the ops know.
+mlir::Type getStorageType(mlir::Type type);
+
+/// Appends a function `name` to `module`: one !llvm.ptr per input, result, then one for the workspace; then one index per
+/// symbol. Pointers are noalias and 64-byte aligned. Buffers are row-major. Ops without a lowering are an error that names
+/// the op.
+mlir::FailureOr<mlir::func::FuncOp> lowerKernelToLinalg(nn::KernelDefOp kernel, mlir::ModuleOp module,
+                                                        llvm::StringRef name);
+
+/// Registers the dialects that the lowering makes ops of.
+void registerLinalgDialects(mlir::DialectRegistry &registry);
+
+} // namespace penstock
+
+#endif // PENSTOCK_CONVERSION_NNTOLINALG_H

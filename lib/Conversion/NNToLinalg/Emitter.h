@@ -1,0 +1,101 @@
+//===- Emitter.h - What all lowerings to linalg share ----------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Holds the builder, the values made so far and the symbols; knows extents, storage types and broadcasting. A family of
+// ops is one file with one `emit<Op>` function per op, listed in dispatch (Emitter.cpp).
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_LIB_CONVERSION_NNTOLINALG_EMITTER_H
+#define PENSTOCK_LIB_CONVERSION_NNTOLINALG_EMITTER_H
+
+#include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace penstock::linalg_lowering {
+using namespace mlir;
+
+/// Makes a scalar from scalars, inside the body of a linalg.generic.
+using ScalarFn = function_ref<Value(OpBuilder &, Location, ValueRange)>;
+
+class Emitter {
+public:
+  Emitter(OpBuilder &builder, ArrayRef<Value> symbols) : b(builder), symbols(symbols) {}
+
+  OpBuilder &b;
+
+  Value get(Value value) const { return values.lookup(value); }
+  void set(Value value, Value lowered) { values.map(value, lowered); }
+  LogicalResult emit(Operation *op);
+
+  // Types and extents.
+  static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+  static RankedTensorType storageType(RankedTensorType type);
+  OpFoldResult extent(Location loc, AffineExpr expr);
+  SmallVector<OpFoldResult> extents(Location loc, RankedTensorType type);
+  Value index(Location loc, AffineExpr expr);
+  AffineExpr constantExpr(int64_t value) { return b.getAffineConstantExpr(value); }
+
+  // Tensors. Types are those of nn (extents as expressions), values those of linalg.
+  Value empty(Location loc, RankedTensorType type);
+  Value filled(Location loc, RankedTensorType type, Value scalar);
+  Value zeros(Location loc, RankedTensorType type);
+  /// The same elements in another row-major shape.
+  Value reshape(Location loc, Value value, RankedTensorType from, RankedTensorType to);
+  /// A new tensor of `type` whose elements are functions of the inputs', which broadcast.
+  Value elementwise(Location loc, RankedTensorType type, ArrayRef<std::pair<Value, RankedTensorType>> inputs, ScalarFn fn);
+  /// A new tensor of `type` made index by index; `fn` gets the indices.
+  Value generate(Location loc, RankedTensorType type, ScalarFn fn);
+  /// linalg.generic with one result.
+  Value generic(Location loc, ValueRange inputs, Value init, ArrayRef<AffineMap> maps,
+                ArrayRef<utils::IteratorType> iterators, ScalarFn fn);
+  /// `value` as f32 if its elements are f16 or bf16, else itself. Changes `type` along.
+  Value widen(Location loc, Value value, RankedTensorType &type);
+  /// The inverse: to the element type of `type`.
+  Value narrow(Location loc, Value value, RankedTensorType from, RankedTensorType to);
+  /// The map of an operand that broadcasts to `result`.
+  AffineMap broadcastMap(RankedTensorType operand, RankedTensorType result);
+  /// A copy of `value` with `low` and `high` more elements on each axis, all `scalar`.
+  Value padded(Location loc, Value value, RankedTensorType from, ArrayRef<AffineExpr> low, ArrayRef<AffineExpr> high,
+               Value scalar, RankedTensorType &to);
+  /// Reduces `axes` (ascending) of `value` without keeping them; the input is widened.
+  Value reduce(Location loc, Value value, RankedTensorType type, ArrayRef<int64_t> axes, nn::ReduceKind kind,
+               bool isUnsigned, RankedTensorType &resultType);
+
+private:
+  ArrayRef<Value> symbols;
+  IRMapping values;
+};
+
+// Scalars (Scalars.cpp). Float types are f32 or f64; integers are signless with their sign apart.
+struct ScalarBuilder {
+  OpBuilder &b;
+  Location loc;
+
+  Value constant(Type type, double value);
+  Value integer(Type type, int64_t value);
+  Value identity(nn::ReduceKind kind, Type type, bool isUnsigned);
+  Value combine(nn::ReduceKind kind, Value lhs, Value rhs, bool isUnsigned);
+  Value unary(nn::UnaryKind kind, Value x, double alpha, double beta, bool isUnsigned);
+  Value binary(nn::BinaryKind kind, Value x, Value y, bool isUnsigned);
+  Value compare(nn::CompareKind kind, Value x, Value y, bool isUnsigned);
+  /// `from` and `to` are the types of nn, with signs.
+  Value cast(Value x, Type from, Type to, bool saturate);
+  /// acc + x * y, fused for floats.
+  Value multiplyAdd(Value x, Value y, Value acc);
+};
+
+// One function per op of a family; each maps the op's results.
+LogicalResult emitElementwise(Emitter &e, Operation *op);
+LogicalResult emitContraction(Emitter &e, Operation *op);
+LogicalResult emitPool(Emitter &e, nn::PoolOp op);
+LogicalResult emitReduction(Emitter &e, Operation *op);
+LogicalResult emitMovement(Emitter &e, Operation *op);
+LogicalResult emitIndexed(Emitter &e, Operation *op);
+
+} // namespace penstock::linalg_lowering
+
+#endif // PENSTOCK_LIB_CONVERSION_NNTOLINALG_EMITTER_H
