@@ -1,0 +1,91 @@
+//===- ShapeAlgebra.h - Arithmetic on extents ------------------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Shape arithmetic of a model, done on expressions over dimension symbols. Every expression that comes out is in normal
+// form (a sum of products of symbols and of quotients, in a fixed order), so that equal extents are identical
+// expressions. Values are integers; `lower` and `upper` bounds of the symbols decide comparisons where they can. Not
+// thread-safe.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_LIB_IMPORT_ONNX_SHAPEALGEBRA_H
+#define PENSTOCK_LIB_IMPORT_ONNX_SHAPEALGEBRA_H
+
+#include "mlir/IR/AffineExpr.h"
+#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Import/Onnx/OnnxImporter.h"
+#include "llvm/ADT/StringSet.h"
+#include <map>
+#include <string>
+
+namespace penstock::onnximport {
+using namespace mlir;
+
+/// Inclusive bounds; none where nothing is known.
+struct Interval {
+  std::optional<int64_t> lower, upper;
+};
+
+class ShapeAlgebra {
+public:
+  explicit ShapeAlgebra(ModuleOp module);
+
+  //===--- symbols -------------------------------------------------------===//
+  /// The extent called `name`: a root symbol, or a constant where an option fixes it.
+  AffineExpr getDimension(StringRef name, const DimOption *option);
+  /// min or max of the expressions: one of them where that is certain, else a derived symbol.
+  AffineExpr minimum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::min, lhs, rhs); }
+  AffineExpr maximum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::max, lhs, rhs); }
+  ArrayRef<std::string> getDimensionNames() const { return names; }
+  /// `name`, or `name_1` and so on if a symbol of the module has it already.
+  std::string claimName(StringRef name);
+
+  //===--- arithmetic ----------------------------------------------------===//
+  AffineExpr constant(int64_t value) { return getAffineConstantExpr(value, context); }
+  AffineExpr normalize(AffineExpr expr);
+  AffineExpr add(AffineExpr lhs, AffineExpr rhs) { return normalize(lhs + rhs); }
+  AffineExpr sub(AffineExpr lhs, AffineExpr rhs) { return normalize(lhs - rhs); }
+  AffineExpr mul(AffineExpr lhs, AffineExpr rhs) { return normalize(lhs * rhs); }
+  /// Rounds down. The divisor must not be constant 0.
+  AffineExpr floorDiv(AffineExpr lhs, AffineExpr rhs);
+  AffineExpr ceilDiv(AffineExpr lhs, AffineExpr rhs);
+  /// Remainder of `floorDiv`; only for a positive divisor.
+  AffineExpr mod(AffineExpr lhs, AffineExpr rhs);
+  AffineExpr product(ArrayRef<AffineExpr> factors);
+  /// product(numerator) / product(denominator), cancelling equal factors first; floor where it does not divide.
+  AffineExpr divideProducts(ArrayRef<AffineExpr> numerator, ArrayRef<AffineExpr> denominator);
+
+  //===--- comparisons ---------------------------------------------------===//
+  Interval getBounds(AffineExpr expr);
+  std::optional<bool> equal(AffineExpr lhs, AffineExpr rhs);
+  std::optional<bool> less(AffineExpr lhs, AffineExpr rhs);
+  bool isNonNegative(AffineExpr expr);
+
+private:
+  /// A product of atoms (symbols, quotients, remainders), sorted.
+  using Monomial = std::vector<AffineExpr>;
+  struct MonomialLess {
+    bool operator()(const Monomial &lhs, const Monomial &rhs) const;
+  };
+  using Polynomial = std::map<Monomial, int64_t, MonomialLess>;
+
+  std::optional<Polynomial> toPolynomial(AffineExpr expr);
+  AffineExpr fromPolynomial(const Polynomial &polynomial);
+  /// The exact quotient of two polynomials, if the divisor is one monomial and divides every term.
+  static std::optional<Polynomial> divideExactly(const Polynomial &dividend, const Polynomial &divisor);
+  AffineExpr extremum(nn::SymbolKind kind, AffineExpr lhs, AffineExpr rhs);
+  AffineExpr addSymbol(StringRef name, nn::SymbolKind kind, ArrayRef<AffineExpr> operands, const DimOption *option,
+                       Interval interval);
+
+  ModuleOp module;
+  MLIRContext *context;
+  std::vector<Interval> symbolBounds;
+  std::map<std::string, AffineExpr> dimensions;
+  std::map<std::string, AffineExpr> derived; ///< by kind and text of the operands
+  std::vector<std::string> names;            ///< of dimensions, fixed ones included
+  llvm::StringSet<> claimed;                 ///< symbol names of the module
+  Operation *lastSymbol = nullptr;
+};
+
+} // namespace penstock::onnximport
+
+#endif
