@@ -411,6 +411,7 @@ Core emptyCopy(const Core &core, int numUnits) {
   result.isClone = core.isClone;
   result.allowsEmpty = core.allowsEmpty;
   result.memoryHandicap = core.memoryHandicap;
+  result.memoryReserve = core.memoryReserve;
   result.units.assign(numUnits, Unit());
   return result;
 }

@@ -69,6 +69,8 @@ struct Core {
   /// Per stage, added to the cost of a stage under Balance::Memory; empty: nothing. Lets stages of different limits
   /// compare.
   std::vector<int64_t> memoryHandicap;
+  /// Per stage, bytes of its memory limit that stay free; empty: none.
+  std::vector<int64_t> memoryReserve;
   /// True in a relaxation: stages may be empty.
   bool allowsEmpty = false;
 

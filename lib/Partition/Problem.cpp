@@ -86,8 +86,8 @@ private:
             (numKernels == 1 ? " kernel" : " kernels") + "; each stage needs at least one");
     if (problem.deviceClasses.empty())
       error("there is no device class; expected at least 1");
-    if (problem.slotsPerSentValue < 0 || problem.slotsPerReceivedValue < 0 || problem.slotsPerSentValue > 4096 ||
-        problem.slotsPerReceivedValue > 4096)
+    if (problem.slotsPerSentValue < kSlotsByDepth || problem.slotsPerReceivedValue < 0 ||
+        problem.slotsPerSentValue > 4096 || problem.slotsPerReceivedValue > 4096)
       error("slots per value are " + std::to_string(problem.slotsPerSentValue) + " sent and " +
             std::to_string(problem.slotsPerReceivedValue) + " received; expected 0 to 4096");
   }
@@ -182,7 +182,8 @@ private:
     if (!errors.empty())
       return;
     double bytes = 0, seconds = 0;
-    double slots = 1.0 + problem.slotsPerSentValue + problem.slotsPerReceivedValue;
+    double sentSlots = problem.slotsPerSentValue == kSlotsByDepth ? problem.numStages() + 1 : problem.slotsPerSentValue;
+    double slots = 1.0 + sentSlots + problem.slotsPerReceivedValue;
     for (const Value &value : problem.values)
       bytes += slots * static_cast<double>(value.numBytes) * (1.0 + static_cast<double>(value.consumers.size()));
     for (const Weight &weight : problem.weights)

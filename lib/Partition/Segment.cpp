@@ -77,7 +77,16 @@ void penstock::partition::extend(const Core &core, int unit, const Word *set, co
 StagePricer::StagePricer(const Core &core, int stage)
     : problem(core.problem), deviceClass(problem->stages[stage].deviceClass),
       limit(problem->stages[stage].memoryLimitBytes),
-      handicap(core.memoryHandicap.empty() ? 0 : core.memoryHandicap[stage]) {
+      handicap(core.memoryHandicap.empty() ? 0 : core.memoryHandicap[stage]), sentSlots(problem->slotsPerSentValue),
+      sinkSlots(problem->slotsPerSentValue) {
+  if (!core.memoryReserve.empty() && limit != kUnlimited)
+    limit -= core.memoryReserve[stage];
+  if (problem->slotsPerSentValue == kSlotsByDepth) {
+    sentSlots = 2;
+    // Where memory does not matter, stages should look alike.
+    bool matters = limit != kUnlimited || problem->balance == Balance::Memory;
+    sinkSlots = matters ? core.numStages - stage + 1 : sentSlots;
+  }
   if (problem->links.empty())
     return;
   if (stage > 0)
@@ -91,11 +100,11 @@ bool StagePricer::operator==(const StagePricer &other) const {
     return a.latencySeconds == b.latencySeconds && a.bytesPerSecond == b.bytesPerSecond;
   };
   return same(in, other.in) && same(out, other.out) && deviceClass == other.deviceClass && limit == other.limit &&
-         handicap == other.handicap;
+         handicap == other.handicap && sinkSlots == other.sinkSlots;
 }
 
 int64_t StagePricer::memory(const Segment &segment) const {
-  return memoryFloor(segment) + problem->slotsPerSentValue * segment.outBytes;
+  return memoryFloor(segment) + sentSlots * (segment.outBytes - segment.sinkBytes) + sinkSlots * segment.sinkBytes;
 }
 
 int64_t StagePricer::memoryFloor(const Segment &segment) const {

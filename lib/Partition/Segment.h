@@ -43,6 +43,8 @@ public:
   int64_t memory(const Segment &segment) const;
   /// At most the memory of this segment and of every segment that contains it.
   int64_t memoryFloor(const Segment &segment) const;
+  /// With slots by depth, values on their way to other stages count as if the next one read them: at most the true
+  /// memory.
   bool fits(const Segment &segment) const { return memory(segment) <= limit; }
   bool mayFit(const Segment &segment) const { return memoryFloor(segment) <= limit; }
   bool operator==(const StagePricer &other) const;
@@ -52,6 +54,7 @@ private:
   Link in, out; ///< across the boundaries before and after the stage
   int deviceClass;
   int64_t limit, handicap;
+  int sentSlots, sinkSlots; ///< per value sent to stages only; per output of the model
 };
 
 /// Seconds of `count` messages of `numBytes` together.

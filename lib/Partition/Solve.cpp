@@ -31,37 +31,74 @@ std::string kernelName(const Problem &problem, int k) {
   return name.empty() ? "#" + std::to_string(k) : "'" + name + "'";
 }
 
-Plan finish(const Core &core, const Placement &placement) {
-  Plan plan = makePlan(core, placement.stageOfUnit);
+void certify(Plan &plan, double lowerBound) {
   // Sums in another order differ in the last bits; the bound is about the figures shown.
-  plan.lowerBound = std::min(placement.lowerBound, plan.bottleneck);
-  if (placement.lowerBound >= plan.bottleneck * (1 - 1e-9))
-    plan.lowerBound = plan.bottleneck;
+  plan.lowerBound = lowerBound >= plan.bottleneck * (1 - 1e-9) ? plan.bottleneck : lowerBound;
   plan.gap = plan.lowerBound > 0   ? plan.bottleneck / plan.lowerBound - 1
              : plan.bottleneck > 0 ? std::numeric_limits<double>::infinity()
                                    : 0;
   plan.isProvedOptimal = plan.gap <= 1e-9;
+}
+
+Plan finish(const Core &core, const Placement &placement) {
+  Plan plan = makePlan(core, placement.stageOfUnit);
+  certify(plan, placement.lowerBound);
   plan.method = placement.method;
   plan.numDownsets = placement.numDownsets;
   plan.numPairs = placement.numPairs;
   return plan;
 }
 
+/// Bytes above the limit of stage s; negative: room left.
+int64_t excess(const Problem &problem, const Plan &plan, size_t s) {
+  int64_t limit = problem.stages[s].memoryLimitBytes;
+  return limit == kUnlimited ? std::numeric_limits<int64_t>::min() : plan.stages[s].memoryBytes - limit;
+}
+
+bool fits(const Problem &problem, const Plan &plan) {
+  for (size_t s = 0; s < plan.stages.size(); ++s)
+    if (excess(problem, plan, s) > 0)
+      return false;
+  return true;
+}
+
+/// place() counts two slots for a value on its way to stages further off, whose number it cannot know. Where the true
+/// number does not fit, the stage gets that much less, and the search is repeated. The first lower bound holds for all.
+Placement placeWithin(Core &core, const SolveOptions &options, Plan &plan) {
+  constexpr int maxRounds = 12;
+  Placement placement = place(core, options);
+  double lowerBound = placement.lowerBound;
+  core.memoryReserve.assign(core.numStages, 0);
+  for (int round = 0; placement.isFound; ++round) {
+    plan = finish(core, placement);
+    certify(plan, lowerBound);
+    if (fits(*core.problem, plan))
+      return placement;
+    placement.isFound = false;
+    if (round == maxRounds)
+      break;
+    for (int s = 0; s < core.numStages; ++s)
+      core.memoryReserve[s] += std::max<int64_t>(0, excess(*core.problem, plan, s));
+    placement = place(core, options);
+    placement.isProvedInfeasible = false;
+  }
+  placement.lowerBound = lowerBound;
+  return placement;
+}
+
 std::optional<Plan> tryPlan(const Problem &problem, const SolveOptions &options) {
   Core core;
-  if (!problem.check().empty() || !buildCore(problem, core).empty())
+  Plan plan;
+  if (!problem.check().empty() || !buildCore(problem, core).empty() || !placeWithin(core, options, plan).isFound)
     return std::nullopt;
-  Placement placement = place(core, options);
-  if (!placement.isFound)
-    return std::nullopt;
-  return finish(core, placement);
+  return plan;
 }
 
 /// Explains why no plan obeys the memory limits, and what would help.
 class MemoryAdvisor {
 public:
-  MemoryAdvisor(const Problem &problem, const SolveOptions &options, bool isProved)
-      : problem(problem), options(options), isProved(isProved) {}
+  MemoryAdvisor(const Problem &problem, const SolveOptions &options, const Placement &placement)
+      : problem(problem), options(options), isProved(placement.isProvedInfeasible), lowerBound(placement.lowerBound) {}
 
   Result run() {
     Result result;
@@ -71,7 +108,13 @@ public:
                               " stages obeys the pins and cuts: some stage would be empty");
       return result;
     }
-    int worst = worstStage(least);
+    if (fits(problem, least)) { // the search for the best plan missed this one
+      evaluate(problem, least);
+      certify(least, lowerBound);
+      result.plan = std::move(least);
+      return result;
+    }
+    size_t worst = worstStage(least);
     int64_t needed = least.stages[worst].memoryBytes, limit = problem.stages[worst].memoryLimitBytes;
     std::string text =
         "stage " + std::to_string(worst) + " needs " + formatBytes(needed) + ", " + formatBytes(needed - limit) +
@@ -89,21 +132,18 @@ private:
   const Problem &problem;
   const SolveOptions &options;
   bool isProved;
+  double lowerBound;
 
-  int64_t excess(const Plan &plan, int s) const {
-    int64_t limit = problem.stages[s].memoryLimitBytes;
-    return limit == kUnlimited ? std::numeric_limits<int64_t>::min() : plan.stages[s].memoryBytes - limit;
-  }
-  int worstStage(const Plan &plan) const {
-    int worst = 0;
-    for (int s = 1; s < problem.numStages(); ++s)
-      if (excess(plan, s) > excess(plan, worst))
+  size_t worstStage(const Plan &plan) const {
+    size_t worst = 0;
+    for (size_t s = 1; s < plan.stages.size(); ++s)
+      if (excess(problem, plan, s) > excess(problem, plan, worst))
         worst = s;
     return worst;
   }
 
   /// The plan whose largest excess over a limit is least.
-  bool findLeastExcess(Plan &plan) const {
+  bool findLeastExcess(Plan &plan) {
     Problem free = problem;
     free.balance = Balance::Memory;
     // Limits beyond all that there is count as no limit.
@@ -119,9 +159,11 @@ private:
     for (const Device &stage : problem.stages)
       core.memoryHandicap.push_back(std::max<int64_t>(0, largest - stage.memoryLimitBytes));
     Placement placement = place(core, options);
-    if (placement.isFound)
-      plan = finish(core, placement);
-    return placement.isFound;
+    if (!placement.isFound)
+      return false;
+    plan = finish(core, placement);
+    isProved |= placement.lowerBound > static_cast<double>(largest);
+    return true;
   }
 
   std::string advice(const Plan &least, int64_t leastExcess, std::optional<Plan> &suggestion) const {
@@ -131,7 +173,7 @@ private:
       free.cuts.clear();
       free.pins.clear();
       if ((suggestion = tryPlan(free, options)))
-        return "; without the given cuts and pins this fits: " + describeCuts(*suggestion);
+        return "; without the given cuts and pins a plan fits" + describeCuts(*suggestion);
     }
     std::string alone = kernelTooLarge();
     if (!alone.empty())
@@ -143,10 +185,10 @@ private:
         if (!larger.links.empty())
           larger.links.resize(numStages - 1, problem.links.back());
         if ((suggestion = tryPlan(larger, options)))
-          return "; " + std::to_string(numStages) + " stages fit: " + describeCuts(*suggestion);
+          return "; " + std::to_string(numStages) + " stages fit" + describeCuts(*suggestion);
       }
     suggestion = least;
-    return "; it fits with each limit raised by " + formatBytes(leastExcess) + ": " + describeCuts(least);
+    return "; it fits with each limit raised by " + formatBytes(leastExcess) + describeCuts(least);
   }
 
   std::vector<int> moreStages() const {
@@ -178,12 +220,15 @@ private:
     return "";
   }
 
-  /// "cut after 'a', 'b'": the last kernel of each stage but the last.
+  /// ": cut after 'a', 'b'": the last kernel of each stage but the last; nothing where that would be a long list.
   std::string describeCuts(const Plan &plan) const {
-    std::string text = "cut after";
+    constexpr size_t maxNames = 16;
+    std::string text = ": cut after";
+    if (plan.stages.size() < 2 || plan.stages.size() > maxNames)
+      return "";
     for (size_t s = 0; s + 1 < plan.stages.size(); ++s)
       text += (s ? ", " : " ") + kernelName(problem, plan.stages[s].kernels.back());
-    return plan.stages.size() > 1 ? text : "one stage";
+    return text;
   }
 };
 
@@ -205,12 +250,13 @@ Result penstock::partition::solve(const Problem &problem, const SolveOptions &op
   result.errors = buildCore(problem, core);
   if (!result.errors.empty())
     return result;
-  Placement placement = place(core, options);
+  Plan plan;
+  Placement placement = placeWithin(core, options, plan);
   if (!placement.isFound) {
     bool hasLimit = std::any_of(problem.stages.begin(), problem.stages.end(),
                                 [](const Device &stage) { return stage.memoryLimitBytes != kUnlimited; });
     if (hasLimit)
-      return MemoryAdvisor(problem, options, placement.isProvedInfeasible).run();
+      return MemoryAdvisor(problem, options, placement).run();
     result.errors.push_back(placement.isProvedInfeasible
                                 ? "no plan of " + std::to_string(problem.numStages()) +
                                       " stages obeys the pins and cuts: some stage would be empty"
@@ -218,11 +264,12 @@ Result penstock::partition::solve(const Problem &problem, const SolveOptions &op
                                       " stages was found, though not all were tried; raise the limits on the search");
     return result;
   }
-  result.plan = finish(core, placement);
-  if (std::abs(result.plan->bottleneck - placement.bottleneck) > 1e-6 * std::abs(placement.bottleneck)) {
-    result.plan.reset();
+  // The search prices stages by their downsets, evaluate() by following each value; they must agree.
+  bool isEstimate = problem.balance == Balance::Memory && problem.slotsPerSentValue == kSlotsByDepth;
+  if (!isEstimate && std::abs(plan.bottleneck - placement.bottleneck) > 1e-6 * std::abs(placement.bottleneck))
     result.errors.push_back(
         "internal error: the partitioner's figures do not agree with the plan's; please report this");
-  }
+  else
+    result.plan = std::move(plan);
   return result;
 }

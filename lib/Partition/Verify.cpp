@@ -97,7 +97,9 @@ private:
         sender.sendBytes += numBytes;
         sender.sendSeconds += seconds(problem.sinkLink, numBytes);
       }
-      sender.slotBytes += problem.slotsPerSentValue * numBytes;
+      int last = channel.toSink ? numStages : channel.to.back();
+      int depth = last - channel.from + 1;
+      sender.slotBytes += (problem.slotsPerSentValue == kSlotsByDepth ? depth : problem.slotsPerSentValue) * numBytes;
     }
     for (int to : channel.to) {
       StageCost &receiver = plan.stages[to];

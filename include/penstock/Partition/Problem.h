@@ -31,6 +31,10 @@ constexpr int kSource = -1;
 /// "No limit", for memory.
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
+/// For Problem::slotsPerSentValue: as many slots as the value is on its way for. From stage i to stage j that is j - i
+/// + 1; the sink counts as the stage after the last.
+constexpr int kSlotsByDepth = -1;
+
 /// One kernel: what it costs to run and to keep.
 struct Kernel {
   std::string name;
@@ -125,8 +129,8 @@ struct Problem {
   Link sourceLink; ///< charged to each stage that reads an input of the model
   Link sinkLink;   ///< charged to the stage that makes an output of the model
 
-  /// Slots that the sending stage keeps for each value it sends.
-  int slotsPerSentValue = 2;
+  /// Slots that the sending stage keeps for each value it sends: a number, or kSlotsByDepth.
+  int slotsPerSentValue = kSlotsByDepth;
   /// Slots that a receiving stage keeps for each value it receives; 0 where the sender's memory is read in place.
   int slotsPerReceivedValue = 0;
 

@@ -223,14 +223,19 @@ private:
         if (value.producer == kSource || copied.count(value.producer) || stage.at(value.producer) != s)
           continue;
         bool leaves = false;
+        int last = s;
         for (int t = s + 1; t < k; ++t)
-          leaves = leaves || reads[t].count(static_cast<int>(v));
+          if (reads[t].count(static_cast<int>(v))) {
+            leaves = true;
+            last = t;
+          }
         if (leaves && !p.links.empty())
           send += seconds(p.links[s], value.numBytes);
         if (value.isOutput)
           send += seconds(p.sinkLink, value.numBytes);
         if (leaves || value.isOutput)
-          slots += p.slotsPerSentValue * value.numBytes;
+          slots +=
+              (p.slotsPerSentValue >= 0 ? p.slotsPerSentValue : (value.isOutput ? k : last) - s + 1) * value.numBytes;
       }
       int64_t memory = weights + resident + workspace + slots;
       if (memory > p.stages[s].memoryLimitBytes)

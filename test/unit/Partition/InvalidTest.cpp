@@ -105,8 +105,8 @@ const Case kCases[] = {
     {"NegativeSinkLatency",
      "the link to the sink has a latency in seconds of -1; expected a finite number, not negative",
      [](Problem &p) { p.sinkLink.latencySeconds = -1; }},
-    {"NegativeSlots", "slots per value are -1 sent and 0 received; expected 0 to 4096",
-     [](Problem &p) { p.slotsPerSentValue = -1; }},
+    {"NegativeSlots", "slots per value are -2 sent and 0 received; expected 0 to 4096",
+     [](Problem &p) { p.slotsPerSentValue = -2; }},
     {"PinOfUnknownKernel", "pin #0 names kernel 4, but there are 4",
      [](Problem &p) {
        p.pins = {{4, 0}};

@@ -71,7 +71,7 @@ TEST(PartitionMemory, SuggestsAnotherCut) {
   ASSERT_EQ(result.errors.size(), 1u);
   EXPECT_NE(result.errors[0].find("stage 0 needs 1.50 KiB, 512 B more than its limit of 1.00 KiB"), std::string::npos)
       << result.errors[0];
-  EXPECT_NE(result.errors[0].find("; without the given cuts and pins this fits: cut after 'k1'"), std::string::npos)
+  EXPECT_NE(result.errors[0].find("; without the given cuts and pins a plan fits: cut after 'k1'"), std::string::npos)
       << result.errors[0];
   problem.cuts.clear();
   EXPECT_TRUE(verify(problem, result.suggestion.value()).empty());

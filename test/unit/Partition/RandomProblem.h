@@ -31,6 +31,7 @@ public:
     }
     addKernels(p, n, isRich);
     addValues(p, n);
+    p.slotsPerSentValue = 2;
     if (isRich) {
       addLinks(p);
       addMemory(p);
