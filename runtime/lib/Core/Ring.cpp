@@ -62,6 +62,9 @@ static std::string endWords(const RingEnd &end) {
 }
 
 ChannelId RingTransport::add(RingEnd end) {
+  std::string who = endWords(end);
+  end.timedOut = fail(Code::kTimeout, "%s: waited for %s in vain", who.c_str(), peersOf(end).c_str());
+  end.aborted = fail(Code::kAborted, "%s: the run was ended", who.c_str());
   ends.push_back(std::move(end));
   return static_cast<ChannelId>(ends.size()) - 1;
 }
@@ -74,7 +77,7 @@ Status RingTransport::checkEnd(ChannelId channel, bool producer, RingEnd *&end) 
     return fail(Code::kProgram, "%s: a %s's call on the %s's end", endWords(*end).c_str(),
                 producer ? "producer" : "consumer", producer ? "consumer" : "producer");
   if (control.aborted())
-    return fail(Code::kAborted, "%s: the run was ended", endWords(*end).c_str());
+    return end->aborted;
   return Status();
 }
 
@@ -102,11 +105,11 @@ Status RingTransport::sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs
     if (ready())
       break;
     if (control.aborted()) {
-      result = fail(Code::kAborted, "%s: the run was ended", endWords(end).c_str());
+      result = end.aborted;
       break;
     }
     if (nowNs() >= deadlineNs) {
-      result = fail(Code::kTimeout, "%s: waited for %s in vain", endWords(end).c_str(), peersOf(end).c_str());
+      result = end.timedOut;
       break;
     }
     sleepOnBell(bell, seen, deadlineNs);

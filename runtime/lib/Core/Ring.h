@@ -39,10 +39,10 @@ struct RingEnd {
   ChannelControl *control = nullptr;
   ConsumerCursor *cursors = nullptr;
   char *data = nullptr;
-  uint64_t next = 0;    ///< messages published or taken by this end
-  uint64_t freed = 0;   ///< consumer: messages released by this end
-  bool holding = false; ///< producer: a slot is acquired and not yet published
-  Code failed = Code::kOk;
+  uint64_t next = 0;        ///< messages published or taken by this end
+  uint64_t freed = 0;       ///< consumer: messages released by this end
+  bool holding = false;     ///< producer: a slot is acquired and not yet published
+  Status timedOut, aborted; ///< made beforehand: looking at the clock while waiting allocates nothing
 };
 
 /// Joins ends over memory that both sides see; open() is the subclasses' part.

@@ -307,6 +307,12 @@ extern "C" {
 int32_t rt_begin(rt_ctx *ctx) { return ctx->begin(); }
 int32_t rt_wait(rt_ctx *ctx, int32_t channel) { return ctx->wait(channel); }
 int32_t rt_bind(rt_ctx *ctx) { return ctx->bind(); }
+int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what) {
+  if (lhs == rhs)
+    return RT_OK;
+  return ctx->report(fail(Code::kInvalid, "%s: %s have extents %lld and %lld, expected them to be equal",
+                          ctx->desc.role_name, what, (long long)lhs, (long long)rhs));
+}
 int32_t rt_acquire(rt_ctx *ctx, int32_t channel) { return ctx->acquire(channel); }
 int32_t rt_publish(rt_ctx *ctx, int32_t channel) { return ctx->publish(channel); }
 int32_t rt_release(rt_ctx *ctx, int32_t channel) { return ctx->release(channel); }

@@ -13,6 +13,7 @@
 #include "penstock/rt/Abi.h"
 
 #include <cstdarg>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -37,17 +38,21 @@ enum class Code : int32_t {
 class [[nodiscard]] Status {
 public:
   Status() = default;
-  Status(Code code, std::string message) : theCode(code), theMessage(std::move(message)) {}
+  Status(Code code, std::string message)
+      : theCode(code), theMessage(std::make_shared<const std::string>(std::move(message))) {}
 
   bool ok() const { return theCode == Code::kOk; }
   Code code() const { return theCode; }
-  const std::string &message() const { return theMessage; }
+  const std::string &message() const {
+    static const std::string kNone;
+    return theMessage ? *theMessage : kNone;
+  }
   /// Exit status of the command line: 2 when what the user gave is wrong, 1 when the world failed.
   int exitStatus() const { return ok() ? 0 : theCode == Code::kInvalid || theCode == Code::kMismatch ? 2 : 1; }
 
 private:
   Code theCode = Code::kOk;
-  std::string theMessage;
+  std::shared_ptr<const std::string> theMessage; ///< shared: a failure that is made beforehand costs nothing to return
 };
 
 /// A printf-style string.

@@ -1,0 +1,87 @@
+//===- Plan.h - plan.json as the runtime reads it ----------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The part of an output folder's plan that running it needs: symbols, inputs, outputs, stages, channels. The file is
+// not trusted: every field is checked for type and range before it is used, and errors name file and field. Unknown
+// fields are skipped. docs/runtime/Runtime.md has the schema.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_PLAN_H
+#define PENSTOCK_RT_PLAN_H
+
+#include "penstock/rt/Status.h"
+#include "penstock/rt/Transport.h"
+
+#include <memory>
+
+namespace penstock {
+namespace rt {
+
+/// The version of plan.json's schema that this runtime reads.
+constexpr int64_t kPlanSchema = 1;
+
+/// An extent: a number, a symbol, or an operation on two extents.
+struct Expr {
+  enum Kind { kNumber, kSymbol, kAdd, kSub, kMul, kFloorDiv, kCeilDiv, kMod, kMin, kMax } kind = kNumber;
+  int64_t value = 0; ///< of a number; index of a symbol
+  std::shared_ptr<const Expr> left, right;
+
+  bool isNumber() const { return kind == kNumber; }
+  bool isSymbol() const { return kind == kSymbol; }
+  /// False on overflow and on division by zero.
+  bool evaluate(const std::vector<int64_t> &symbols, int64_t &result) const;
+  std::string toString(const std::vector<std::string> &names) const;
+};
+
+struct PlanSymbol {
+  std::string name;
+  int64_t lower = 0, upper = -1, typical = -1; ///< -1: not given
+};
+
+/// An input or output of the model.
+struct PlanTensor {
+  std::string name;
+  int32_t dtype = RT_F32;
+  std::vector<Expr> dims;
+  int32_t batchAxis = -1;        ///< the axis along which requests are cut into microbatches; -1: given whole to each
+  std::vector<int32_t> channels; ///< from the source, or to the sink
+};
+
+struct PlanStage {
+  std::string name, executable, weights;
+  int32_t numThreads = 1;
+  double predictedMs = -1;
+};
+
+/// Two extents that a request's shapes must agree in.
+struct PlanConstraint {
+  enum Relation { kEqual, kLessEqual } relation = kEqual;
+  Expr left, right;
+  std::string what; ///< for the message
+};
+
+struct Plan {
+  std::string folder, model, fingerprint;
+  std::vector<PlanSymbol> symbols;
+  std::vector<PlanTensor> inputs, outputs;
+  std::vector<PlanStage> stages;
+  std::vector<ChannelDesc> channels;
+  std::vector<PlanConstraint> constraints;
+  // How a request is cut. rows 0: not at all. A symbol: its value in one microbatch is `rows`, less in the last one. No
+  // symbol: the batch is static, and a request is a multiple of it.
+  int64_t microbatchRows = 0;
+  int32_t batchSymbol = -1;
+
+  /// Reads and checks DIR/plan.json. Every failure is kInvalid.
+  static Status load(const std::string &folder, Plan &plan);
+  /// The same from a text; `path` is for messages.
+  static Status parse(const std::string &text, const std::string &path, Plan &plan);
+  std::vector<std::string> symbolNames() const;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_PLAN_H

@@ -1,0 +1,91 @@
+//===- Session.h - A compiled pipeline, running ------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Opens an output folder, starts its roles, feeds requests and collects results. `launch`, `penstock run`, `penstock
+// bench` and the Python module are thin users of this class.
+//
+//     std::unique_ptr<Session> session;
+//     Status status = Session::open("cat.penstock", options, session);
+//     status = session->submit(inputs, request);      // any number in flight
+//     status = session->collect(request, outputs);    // in any order
+//     status = session->close();
+//
+// Threads: submit() and collect() from any thread. Inside: one thread feeds, one collects, one starts and watches the
+// roles. Ownership: the inputs of a request must live until collect() has returned, or be held by `keepAlive`. Errors:
+// a wrong input is kInvalid and harms no other request. Any other failure ends the session: the first cause is what
+// every later call returns. All roles end with the session, however it ends, the death of the process included.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_SESSION_H
+#define PENSTOCK_RT_SESSION_H
+
+#include "penstock/rt/Plan.h"
+#include "penstock/rt/Role.h"
+#include "penstock/rt/Tensor.h"
+
+namespace penstock {
+namespace rt {
+
+struct SessionOptions {
+  int64_t timeoutNs = 30ll * 1000000000;        ///< of no progress anywhere; 0: wait for ever
+  int32_t traceEvents = 0;                      ///< kept per stage; 0: no timeline
+  int64_t verifyBytes = int64_t(1) << 30;       ///< weights files up to this length are checksummed
+  enum Spin { kAuto, kNeverSpin } spin = kAuto; ///< kAuto: spin and pin when there are cores enough for all threads
+  std::map<int32_t, std::string> faults;        ///< per role, for tests: see transports/faulty/Faulty.h
+  std::vector<const rt_role_desc *> roles; ///< not empty: run these as threads of this process instead of executables
+};
+
+/// What a stage has done since the session was opened.
+struct StageFigures {
+  std::string name;
+  int64_t busyNs = 0; ///< running kernels
+  int64_t waitNs = 0; ///< waiting for inputs
+  int64_t sendNs = 0; ///< waiting for free slots
+  int64_t microbatches = 0;
+  int32_t pid = 0;
+};
+
+struct ChannelFigures {
+  std::string name, tensor;
+  int64_t messages = 0, bytes = 0, bytesCopied = 0;
+};
+
+class Session {
+public:
+  /// Returns when every role is ready. The roles end when this object does.
+  static Status open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session);
+  ~Session();
+
+  const Plan &plan() const;
+  /// True when stages spin before they sleep and are pinned, because there are cores enough.
+  bool spinning() const;
+
+  /// Checks the inputs against the plan and queues the request.
+  Status submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive = nullptr);
+  /// Waits for a request's outputs. Each request once.
+  Status collect(int64_t request, TensorMap &outputs);
+  /// True when collect() would not wait.
+  bool finished(int64_t request) const;
+  /// submit() and collect().
+  Status run(const TensorViewMap &inputs, TensorMap &outputs);
+
+  std::vector<StageFigures> stageFigures() const;
+  std::vector<ChannelFigures> channelFigures() const;
+  /// The timeline so far as Chrome/Perfetto trace events. Also after close().
+  Status writeTrace(const std::string &path) const;
+
+  /// Lets the queued requests end, ends the stream, and waits for the roles. Idempotent.
+  Status close();
+
+private:
+  class Impl;
+  Session();
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_SESSION_H

@@ -1,0 +1,304 @@
+//===- Session.cpp - A compiled pipeline, running ----------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "SessionImpl.h"
+
+#include "Cpu.h"
+
+#include <algorithm>
+
+namespace penstock {
+namespace rt {
+
+static constexpr int64_t kSpinNs = 50000;
+
+ControlLayout Session::Impl::layoutOf() const {
+  ControlLayout layout;
+  layout.numRoles = int32_t(plan.stages.size());
+  layout.traceCapacity = options.traceEvents;
+  auto roleOf = [&](int32_t stage) { return stage < 0 ? layout.numRoles : stage; };
+  for (const PlanStage &stage : plan.stages)
+    layout.roleNames.push_back(stage.name);
+  for (const ChannelDesc &desc : plan.channels) {
+    ControlLayout::Channel channel;
+    channel.tensor = desc.tensor;
+    channel.depth = desc.depth;
+    channel.stage = desc.producerStage;
+    channel.role = roleOf(desc.producerStage);
+    channel.consumerStages = desc.consumerStages;
+    for (int32_t stage : desc.consumerStages)
+      channel.consumerRoles.push_back(roleOf(stage));
+    layout.channels.push_back(channel);
+  }
+  return layout;
+}
+
+std::vector<RoleOptions> Session::Impl::roleOptions() const {
+  std::vector<RoleOptions> result(plan.stages.size());
+  for (size_t i = 0; i < result.size(); ++i) {
+    RoleOptions &role = result[i];
+    role.timeoutNs = options.timeoutNs;
+    role.spinNs = spins ? kSpinNs : 0;
+    // Threads of an embedding process are its own business; only executables are pinned.
+    role.cpu = spins && options.roles.empty() ? int32_t(i) : -1;
+    role.verifyBytes = options.verifyBytes;
+    role.folder = plan.folder;
+    auto fault = options.faults.find(int32_t(i));
+    if (fault != options.faults.end())
+      role.fault = fault->second;
+  }
+  return result;
+}
+
+Status Session::Impl::makeFabric() {
+  int64_t numThreads = 0;
+  bool single = true;
+  for (const PlanStage &stage : plan.stages) {
+    numThreads += stage.numThreads;
+    single &= stage.numThreads == 1;
+  }
+  spins = options.spin == SessionOptions::kAuto && single && numThreads <= numCores();
+  if (options.roles.empty()) {
+    Status status = ShmHost::create(layoutOf(), plan.channels, plan.fingerprint, shm);
+    if (!status.ok())
+      return status;
+    transport = shm.get();
+    control = shm->runControl();
+    return status;
+  }
+  if (options.roles.size() != plan.stages.size())
+    return rt::fail(Code::kInvalid, "%zu roles were given, expected %zu as in the plan", options.roles.size(),
+                    plan.stages.size());
+  for (const rt_role_desc *role : options.roles)
+    if (fingerprintToHex(role->fingerprint) != plan.fingerprint)
+      return rt::fail(Code::kMismatch, "%s comes from another compilation than plan.json", role->role_name);
+  if (Status status = InprocHub::create(layoutOf(), hub); !status.ok())
+    return status;
+  hub->setSpin(spins ? kSpinNs : 0);
+  hubTransport = hub->makeTransport();
+  transport = hubTransport.get();
+  control = hub->control();
+  return Status();
+}
+
+Status Session::Impl::openEnds() {
+  for (const ChannelDesc &channel : plan.channels) {
+    EndInfo end;
+    end.stage = RT_STAGE_SOURCE;
+    HostEnd host;
+    host.channel = channel.id;
+    auto carriedBy = [&](const std::vector<PlanTensor> &tensors) {
+      host.tensors.clear();
+      for (size_t i = 0; i < tensors.size(); ++i)
+        for (int32_t id : tensors[i].channels)
+          if (id == channel.id)
+            host.tensors.push_back(i);
+    };
+    if (channel.producerStage == RT_STAGE_SOURCE) {
+      carriedBy(plan.inputs);
+      if (Status status = transport->open(channel, end, kNever, host.id); !status.ok())
+        return status;
+      sources.push_back(host);
+    }
+    end.isProducer = false;
+    end.stage = RT_STAGE_SINK;
+    for (size_t k = 0; k < channel.consumerStages.size(); ++k) {
+      if (channel.consumerStages[k] != RT_STAGE_SINK)
+        continue;
+      end.consumer = int32_t(k);
+      carriedBy(plan.outputs);
+      if (Status status = transport->open(channel, end, kNever, host.id); !status.ok())
+        return status;
+      sinks.push_back(host);
+    }
+  }
+  return Status();
+}
+
+Status Session::Impl::open(const std::string &folder, const SessionOptions &given) {
+  options = given;
+  if (Status status = Plan::load(folder, plan); !status.ok())
+    return status;
+  if (Status status = makeFabric(); !status.ok())
+    return status;
+  if (Status status = openEnds(); !status.ok())
+    return status;
+  control.role(control.hostRole()).activity.store(uint32_t(Activity::kRunning));
+  auto onFailure = [this](const Status &status) { fail(status); };
+  if (shm)
+    crew = makeProcessCrew(plan, *shm, roleOptions(), options.timeoutNs, onFailure);
+  else
+    crew = makeThreadCrew(options.roles, *hub, roleOptions(), onFailure);
+  if (Status status = crew->start(); !status.ok())
+    return status;
+  feeder = std::thread([this] { feed(); });
+  collector = std::thread([this] { gather(); });
+  return Status();
+}
+
+Session::Impl::~Impl() {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!closed && failure.ok())
+      failure = rt::fail(Code::kAborted, "the session was ended");
+    closing = true;
+    changed.notify_all();
+  }
+  if (control.valid() && !closed)
+    control.abort();
+  if (feeder.joinable())
+    feeder.join();
+  if (collector.joinable())
+    collector.join();
+  crew.reset();
+}
+
+/// The first failure ends the session.
+void Session::Impl::fail(const Status &status) {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!failure.ok())
+      return;
+    // What another part of the run has said before is nearer to the cause.
+    Status told = control.firstFailure();
+    bool aborted = status.code() == Code::kAborted;
+    failure = aborted && !told.ok() ? told : status;
+    changed.notify_all();
+  }
+  control.abort();
+}
+
+Status Session::Impl::submit(const TensorViewMap &inputs, int64_t &id, std::shared_ptr<void> keepAlive) {
+  auto request = std::make_shared<Request>();
+  if (Status status = BoundRequest::bind(plan, inputs, request->bound); !status.ok())
+    return status;
+  request->keepAlive = std::move(keepAlive);
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!failure.ok())
+    return failure;
+  if (closing)
+    return rt::fail(Code::kProgram, "the session is closed");
+  request->id = id = nextRequest++;
+  feedQueue.push_back(request);
+  gatherQueue.push_back(request);
+  requests[id] = std::move(request);
+  changed.notify_all();
+  return Status();
+}
+
+Status Session::Impl::collect(int64_t id, TensorMap &outputs) {
+  std::unique_lock<std::mutex> lock(mutex);
+  auto found = requests.find(id);
+  if (found == requests.end())
+    return rt::fail(Code::kProgram, "request %lld was not submitted or is collected already", (long long)id);
+  std::shared_ptr<Request> request = found->second;
+  // The caller may free the inputs next: the feeder must be done with them, whatever has become of the request.
+  changed.wait(lock, [&] { return (request->done || !failure.ok()) && beingFed != request; });
+  if (!request->done)
+    return failure;
+  requests.erase(id);
+  if (request->status.ok())
+    outputs = std::move(request->outputs);
+  return request->status;
+}
+
+bool Session::Impl::finished(int64_t id) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = requests.find(id);
+  if (found == requests.end())
+    return true;
+  return (found->second->done || !failure.ok()) && beingFed != found->second;
+}
+
+Status Session::Impl::close() {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (closed)
+      return closeStatus;
+    closing = true;
+    changed.notify_all();
+  }
+  if (feeder.joinable())
+    feeder.join();
+  if (collector.joinable())
+    collector.join();
+  Status status;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    status = failure;
+  }
+  int64_t patienceNs = options.timeoutNs > 0 ? options.timeoutNs : 30ll * 1000000000;
+  if (!status.ok())
+    crew->stop();
+  Status ended = crew->finish(deadlineAfter(patienceNs));
+  std::lock_guard<std::mutex> lock(mutex);
+  closed = true;
+  closeStatus = status.ok() ? ended : status;
+  if (failure.ok())
+    failure = closeStatus;
+  return closeStatus;
+}
+
+Session::Session() : impl(new Impl) {}
+Session::~Session() = default;
+
+Status Session::open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session) {
+  std::unique_ptr<Session> made(new Session);
+  if (Status status = made->impl->open(folder, options); !status.ok())
+    return status;
+  session = std::move(made);
+  return Status();
+}
+
+const Plan &Session::plan() const { return impl->plan; }
+bool Session::spinning() const { return impl->spins; }
+Status Session::submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive) {
+  return impl->submit(inputs, request, std::move(keepAlive));
+}
+Status Session::collect(int64_t request, TensorMap &outputs) { return impl->collect(request, outputs); }
+bool Session::finished(int64_t request) const { return impl->finished(request); }
+Status Session::close() { return impl->close(); }
+
+Status Session::run(const TensorViewMap &inputs, TensorMap &outputs) {
+  int64_t request;
+  if (Status status = submit(inputs, request); !status.ok())
+    return status;
+  return collect(request, outputs);
+}
+
+std::vector<StageFigures> Session::stageFigures() const {
+  std::vector<StageFigures> result;
+  for (int32_t i = 0; i < impl->control.numRoles(); ++i) {
+    const RoleState &state = impl->control.role(i);
+    StageFigures figures;
+    figures.name = impl->plan.stages[size_t(i)].name;
+    figures.busyNs = state.busyNs.load();
+    figures.waitNs = state.waitNs.load();
+    figures.sendNs = state.sendNs.load();
+    figures.microbatches = state.microbatches.load();
+    figures.pid = state.pid.load();
+    result.push_back(figures);
+  }
+  return result;
+}
+
+std::vector<ChannelFigures> Session::channelFigures() const {
+  std::vector<ChannelFigures> result;
+  for (const ChannelDesc &desc : impl->plan.channels) {
+    const ChannelControl &channel = impl->control.channel(desc.id);
+    ChannelFigures figures;
+    figures.name = desc.name;
+    figures.tensor = desc.tensor;
+    figures.messages = int64_t(channel.published.load());
+    figures.bytes = channel.bytes.load();
+    figures.bytesCopied = channel.bytesCopied.load();
+    result.push_back(figures);
+  }
+  return result;
+}
+
+} // namespace rt
+} // namespace penstock

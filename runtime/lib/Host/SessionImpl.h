@@ -1,0 +1,97 @@
+//===- SessionImpl.h - Inside a session --------------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Threads: `feeder` takes requests from feedQueue and fills the source's channels; `collector` empties the sink's
+// channels in the same order; the crew watches the roles. The mutex guards queues, results and the failure; a request's
+// own fields belong to the feeder (bound) and the collector (outputs) until it is done.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_LIB_HOST_SESSIONIMPL_H
+#define PENSTOCK_RT_LIB_HOST_SESSIONIMPL_H
+
+#include "Crew.h"
+#include "Request.h"
+#include "penstock/rt/Session.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace penstock {
+namespace rt {
+
+class Session::Impl {
+public:
+  ~Impl();
+  Status open(const std::string &folder, const SessionOptions &given);
+  Status submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive);
+  Status collect(int64_t request, TensorMap &outputs);
+  bool finished(int64_t request);
+  Status close();
+
+  Plan plan;
+  SessionOptions options;
+  RunControl control;
+  bool spins = false;
+
+private:
+  struct Request {
+    int64_t id = 0;
+    BoundRequest bound;
+    std::shared_ptr<void> keepAlive;
+    TensorMap outputs;
+    Status status;
+    bool done = false;
+  };
+  /// A channel end of the host.
+  struct HostEnd {
+    int32_t channel = 0;         ///< in the plan
+    ChannelId id = -1;           ///< in the transport
+    std::vector<size_t> tensors; ///< inputs or outputs that it carries; none: it only starts a stage
+  };
+
+  Status makeFabric();
+  Status openEnds();
+  std::vector<RoleOptions> roleOptions() const;
+  ControlLayout layoutOf() const;
+  void fail(const Status &status);
+
+  void feed();
+  Status feedMicrobatch(const Request &request, int64_t microbatch);
+  Status feedEnd(const HostEnd &end, const Request &request, int64_t microbatch);
+  Status feedLast();
+  Status acquire(const HostEnd &end, int64_t numBytes, Slot &slot);
+
+  void gather();
+  Status gatherRequest(Request &request);
+  Status gatherPart(const HostEnd &end, Request &request, int64_t microbatch, OutputAssembler &assembler);
+  Status wait(const HostEnd &end, bool ending, Slot &slot, MessageHeader &header);
+  Status gatherLast();
+
+  std::unique_ptr<ShmHost> shm;
+  std::unique_ptr<InprocHub> hub;
+  std::unique_ptr<Transport> hubTransport;
+  Transport *transport = nullptr;
+  std::unique_ptr<Crew> crew;
+  std::vector<HostEnd> sources, sinks;
+  std::thread feeder, collector;
+  std::vector<int64_t> symbols, dims; ///< the feeder's scratch
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::shared_ptr<Request>> feedQueue, gatherQueue;
+  std::shared_ptr<Request> beingFed;
+  std::map<int64_t, std::shared_ptr<Request>> requests; ///< submitted and not yet collected
+  int64_t nextRequest = 0;
+  bool closing = false, closed = false;
+  Status failure;
+  Status closeStatus;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_LIB_HOST_SESSIONIMPL_H

@@ -1,0 +1,101 @@
+//===- ThreadCrew.cpp - Roles as threads of this process ---------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "Crew.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace penstock {
+namespace rt {
+
+namespace {
+class ThreadCrew final : public Crew {
+public:
+  ThreadCrew(const std::vector<const rt_role_desc *> &roles, InprocHub &hub, std::vector<RoleOptions> options,
+             OnFailure onFailure)
+      : roles(roles), hub(hub), options(std::move(options)), onFailure(std::move(onFailure)) {}
+  ~ThreadCrew() override {
+    stop();
+    for (std::thread &thread : threads)
+      if (thread.joinable())
+        thread.join();
+  }
+
+  Status start() override {
+    for (size_t i = 0; i < roles.size(); ++i) {
+      transports.push_back(hub.makeTransport());
+      threads.emplace_back([this, i] { runOne(i); });
+    }
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait(lock, [&] { return numReady + numEnded >= roles.size() || !failure.ok(); });
+    return failure;
+  }
+
+  Status finish(int64_t deadlineNs) override {
+    std::unique_lock<std::mutex> lock(mutex);
+    while (numEnded < roles.size() && nowNs() < deadlineNs)
+      changed.wait_for(lock, std::chrono::milliseconds(20));
+    if (failure.ok() && numEnded < roles.size()) {
+      failure = fail(Code::kTimeout, "%zu of %zu roles did not end in time", roles.size() - numEnded, roles.size());
+      hub.control().abort();
+    }
+    return failure;
+  }
+
+  void stop() override {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (numEnded < roles.size())
+      hub.control().abort();
+  }
+
+private:
+  void runOne(size_t index) {
+    bool ready = false;
+    Status status = runRole(*roles[index], *transports[index], hub.control(), options[index], [&] {
+      ready = true;
+      std::lock_guard<std::mutex> lock(mutex);
+      ++numReady;
+      changed.notify_all();
+    });
+    bool first = false;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      ++numEnded;
+      numReady -= ready;
+      if (!status.ok() && status.code() != Code::kAborted && failure.ok()) {
+        failure = status;
+        first = true;
+      }
+      changed.notify_all();
+    }
+    if (first) {
+      hub.control().abort();
+      onFailure(status);
+    }
+  }
+
+  std::vector<const rt_role_desc *> roles;
+  InprocHub &hub;
+  std::vector<RoleOptions> options;
+  OnFailure onFailure;
+  std::vector<std::unique_ptr<Transport>> transports;
+  std::vector<std::thread> threads;
+  std::mutex mutex; ///< guards what follows
+  std::condition_variable changed;
+  size_t numReady = 0, numEnded = 0;
+  Status failure;
+};
+} // namespace
+
+std::unique_ptr<Crew> makeThreadCrew(const std::vector<const rt_role_desc *> &roles, InprocHub &hub,
+                                     std::vector<RoleOptions> options, Crew::OnFailure onFailure) {
+  return std::make_unique<ThreadCrew>(roles, hub, std::move(options), std::move(onFailure));
+}
+
+} // namespace rt
+} // namespace penstock

@@ -1,0 +1,119 @@
+//===- Folder.h - Output folders of hand-written pipelines -------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_TEST_RUNTIME_FOLDER_H
+#define PENSTOCK_TEST_RUNTIME_FOLDER_H
+
+#include "TestRole.h"
+#include "penstock/rt/Tensor.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace testrole {
+
+using nlohmann::json;
+
+/// A folder that goes away with the object.
+class TemporaryFolder {
+public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "penstock-test-XXXXXX").string();
+    path = mkdtemp(&pattern[0]) ? pattern : std::string();
+    EXPECT_FALSE(path.empty());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder &) = delete;
+  std::string path;
+};
+
+inline void writeFile(const std::string &path, const std::string &bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(bytes.data(), std::streamsize(bytes.size()));
+  ASSERT_TRUE(file.good()) << path;
+}
+
+/// plan.json of the chain of TestRole.h.
+inline json chainPlan(int32_t stages, bool isStatic, int64_t rows = 0) {
+  json dims = isStatic ? json{kStaticRows, 4} : json{"n", 4};
+  json plan = {{"schema", 1}, {"model", "chain.onnx"}, {"symbols", json::array()}};
+  plan["fingerprint"] = std::string();
+  for (int i = 0; i < 32; ++i)
+    plan["fingerprint"].get_ref<std::string &>() += "ab";
+  if (!isStatic)
+    plan["symbols"].push_back({{"name", "n"}, {"lower", 0}});
+  if (rows > 0)
+    plan["microbatch"] = {{"rows", rows}, {"symbol", isStatic ? json() : json("n")}};
+  for (int32_t i = 0; i <= stages; ++i) {
+    json channel = {{"name", kChannelNames[i]},
+                    {"tensor", kTensorNames[i]},
+                    {"dtype", "f32"},
+                    {"dims", dims},
+                    {"depth", depthOf(i, stages)},
+                    {"slot_bytes", isStatic ? kStaticRows * 16 : -1}};
+    channel["from"] = i == 0 ? json("source") : json(i - 1);
+    channel["to"] = json::array({i == stages ? json("sink") : json(i)});
+    if (i == 1 && stages >= 3)
+      channel["to"].push_back(stages - 1);
+    plan["channels"].push_back(channel);
+  }
+  for (int32_t i = 0; i < stages; ++i)
+    plan["stages"].push_back({{"name", kRoleNames[i]}, {"executable", kRoleNames[i]}, {"predicted_ms", 0.5}});
+  json axis = rows > 0 ? json(0) : json();
+  plan["inputs"] = {{{"name", "x"}, {"dtype", "f32"}, {"dims", dims}, {"batch_axis", axis}, {"channels", {"c0"}}}};
+  plan["outputs"] = {
+      {{"name", "y"}, {"dtype", "f32"}, {"dims", dims}, {"batch_axis", axis}, {"channels", {kChannelNames[stages]}}}};
+  return plan;
+}
+
+inline std::string chainWeights() {
+  float values[16] = {0.5f, 1.5f, 2.5f, 3.5f};
+  return std::string(reinterpret_cast<const char *>(values), sizeof(values));
+}
+
+/// Fills `folder` with the chain. `variant` is the prefix of the executables: "free", "static" or "stranger".
+inline void writeChain(const std::string &folder, const std::string &variant, int32_t stages, const json &plan) {
+  writeFile(folder + "/plan.json", plan.dump());
+  writeFile(folder + "/stage-0.weights", chainWeights());
+  for (int32_t i = 0; i < stages; ++i) {
+    std::string executable = variant + "-" + std::to_string(i) + "-of-" + std::to_string(stages);
+    std::filesystem::create_symlink(std::string(PENSTOCK_TEST_ROLES) + "/" + executable, folder + "/" + kRoleNames[i]);
+  }
+}
+
+/// n x 4 floats: first, first + 1, ...
+inline penstock::rt::Tensor ramp(int64_t rows, float first) {
+  penstock::rt::Tensor tensor;
+  EXPECT_TRUE(penstock::rt::Tensor::make(RT_F32, {rows, 4}, tensor).ok());
+  for (int64_t i = 0; i < rows * 4; ++i)
+    reinterpret_cast<float *>(tensor.data.get())[i] = first + float(i);
+  return tensor;
+}
+
+/// What the chain makes of ramp(rows, first).
+inline void expectChain(const penstock::rt::Tensor &result, int64_t rows, float first, int32_t stages) {
+  ASSERT_EQ(result.dims, (std::vector<int64_t>{rows, 4}));
+  for (int64_t i = 0; i < rows * 4; ++i) {
+    float afterFirst = first + float(i) + 1 + 0.5f + float(i % 4), value = afterFirst;
+    for (int32_t stage = 1; stage < stages; ++stage)
+      value += float(stage + 1);
+    if (stages >= 3)
+      value += afterFirst;
+    ASSERT_EQ(reinterpret_cast<const float *>(result.data.get())[i], value) << "element " << i;
+  }
+}
+
+} // namespace testrole
+
+#endif // PENSTOCK_TEST_RUNTIME_FOLDER_H
