@@ -45,7 +45,7 @@ public:
   ChainResult run() {
     ChainResult result;
     int64_t tableBytes = int64_t(numNodes) * ((numStages + 1) * int64_t(sizeof(Entry)) + int64_t(sizeof(Segment)) +
-                                              core.numClasses * 8 + 8);
+                                              int64_t(core.numClasses) * 8 + 8);
     // A beam may have lost its way to the top.
     if (tableBytes > options.maxTableBytes || lattice.level[last] != core.numUnits())
       return result;

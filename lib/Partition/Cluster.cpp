@@ -391,7 +391,7 @@ private:
       else if (name == "shared" && (linkName == "same_host" || linkName == "other_host"))
         readBool(name, value, link.isShared);
       else
-        error(key.source().begin, "unknown key '" + name + "' in link." + linkName);
+        error(key.source().begin, std::string("unknown key '").append(name).append("' in link.").append(linkName));
     }
   }
 };

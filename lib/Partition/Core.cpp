@@ -264,6 +264,7 @@ private:
 
   std::vector<int> unitsOf(const std::vector<int> &kernels) const {
     std::vector<int> result;
+    result.reserve(kernels.size());
     for (int k : kernels)
       result.push_back(unitOfKernel[k]);
     sortUnique(result);
