@@ -1,7 +1,7 @@
 // RUN: not penstock-opt %s --pipe-assign-stages=num-stages=4 2>&1 | FileCheck %s --check-prefix=MANY
 // RUN: not penstock-opt %s --pipe-assign-stages=num-stages=-1 2>&1 | FileCheck %s --check-prefix=NEGATIVE
 // RUN: not penstock-opt %s --pipe-assign-stages=balance=luck 2>&1 | FileCheck %s --check-prefix=BALANCE
-// RUN: not penstock-opt %s --pipe-assign-stages=cuts=tensor_ab 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// RUN: not penstock-opt %s --pipe-assign-stages=cuts=tensor_bb 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not penstock-opt %s --pipe-assign-stages=cuts=x 2>&1 | FileCheck %s --check-prefix=INPUT
 // RUN: not penstock-opt %s --pipe-assign-stages=cuts=left,right 2>&1 | FileCheck %s --check-prefix=NESTED
 // RUN: not penstock-opt %s --pipe-assign-stages=from-onnx-stages=true 2>&1 | FileCheck %s --check-prefix=ONNX
@@ -13,7 +13,7 @@
 // MANY: error: 4 stages were asked for, but the model has 3 kernels; expected at most that many stages
 // NEGATIVE: error: the number of stages is -1 and the memory limit 0; expected neither to be negative
 // BALANCE: error: balance is 'luck'; expected time, params, memory or uniform
-// UNKNOWN: error: cut 'tensor_ab' names no tensor or node of the model that is left after folding; did you mean 'tensor_b'?
+// UNKNOWN: error: cut 'tensor_bb' names no tensor or node of the model that is left after folding; did you mean 'tensor_b'?
 // INPUT: error: cut 'x' is an input of the model; expected a tensor that a node makes
 // NESTED: error: cuts 'left' and 'right' are not nested
 // ONNX: error: the model has no pipeline stages; expected `pipeline_stage` annotations on its nodes

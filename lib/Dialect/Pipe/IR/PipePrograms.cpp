@@ -124,16 +124,22 @@ static LogicalResult verifyItemChannel(OpT op, Type type, bool isRecv, SymbolTab
 LogicalResult RecvOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (failed(verifyItemChannel(*this, getType(), /*isRecv=*/true, symbols)))
     return failure();
-  if (!getResult().hasOneUse() || !isa<RunOp>(*getResult().user_begin()))
-    return emitOpError() << "has a message that is not used by exactly one pipe.run"; // recv_c4
+  if (!getResult().hasOneUse())
+    return emitOpError() << "has a message that is not used exactly once"; // recv_c4
   return success();
 }
 
 LogicalResult SendOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (failed(verifyItemChannel(*this, getValue().getType(), /*isRecv=*/false, symbols)))
     return failure();
-  if (!getValue().getDefiningOp<RunOp>())
+  auto run = getValue().getDefiningOp<RunOp>();
+  if (!run)
     return emitOpError() << "sends a value that is no result of pipe.run"; // send_c4
+  auto stage = symbols.lookupNearestSymbolFrom<StageOp>(*this, run.getStageAttr());
+  unsigned index = cast<OpResult>(getValue()).getResultNumber();
+  if (!stage || index >= stage.getWrites().size() || stage.getWrites()[index] != getChannelAttr())
+    return emitOpError() << "sends result #" << index << " of " << run.getStageAttr() << " to " << getChannelAttr()
+                         << ", which is not what the stage writes it to"; // send_c4
   return success();
 }
 
@@ -151,11 +157,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (!recv || recv.getChannelAttr() != std::get<1>(pair))
       return emitOpError() << "operand #" << i << " is not received from " << std::get<1>(pair); // run_c3
   }
-  for (auto [i, pair] : llvm::enumerate(llvm::zip(getOutputs(), stage.getWrites()))) {
-    Value output = std::get<0>(pair);
-    auto send = output.hasOneUse() ? dyn_cast<SendOp>(*output.user_begin()) : SendOp();
-    if (!send || send.getChannelAttr() != std::get<1>(pair))
-      return emitOpError() << "result #" << i << " is not sent to " << std::get<1>(pair) << " once"; // run_c4
-  }
+  for (OpResult output : getOperation()->getResults())
+    if (!output.hasOneUse() || !isa<SendOp>(*output.user_begin()))
+      return emitOpError() << "result #" << output.getResultNumber() << " is not sent once"; // run_c4
   return success();
 }

@@ -215,7 +215,7 @@ def Pipe_RecvOp : Pipe_ItemOp<"recv"> {
     * (C1) the op is nested in a `pipe.program`.
     * (C2) `channel` names a `pipe.channel` that a stage of the program consumes.
     * (C3) the type is the channel's.
-    * (C4) the message is used by exactly one `pipe.run`.
+    * (C4) the message is used exactly once.
   }];
   let arguments = (ins FlatSymbolRefAttr:$channel);
   let results = (outs AnyRankedTensor:$result);
@@ -229,7 +229,7 @@ def Pipe_RunOp : Pipe_ItemOp<"run"> {
     * (C1) `stage` is a stage of the program.
     * (C2) operands have the types of its reads, results of its writes.
     * (C3) operand i is received from `reads[i]`.
-    * (C4) result i is sent to `writes[i]`, once.
+    * (C4) every result is sent, once.
 
     ```mlir
     %1 = pipe.run @s0(%0) microbatch 1 : (tensor<4x8xf32>) -> tensor<4x8xf32>
@@ -255,7 +255,7 @@ def Pipe_SendOp : Pipe_ItemOp<"send"> {
     * (C1) the op is nested in a `pipe.program`.
     * (C2) `channel` names a `pipe.channel` whose producer is a stage of that program.
     * (C3) the type of `value` is the channel's.
-    * (C4) `value` is a result of `pipe.run`.
+    * (C4) `value` is result i of a `pipe.run`, and `channel` is `writes[i]` of its stage.
 
     ```mlir
     pipe.send %h to @h : tensor<4x8xf32>
