@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, exists, fresh, nothing, script, tests, whole_model
+from accept import ROOT, command, exists, fresh, script, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -95,7 +95,7 @@ POINTS = (
         ("no copy, own weights only", tests("e2e", r"no_copy|own_weights")),
         ("packed, layouts kept", tests("e2e", r"packed|reorder")),
         ("resume: an edited dump", tests("e2e lit", r"edited|moved_plan")),
-        ("fuzz", nothing("no fuzz target")),
+        ("fuzz", tests("fuzz", r"")),
         ("no special cases", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
         ("benchmark table", exists("docs/Benchmarks.md")),

@@ -4,7 +4,7 @@
 usage: run_tests.py --build FOLDER [GROUP [PATTERN]]
 
 Groups: unit (GoogleTest and other ctest programs), lit (twice: plain and with --verify-roundtrip), python, checks (the
-check scripts and their own tests), e2e (whole models), sanitize (plain libraries and runtime under the sanitizers).
+check scripts and their own tests), e2e (whole models), sanitize (plain libraries and runtime under the sanitizers), fuzz (libFuzzer, a minute per target).
 PATTERN is a part of a test's name. Each GoogleTest case, lit file and Python test counts as one; a program that dies
 before it could report counts as one failure. Every skip is printed with its reason. Exit status: 0 all passed, 1
 something failed or nothing ran, 2 wrong use.
@@ -27,6 +27,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM_TIMEOUT_S = 900
 CHECKS = ("check_map", "check_lit", "check_size", "check_models", "check_text")
 SANITIZERS = ("address,undefined", "thread")
+FUZZ_SECONDS = 60
+FUZZ_TARGETS = {"fuzz_import": "import", "fuzz_wire": "import"}    # target -> folder of its kept corpus
+PLANTED_CRASH = "fuzz_planted"
 
 
 @dataclasses.dataclass
@@ -139,6 +142,40 @@ def run_sanitize(context):
     return results
 
 
+# ---- fuzz -----------------------------------------------------------------------------------------------------------
+
+
+def fuzz_one(context, target, corpus, seconds):
+    """Exit status and output of one target; what it finds new stays in the scratch folder."""
+    found = context.scratch / f"{target}-found"
+    found.mkdir(exist_ok=True)
+    options = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0",
+               "-max_len=4096", f"-artifact_prefix={found}/"]
+    env = dict(os.environ, ASAN_OPTIONS="detect_container_overflow=0:detect_leaks=0")
+    return run([context.build / "test/fuzz" / target, *options, found, ROOT / "test/fuzz/corpus" / corpus], env=env)
+
+
+def run_fuzz(context):
+    """Each target for a minute from its kept corpus, and a target with a planted crash, which must be found."""
+    status, output = run(["ninja", f"-j{os.cpu_count()}", "-C", context.build, "PenstockFuzz"], timeout_s=1800)
+    if status != 0:
+        return [Result("build of the fuzz targets", "failed", tail(output))]
+    results = []
+    for target, corpus in FUZZ_TARGETS.items():
+        if context.pattern not in target:
+            continue
+        status, output = fuzz_one(context, target, corpus, FUZZ_SECONDS)
+        executions = re.search(r"number_of_executed_units: (\d+)", output)
+        print(f"  {target}: {executions.group(1) if executions else 'unknown number of'} executions")
+        is_good = status == 0 and executions and int(executions.group(1)) > 100
+        results.append(Result(target, "passed" if is_good else "failed", tail(output)))
+    if context.pattern in PLANTED_CRASH:
+        status, output = fuzz_one(context, PLANTED_CRASH, "import", FUZZ_SECONDS)
+        is_found = status not in (0, None) and "deadly signal" in output
+        results.append(Result(PLANTED_CRASH, "passed" if is_found else "failed", "the planted crash was not found"))
+    return results
+
+
 # ---- lit ------------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +254,7 @@ def run_checks(context):
 # ---- summary --------------------------------------------------------------------------------------------------------
 
 GROUPS = {"checks": run_checks, "unit": run_unit, "lit": run_lit, "python": run_python, "e2e": run_e2e,
-          "sanitize": run_sanitize}
+          "sanitize": run_sanitize, "fuzz": run_fuzz}
 
 
 def count(results):
