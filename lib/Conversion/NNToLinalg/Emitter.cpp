@@ -236,6 +236,10 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitMovement(*this, op);
   if (isa<GatherOp, GatherElementsOp, GatherNDOp, ResizeOp>(op))
     return emitIndexed(*this, op);
+  if (isa<ScatterElementsOp, ScatterNDOp, TopKOp>(op))
+    return emitScatter(*this, op);
+  if (auto recurrent = dyn_cast<RecurrentOp>(op))
+    return emitRecurrent(*this, recurrent);
   return op->emitOpError() << "has no lowering to linalg; this version cannot compile it";
 }
 

@@ -95,6 +95,8 @@ LogicalResult emitPool(Emitter &e, nn::PoolOp op);
 LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);
 LogicalResult emitIndexed(Emitter &e, Operation *op);
+LogicalResult emitScatter(Emitter &e, Operation *op);
+LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);
 
 } // namespace penstock::linalg_lowering
 
