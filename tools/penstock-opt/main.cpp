@@ -5,6 +5,7 @@
 // The one program that registers everything of upstream too, so that tests can run any pass.
 //===----------------------------------------------------------------------===//
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
+#include "penstock/Conversion/RtToLLVM/RtToLLVM.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
   penstock::nn::registerNNPasses();
   penstock::pipe::registerPipePasses();
   penstock::registerPipeToRtPasses();
+  penstock::registerRtToLLVMPasses();
   registry.insert<penstock::nn::NNDialect, penstock::pipe::PipeDialect, penstock::rtir::RtDialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
 }

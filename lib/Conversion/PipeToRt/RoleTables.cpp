@@ -14,9 +14,10 @@ using namespace penstock;
 RoleSymbols::RoleSymbols(ModuleOp module) {
   ordered = llvm::to_vector(module.getOps<nn::SymbolOp>());
   // Derived symbols come from symbols of lower index, so their order among themselves is kept.
-  llvm::sort(ordered, [](nn::SymbolOp lhs, nn::SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
-  std::stable_partition(ordered.begin(), ordered.end(),
-                        [](nn::SymbolOp symbol) { return symbol.getKind() == nn::SymbolKind::root; });
+  auto key = [](nn::SymbolOp symbol) {
+    return std::make_pair(symbol.getKind() != nn::SymbolKind::root, symbol.getIndex());
+  };
+  llvm::sort(ordered, [&](nn::SymbolOp lhs, nn::SymbolOp rhs) { return key(lhs) < key(rhs); });
   for (auto [i, symbol] : llvm::enumerate(ordered)) {
     uint64_t index = symbol.getIndex();
     if (replacements.size() <= index)
@@ -32,7 +33,8 @@ AffineExpr RoleSymbols::translate(AffineExpr expr) const {
 void RoleSymbols::create(OpBuilder &builder) {
   for (auto [i, symbol] : llvm::enumerate(ordered)) {
     if (symbol.getKind() == nn::SymbolKind::root) {
-      builder.create<rtir::SymbolOp>(symbol.getLoc(), symbol.getSymName());
+      builder.create<rtir::SymbolOp>(symbol.getLoc(), symbol.getSymNameAttr(), symbol.getLowerAttr(),
+                                     symbol.getUpperAttr());
       continue;
     }
     SmallVector<AffineExpr> exprs;

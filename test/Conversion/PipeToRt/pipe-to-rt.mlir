@@ -94,7 +94,7 @@ module attributes {nn.model = "m.onnx"} {
 // CHECK-DAG:     #[[EXTENTS:.*]] = affine_map<()[s0, s1, s2] -> (s0, s1, s2, (s0 * s1) * 4, s2 * 4, s2, s0, s1)>
 // CHECK:         rt.role @role_0 {{.*}} arena -1 extents #[[EXTENTS]]
 // CHECK-NEXT:      rt.symbol "batch"
-// CHECK-NEXT:      rt.symbol "seq"
+// CHECK-NEXT:      rt.symbol "seq" {lower = 1 : i64, upper = 16 : i64}
 // CHECK-NEXT:      rt.derived_symbol "kept" min #[[DERIVED]]
 // CHECK-NEXT:      rt.channel @x id 0 "x" f32 [-1, -2] from -1 to [0] depth 2 bytes -1 in 0
 // CHECK-NEXT:      rt.channel @go id 1 "go" i8 [0] from -1 to [0] depth 2 bytes 0 in 0
@@ -126,7 +126,7 @@ module attributes {nn.model = "m.onnx"} {
 module {
   nn.symbol @batch = 0 root
   nn.symbol @kept = 1 min of #nn.extents<[s2, 8]>
-  nn.symbol @seq = 2 root
+  nn.symbol @seq = 2 root {lower = 1 : i64, upper = 16 : i64}
   nn.constraint #nn.extents<[s2, s1]> "operands of node 'add'"
   nn.constraint #nn.extents<[s2, s2]> "holds always"
   pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[s0 * s2 * 4]>} : tensor<?x?xf32, #nn.extents<[s0, s2]>>

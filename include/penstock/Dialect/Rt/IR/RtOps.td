@@ -87,7 +87,14 @@ class Rt_TableOp<string mnemonic, list<Trait> traits = []>
 
 def Rt_SymbolOp : Rt_TableOp<"symbol"> {
   let summary = "a root symbol, whose value each message carries";
-  let arguments = (ins StrAttr:$name);
+  let description = [{
+    With a value out of its bounds, no extent that needs it has a value: storage may be planned for the upper bound.
+
+    ```mlir
+    rt.symbol "batch" {lower = 1 : i64, upper = 16 : i64}
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<I64Attr>:$lower, OptionalAttr<I64Attr>:$upper);
   let assemblyFormat = "$name attr-dict";
 }
 

@@ -1,0 +1,27 @@
+//===- RtToLLVM.h - From calls of the runtime to LLVM ----------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_CONVERSION_RTTOLLVM_RTTOLLVM_H
+#define PENSTOCK_CONVERSION_RTTOLLVM_RTTOLLVM_H
+
+#include "penstock/Dialect/Rt/IR/RtOps.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/Pass.h"
+
+namespace penstock {
+
+/// The module of one role, named as the role. Errors are diagnostics at the role; then the result is null.
+mlir::OwningOpRef<mlir::ModuleOp> convertRoleToLLVM(rtir::RoleOp role);
+
+#define GEN_PASS_DECL
+#include "penstock/Conversion/RtToLLVM/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "penstock/Conversion/RtToLLVM/Passes.h.inc"
+
+} // namespace penstock
+
+#endif // PENSTOCK_CONVERSION_RTTOLLVM_RTTOLLVM_H
