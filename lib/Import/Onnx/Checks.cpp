@@ -171,7 +171,8 @@ LogicalResult runChecker(MLIRContext &context, const onnx::ModelProto &model) {
   for (onnx::FunctionProto &function : *copy.mutable_functions())
     stripNodes(*function.mutable_node());
   if (copy.ir_version() == 3)
-    copy.set_ir_version(4); // IR 3 wants every initializer among the inputs; tools write it without, and runtimes take it
+    copy.set_ir_version(
+        4); // IR 3 wants every initializer among the inputs; tools write it without, and runtimes take it
   try {
     onnx::checker::check_model(copy);
   } catch (const std::exception &problem) {

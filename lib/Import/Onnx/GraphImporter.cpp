@@ -91,6 +91,18 @@ LogicalResult GraphImporter::importInitializers(const onnx::GraphProto &graph, S
   return success();
 }
 
+void GraphImporter::assumeEqual(Assumption assumption, StringRef reason) {
+  if (branchAssumptions) {
+    branchAssumptions->push_back(assumption);
+    return;
+  }
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(entry->getParentOp());
+  builder.create<nn::ConstraintOp>(UnknownLoc::get(context),
+                                   nn::ExtentsAttr::get(context, {assumption.first, assumption.second}),
+                                   builder.getStringAttr(reason));
+}
+
 //===----------------------------------------------------------------------===//
 // Nodes
 //===----------------------------------------------------------------------===//

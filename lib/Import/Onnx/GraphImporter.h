@@ -63,6 +63,14 @@ public:
   LogicalResult importSubgraph(const onnx::GraphProto &graph, Scope &parent, ArrayRef<OnnxValue *> inputs,
                                SmallVectorImpl<OnnxValue *> &outputs, Location loc);
 
+  //===--- assumptions ---------------------------------------------------===//
+  /// Two extents that must be equal for the module to be right. Outside of branches a run-time check of the module;
+  /// inside of one, noted in the list of that branch.
+  using Assumption = std::pair<AffineExpr, AffineExpr>;
+  void assumeEqual(Assumption assumption, StringRef reason);
+  /// The list of the branch under conversion, or null in the main graph.
+  std::vector<Assumption> *branchAssumptions = nullptr;
+
 private:
   LogicalResult importInitializers(const onnx::GraphProto &graph, Scope &scope);
   LogicalResult importInputs(const onnx::GraphProto &graph, Scope &scope, func::FuncOp function);

@@ -100,7 +100,8 @@ FailureOr<std::string> ModelFile::resolve(StringRef location, std::string &error
     return refuse("has an absolute path; expected one relative to the model's folder or an --external-data-dir");
   for (StringRef part : llvm::make_range(path_ns::begin(location), path_ns::end(location)))
     if (part == "..")
-      return refuse("leaves the model's folder through '..'; expected a file inside it or inside an --external-data-dir");
+      return refuse(
+          "leaves the model's folder through '..'; expected a file inside it or inside an --external-data-dir");
   SmallVector<std::string> folders{path_ns::parent_path(path).str()};
   llvm::append_range(folders, externalDirs);
   for (const std::string &folder : folders) {

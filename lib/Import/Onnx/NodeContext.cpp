@@ -230,6 +230,10 @@ LogicalResult NodeContext::forward(int index, OnnxValue *value) {
   return success();
 }
 
+OnnxValue *NodeContext::getOutput(int index) {
+  return hasOutput(index) ? scope.values.lookup(node.output(index)) : nullptr;
+}
+
 LogicalResult NodeContext::setSequence(int index, std::vector<OnnxValue *> values) {
   if (!hasOutput(index))
     return success();

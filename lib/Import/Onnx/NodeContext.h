@@ -93,6 +93,8 @@ public:
   LogicalResult setOutput(int index, DenseElementsAttr constant);
   /// The output is the input under another name.
   LogicalResult forward(int output, OnnxValue *value);
+  /// What output `index` stands for, once it is set; null if nobody uses it.
+  OnnxValue *getOutput(int index);
   LogicalResult setSequence(int index, std::vector<OnnxValue *> values);
 
   //===--- ops -----------------------------------------------------------===//

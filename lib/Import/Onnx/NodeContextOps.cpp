@@ -11,8 +11,10 @@ namespace penstock::onnximport {
 Extents NodeContext::extentsOf(Value value) { return value ? extentsOf(typeOf(value)) : Extents(); }
 Extents NodeContext::extentsOf(RankedTensorType type) {
   Extents result = nn::getExtents(type);
-  for (AffineExpr &extent : result)
+  for (AffineExpr &extent : result) {
     extent = algebra().normalize(extent);
+    algebra().noteExtent(extent);
+  }
   return result;
 }
 

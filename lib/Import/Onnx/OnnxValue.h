@@ -61,6 +61,9 @@ struct OnnxValue {
   std::shared_ptr<const Elements> elements;
   bool elementsTried = false;
 
+  /// For one boolean made by comparing two extents: true exactly when they are equal.
+  std::optional<std::pair<AffineExpr, AffineExpr>> equality;
+
   /// A sequence known at import.
   bool isSequence = false;
   std::vector<OnnxValue *> sequence;

@@ -300,7 +300,36 @@ static Interval multiply(Interval lhs, Interval rhs) {
   return {};
 }
 
+std::pair<AffineExpr, int64_t> ShapeAlgebra::splitConstant(AffineExpr expr) {
+  if (auto sum = dyn_cast<AffineBinaryOpExpr>(expr); sum && sum.getKind() == AffineExprKind::Add)
+    if (std::optional<int64_t> number = nn::getConstant(sum.getRHS()))
+      return {sum.getLHS(), *number};
+  return {expr, 0};
+}
+
+void ShapeAlgebra::noteExtent(AffineExpr expr) {
+  if (isa<AffineConstantExpr, AffineSymbolExpr>(expr))
+    return;
+  auto [rest, number] = splitConstant(expr);
+  int64_t least;
+  if (llvm::SubOverflow<int64_t>(1, number, least))
+    return;
+  auto [it, inserted] = leastValues.try_emplace(rest, least);
+  if (!inserted)
+    it->second = std::max(it->second, least);
+}
+
 Interval ShapeAlgebra::getBounds(AffineExpr expr) {
+  Interval bounds = getStructuralBounds(expr);
+  auto [rest, number] = splitConstant(expr);
+  auto noted = leastValues.find(rest);
+  int64_t least;
+  if (noted != leastValues.end() && !llvm::AddOverflow(noted->second, number, least))
+    bounds.lower = std::max(least, bounds.lower.value_or(least));
+  return bounds;
+}
+
+Interval ShapeAlgebra::getStructuralBounds(AffineExpr expr) {
   if (auto constant = dyn_cast<AffineConstantExpr>(expr))
     return {constant.getValue(), constant.getValue()};
   if (auto symbol = dyn_cast<AffineSymbolExpr>(expr))

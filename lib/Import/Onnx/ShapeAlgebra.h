@@ -55,6 +55,8 @@ public:
   AffineExpr divideProducts(ArrayRef<AffineExpr> numerator, ArrayRef<AffineExpr> denominator);
 
   //===--- comparisons ---------------------------------------------------===//
+  /// `expr` is the extent of an axis; an unknown extent is taken to be at least 1 where that decides a comparison.
+  void noteExtent(AffineExpr expr);
   Interval getBounds(AffineExpr expr);
   std::optional<bool> equal(AffineExpr lhs, AffineExpr rhs);
   std::optional<bool> less(AffineExpr lhs, AffineExpr rhs);
@@ -72,6 +74,9 @@ private:
   AffineExpr fromPolynomial(const Polynomial &polynomial);
   /// The exact quotient of two polynomials, if the divisor is one monomial and divides every term.
   static std::optional<Polynomial> divideExactly(const Polynomial &dividend, const Polynomial &divisor);
+  /// `expr` as a sum of something and a constant.
+  std::pair<AffineExpr, int64_t> splitConstant(AffineExpr expr);
+  Interval getStructuralBounds(AffineExpr expr);
   AffineExpr extremum(nn::SymbolKind kind, AffineExpr lhs, AffineExpr rhs);
   AffineExpr addSymbol(StringRef name, nn::SymbolKind kind, ArrayRef<AffineExpr> operands, const DimOption *option,
                        Interval interval);
@@ -80,9 +85,10 @@ private:
   MLIRContext *context;
   std::vector<Interval> symbolBounds;
   std::map<std::string, AffineExpr> dimensions;
-  std::map<std::string, AffineExpr> derived; ///< by kind and text of the operands
-  std::vector<std::string> names;            ///< of dimensions, fixed ones included
-  llvm::StringSet<> claimed;                 ///< symbol names of the module
+  std::map<std::string, AffineExpr> derived;       ///< by kind and text of the operands
+  std::vector<std::string> names;                  ///< of dimensions, fixed ones included
+  llvm::DenseMap<AffineExpr, int64_t> leastValues; ///< of sums without their constant, from noted extents
+  llvm::StringSet<> claimed;                       ///< symbol names of the module
   Operation *lastSymbol = nullptr;
 };
 

@@ -158,6 +158,30 @@ TEST(Graph, KnownIfFolds) {
   EXPECT_FALSE(bound.has("exp %")) << bound.module;
 }
 
+// "If the extent is 1 then squeeze" fixes the rank: the equality is taken for granted and checked at run time.
+TEST(Graph, RankDecidingIfAssumesEquality) {
+  Imported m = importGraph(R"(g (float[batch, len] x) => (float[n] z) <int64 axis = {1}, int64[1] axes = {1}> {
+    s = Shape(x)
+    l = Gather(s, axis)
+    c = Equal(l, axis)
+    z = If (c) <then_branch = t () => (float[a] p) { p = Squeeze(x, axes) },
+                else_branch = e () => (float[a, b] q) { q = Identity(x) }>
+  })");
+  ASSERT_TRUE(m.ok) << m.errors;
+  EXPECT_TRUE(m.has("nn.constraint")) << m.module;
+  EXPECT_FALSE(m.has("nn.if")) << m.module;
+}
+
+// Branches whose ranks differ while the condition is data are refused, with what to do.
+TEST(Graph, RankDecidingIfOnDataIsRefused) {
+  Imported m = importGraph(R"(g (float[4, 1] x, bool c) => (float[n] z) <int64[1] axes = {1}> {
+    [pick] z = If (c) <then_branch = t () => (float[a] p) { p = Squeeze(x, axes) },
+                       else_branch = e () => (float[a, b] q) { q = Identity(x) }>
+  })");
+  EXPECT_TRUE(m.failedWith("node 'pick' (If): output 0 ('z') has type")) << m.errors;
+  EXPECT_TRUE(m.failedWith("--bind")) << m.errors;
+}
+
 // Nodes out of order are sorted; a cycle is named.
 TEST(Graph, OrderAndCycles) {
   Imported sorted = importGraph("g (float[4] x) => (float[4] z) { z = Relu(y)\n y = Exp(x) }");

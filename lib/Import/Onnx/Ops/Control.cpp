@@ -6,71 +6,116 @@
 #include "../NodeContext.h"
 #include "Families.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
+#include <utility>
 
 namespace penstock::onnximport {
 namespace {
 
-/// One branch into `region`, with the types of what it yields.
-LogicalResult importBranch(NodeContext &n, const onnx::GraphProto &graph, Region &region,
-                           SmallVectorImpl<Value> &yields) {
+struct Branch {
+  Region region;
+  SmallVector<Value> yields;
+  std::vector<GraphImporter::Assumption> assumptions;
+};
+
+/// A graph into a region of its own.
+LogicalResult importBranch(NodeContext &n, const onnx::GraphProto &graph, Branch &branch) {
   OpBuilder &builder = n.builder();
   OpBuilder::InsertionGuard guard(builder);
-  builder.createBlock(&region);
+  builder.createBlock(&branch.region);
   SmallVector<OnnxValue *> outputs;
-  if (failed(n.getImporter().importSubgraph(graph, n.getScope(), {}, outputs, n.getLoc())))
+  std::vector<GraphImporter::Assumption> *outer = std::exchange(n.getImporter().branchAssumptions, &branch.assumptions);
+  LogicalResult result = n.getImporter().importSubgraph(graph, n.getScope(), {}, outputs, n.getLoc());
+  n.getImporter().branchAssumptions = outer;
+  if (failed(result))
     return failure();
   for (OnnxValue *output : outputs) {
     Value value = n.getImporter().materialize(*output, n.getLoc());
     if (!value)
       return failure();
-    yields.push_back(value);
+    branch.yields.push_back(value);
   }
-  builder.setInsertionPointToEnd(&region.front());
-  builder.create<nn::YieldOp>(n.getLoc(), yields);
+  if (static_cast<int>(branch.yields.size()) < n.getNumOutputs())
+    return n.emitError() << "a branch has " << branch.yields.size() << " outputs; expected " << n.getNumOutputs();
+  builder.setInsertionPointToEnd(&branch.region.front());
+  builder.create<nn::YieldOp>(n.getLoc(), branch.yields);
+  return success();
+}
+
+/// A graph in place of the node.
+LogicalResult importInline(NodeContext &n, const onnx::GraphProto &graph) {
+  SmallVector<OnnxValue *> outputs;
+  if (failed(n.getImporter().importSubgraph(graph, n.getScope(), {}, outputs, n.getLoc())))
+    return failure();
+  if (static_cast<int>(outputs.size()) < n.getNumOutputs())
+    return n.emitError() << "a branch has " << outputs.size() << " outputs; expected " << n.getNumOutputs();
+  for (int i = 0; i < n.getNumOutputs(); ++i)
+    if (failed(n.forward(i, outputs[i])))
+      return failure();
+  return success();
+}
+
+/// The first output whose type differs between the branches.
+std::optional<int> findMismatch(const Branch &left, const Branch &right) {
+  for (auto [i, a, b] : llvm::enumerate(left.yields, right.yields))
+    if (a.getType() != b.getType())
+      return i;
+  return std::nullopt;
+}
+
+LogicalResult makeIf(NodeContext &n, Value condition, Branch &thenBranch, Branch &elseBranch) {
+  auto op = n.builder().create<nn::IfOp>(n.getLoc(), ValueRange(thenBranch.yields).getTypes(), condition);
+  op.getThenRegion().takeBody(thenBranch.region);
+  op.getElseRegion().takeBody(elseBranch.region);
+  auto note = [&](StringRef name, const Branch &branch) {
+    SmallVector<AffineExpr> exprs;
+    for (auto [left, right] : branch.assumptions)
+      exprs.append({left, right});
+    if (!exprs.empty())
+      op->setAttr(name, n.extents(exprs));
+  };
+  note("nn.then_assumes", thenBranch);
+  note("nn.else_assumes", elseBranch);
+  for (int i = 0; i < n.getNumOutputs(); ++i)
+    if (failed(n.setOutput(i, op.getResult(i))))
+      return failure();
   return success();
 }
 
 LogicalResult convertIf(NodeContext &n) {
   const onnx::AttributeProto *thenGraph = n.findAttr("then_branch"), *elseGraph = n.findAttr("else_branch");
-  if (!thenGraph || !elseGraph)
-    return n.emitError() << "a branch is missing";
+  OnnxValue *conditionValue = n.getValue(0);
+  if (!thenGraph || !elseGraph || !conditionValue)
+    return n.emitError() << "a branch or the condition is missing";
   const Elements *known = n.getElements(0);
-  if (known && known->size() == 1 && known->front().getInt()) {
-    const onnx::GraphProto &taken = *known->front().getInt() ? thenGraph->g() : elseGraph->g();
-    SmallVector<OnnxValue *> outputs;
-    if (failed(n.getImporter().importSubgraph(taken, n.getScope(), {}, outputs, n.getLoc())))
-      return failure();
-    if (static_cast<int>(outputs.size()) < n.getNumOutputs())
-      return n.emitError() << "a branch has " << outputs.size() << " outputs; expected " << n.getNumOutputs();
-    for (int i = 0; i < n.getNumOutputs(); ++i)
-      if (failed(n.forward(i, outputs[i])))
-        return failure();
-    return success();
-  }
+  if (known && known->size() == 1 && known->front().getInt())
+    return importInline(n, *known->front().getInt() ? thenGraph->g() : elseGraph->g());
+  auto equality = conditionValue->equality;
   Value condition = n.getInput(0);
   if (!condition)
     return failure();
-  Region thenRegion, elseRegion;
-  SmallVector<Value> thenYields, elseYields;
-  if (failed(importBranch(n, thenGraph->g(), thenRegion, thenYields)) ||
-      failed(importBranch(n, elseGraph->g(), elseRegion, elseYields)))
+  Branch thenBranch, elseBranch;
+  bool fits;
+  {
+    // Where the condition compares extents a branch may be one that never fits; then its errors do not count.
+    ScopedDiagnosticHandler handler(n.getContext(), [&](Diagnostic &) { return success(equality.has_value()); });
+    fits = succeeded(importBranch(n, thenGraph->g(), thenBranch)) &&
+           succeeded(importBranch(n, elseGraph->g(), elseBranch));
+  }
+  std::optional<int> mismatch = fits ? findMismatch(thenBranch, elseBranch) : std::nullopt;
+  if (fits && !mismatch)
+    return makeIf(n, condition, thenBranch, elseBranch);
+  if (equality) {
+    // Exporters write "if the extent is 1 then squeeze": ranks are fixed by taking the equality for granted.
+    n.getImporter().assumeEqual(*equality, "condition of " + describeNode(n.getNode()));
+    return importInline(n, thenGraph->g());
+  }
+  if (!fits)
     return failure();
-  if (thenYields.size() != elseYields.size() || static_cast<int>(thenYields.size()) != n.getNumOutputs())
-    return n.emitError() << "the branches have " << thenYields.size() << " and " << elseYields.size()
-                         << " outputs; expected " << n.getNumOutputs();
-  for (auto [i, left, right] : llvm::enumerate(thenYields, elseYields))
-    if (left.getType() != right.getType())
-      return n.emitError() << "output " << i << " ('" << n.getNode().output(i) << "') has type " << left.getType()
-                           << " in one branch and " << right.getType()
-                           << " in the other, and the condition is not known; bind the input or the dimension that "
-                           << "decides it (--bind, --dim)";
-  auto op = n.builder().create<nn::IfOp>(n.getLoc(), ValueRange(thenYields).getTypes(), condition);
-  op.getThenRegion().takeBody(thenRegion);
-  op.getElseRegion().takeBody(elseRegion);
-  for (int i = 0; i < n.getNumOutputs(); ++i)
-    if (failed(n.setOutput(i, op.getResult(i))))
-      return failure();
-  return success();
+  return n.emitError() << "output " << *mismatch << " ('" << n.getNode().output(*mismatch) << "') has type "
+                       << thenBranch.yields[*mismatch].getType() << " in one branch and "
+                       << elseBranch.yields[*mismatch].getType()
+                       << " in the other, and the condition is not known; bind the input or the dimension that "
+                       << "decides it (--bind, --dim)";
 }
 
 } // namespace

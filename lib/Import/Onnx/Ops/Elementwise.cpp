@@ -151,7 +151,15 @@ Converter compare(CompareKind kind) {
     if (foldElementwise(n, 2, n.builder().getI1Type(),
                         [&](ArrayRef<Element> in) { return foldCompare(n, kind, in[0], in[1], type); }))
       return success();
-    return n.setOutput(0, n.compare(kind, n.getInput(0), n.getInput(1)));
+    if (failed(n.setOutput(0, n.compare(kind, n.getInput(0), n.getInput(1)))))
+      return failure();
+    // An `If` on it may have to know.
+    const Elements *left = n.getElements(0), *right = n.getElements(1);
+    OnnxValue *output = n.getOutput(0);
+    if (output && kind == CompareKind::eq && isIntegerType(type) && left && right && left->size() == 1 &&
+        right->size() == 1)
+      output->equality = {left->front().expr, right->front().expr};
+    return success();
   };
 }
 

@@ -1,0 +1,233 @@
+//===- Quantize.cpp - Quantized operators -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Integers stay integers: products are of differences to the zero points, in i32; a later phase finds the library's
+// kernels for them. DynamicQuantizeLinear comes from ONNX's function body.
+//===----------------------------------------------------------------------===//
+#include "Families.h"
+#include "Windows.h"
+#include "penstock/Import/Onnx/OperatorRegistry.h"
+
+namespace penstock::onnximport {
+namespace {
+
+using nn::BinaryKind;
+using nn::UnaryKind;
+
+/// A scale or zero point, shaped to broadcast to `like`: a scalar, one per element of `axis`, or one per block of it.
+Value alignParameter(NodeContext &n, Value parameter, Value like, int64_t axis, int64_t blockSize) {
+  if (!parameter || !like)
+    return {};
+  Extents extents = n.extentsOf(parameter), target = n.extentsOf(like);
+  if (extents.empty())
+    return parameter;
+  if (extents.size() == 1 && nn::getConstant(extents[0]) == 1)
+    return n.reshape(parameter, {});
+  if (axis < 0 || axis >= static_cast<int64_t>(target.size()))
+    return (n.emitError() << "axis is " << axis << "; expected one of the " << target.size() << " axes"), Value();
+  if (blockSize == 0) {
+    if (extents.size() != 1)
+      return (n.emitError() << "a scale or zero point has " << extents.size() << " axes; expected at most one"),
+             Value();
+    Extents aligned(target.size(), n.cst(1));
+    aligned[axis] = extents[0];
+    return n.reshape(parameter, aligned);
+  }
+  if (extents.size() != target.size())
+    return (n.emitError() << "a scale or zero point has " << extents.size() << " axes; expected " << target.size()),
+           Value();
+  Extents apart = extents, stretched = extents, joined = extents;
+  apart.insert(apart.begin() + axis + 1, n.cst(1));
+  stretched.insert(stretched.begin() + axis + 1, n.cst(blockSize));
+  joined[axis] = n.algebra().mul(extents[axis], n.cst(blockSize));
+  Value repeated = n.reshape(n.broadcastTo(n.reshape(parameter, apart), stretched), joined);
+  return n.sliceAxis(repeated, axis, n.cst(0), target[axis]);
+}
+
+/// The attribute `axis`, counted from the front; 0 where a scalar input has no axes.
+int64_t getQuantizationAxis(NodeContext &n) {
+  int64_t axis = n.getInt("axis", 1);
+  return axis < 0 ? axis + n.getNumDims(0) : axis;
+}
+
+FailureOr<int64_t> getBlockSize(NodeContext &n) {
+  int64_t blockSize = n.getInt("block_size", 0);
+  if (blockSize >= 0 && blockSize < (int64_t(1) << 31))
+    return blockSize;
+  return (n.emitError() << "block_size is " << blockSize << "; expected at least 0"), failure();
+}
+
+bool isFloat(Type type) { return isa<FloatType>(type); }
+
+/// round(x / scale) + zero point, within the range of `to`. The division is done in the element type of `scale`.
+Value quantize(NodeContext &n, Value input, Value scale, Value zeroPoint, Type to) {
+  if (!input || !scale)
+    return {};
+  Type real = n.elementOf(scale);
+  Value quotient = n.div(n.cast_(input, real), scale);
+  if (isFloat(to))
+    return n.cast_(quotient, to, n.getInt("saturate", 1));
+  Value rounded = n.unary(UnaryKind::round_even, quotient);
+  if (zeroPoint) {
+    // The sum of a narrow float and a zero point need not be exact.
+    Type wide = real.getIntOrFloatBitWidth() < 32 ? Float32Type::get(n.getContext()) : real;
+    rounded = n.add(n.cast_(rounded, wide), n.cast_(zeroPoint, wide));
+  }
+  return n.cast_(rounded, to, /*saturate=*/true);
+}
+
+LogicalResult convertQuantizeLinear(NodeContext &n) {
+  Value input = n.getInput(0), scale = n.getInput(1), zeroPoint = n.getOptionalInput(2);
+  FailureOr<int64_t> blockSize = getBlockSize(n);
+  if (!input || !scale || failed(blockSize))
+    return failure();
+  Type to = IntegerType::get(n.getContext(), 8, IntegerType::Unsigned);
+  if (zeroPoint)
+    to = n.elementOf(zeroPoint);
+  else if (n.getInt("output_dtype", 0))
+    to = n.getTypeAttr("output_dtype", 0);
+  if (!to)
+    return failure();
+  int64_t axis = getQuantizationAxis(n);
+  scale = alignParameter(n, scale, input, axis, *blockSize);
+  if (zeroPoint && !(zeroPoint = alignParameter(n, zeroPoint, input, axis, *blockSize)))
+    return failure();
+  if (n.getInt("precision", 0))
+    scale = n.cast_(scale, n.getTypeAttr("precision", 0));
+  return n.setOutput(0, quantize(n, input, scale, zeroPoint, to));
+}
+
+/// x - zero point in i32.
+Value subtractZeroPoint(NodeContext &n, Value input, Value zeroPoint) {
+  Type i32 = IntegerType::get(n.getContext(), 32);
+  Value wide = n.cast_(input, i32);
+  return zeroPoint ? n.sub(wide, n.cast_(zeroPoint, i32)) : wide;
+}
+
+LogicalResult convertDequantizeLinear(NodeContext &n) {
+  Value input = n.getInput(0), scale = n.getInput(1), zeroPoint = n.getOptionalInput(2);
+  FailureOr<int64_t> blockSize = getBlockSize(n);
+  if (!input || !scale || failed(blockSize))
+    return failure();
+  Type real = n.elementOf(scale), result = real;
+  if (n.getInt("output_dtype", 0) && !(result = n.getTypeAttr("output_dtype", 0)))
+    return failure();
+  int64_t axis = getQuantizationAxis(n);
+  scale = alignParameter(n, scale, input, axis, *blockSize);
+  if (zeroPoint && !(zeroPoint = alignParameter(n, zeroPoint, input, axis, *blockSize)))
+    return failure();
+  Value difference;
+  if (isFloat(n.elementOf(input)))
+    difference = n.cast_(input, real); // zero points of float8 are zero
+  else
+    difference = n.cast_(subtractZeroPoint(n, input, zeroPoint), real);
+  return n.setOutput(0, n.cast_(n.mul(difference, scale), result));
+}
+
+//===----------------------------------------------------------------------===//
+// Products of integers
+//===----------------------------------------------------------------------===//
+
+/// A parameter of the rows of a left operand: [..., M] becomes [..., M, 1]; of a single one a scalar.
+Value alignRows(NodeContext &n, Value parameter) {
+  if (!parameter)
+    return {};
+  Extents extents = n.extentsOf(parameter);
+  if (extents.size() != 1)
+    return parameter;
+  return nn::getConstant(extents[0]) == 1 ? n.reshape(parameter, {}) : n.reshape(parameter, {extents[0], n.cst(1)});
+}
+Value alignColumns(NodeContext &n, Value parameter) {
+  if (!parameter || n.typeOf(parameter).getRank() != 1 || nn::getConstant(n.extentsOf(parameter)[0]) != 1)
+    return parameter;
+  return n.reshape(parameter, {});
+}
+
+Value optionalRows(NodeContext &n, int index) { return n.hasInput(index) ? alignRows(n, n.getInput(index)) : Value(); }
+Value optionalColumns(NodeContext &n, int index) {
+  return n.hasInput(index) ? alignColumns(n, n.getInput(index)) : Value();
+}
+
+/// Both operands have at least two axes; vectors gain one.
+Value multiplyIntegers(NodeContext &n, Value lhs, Value lhsZero, Value rhs, Value rhsZero) {
+  if (!lhs || !rhs)
+    return {};
+  return n.matmul(subtractZeroPoint(n, lhs, lhsZero), subtractZeroPoint(n, rhs, rhsZero));
+}
+
+LogicalResult convertMatMulInteger(NodeContext &n) {
+  return n.setOutput(0, multiplyIntegers(n, n.getInput(0), optionalRows(n, 2), n.getInput(1), optionalColumns(n, 3)));
+}
+
+/// Accumulators scaled to the output's quantization.
+Value requantize(NodeContext &n, Value accumulators, Value lhsScale, Value rhsScale, Value scale, Value zeroPoint) {
+  if (!accumulators || !zeroPoint)
+    return {};
+  Type real = Float32Type::get(n.getContext());
+  Value factor = n.div(n.mul(n.cast_(lhsScale, real), n.cast_(rhsScale, real)), n.cast_(scale, real));
+  Value rounded = n.unary(UnaryKind::round_even, n.mul(n.cast_(accumulators, real), factor));
+  return n.cast_(n.add(rounded, n.cast_(zeroPoint, real)), n.elementOf(zeroPoint), /*saturate=*/true);
+}
+
+LogicalResult convertQLinearMatMul(NodeContext &n) {
+  Value product = multiplyIntegers(n, n.getInput(0), optionalRows(n, 2), n.getInput(3), optionalColumns(n, 5));
+  return n.setOutput(
+      0, requantize(n, product, optionalRows(n, 1), optionalColumns(n, 4), optionalRows(n, 6), optionalRows(n, 7)));
+}
+
+/// A parameter per output channel, shaped for the axis it stands on.
+Value alignChannels(NodeContext &n, Value parameter, int64_t axis, int64_t numDims) {
+  if (!parameter || n.typeOf(parameter).getRank() != 1)
+    return parameter;
+  Extents extents(numDims, n.cst(1));
+  extents[axis] = n.extentsOf(parameter)[0];
+  return nn::getConstant(extents[axis]) == 1 ? n.reshape(parameter, {}) : n.reshape(parameter, extents);
+}
+
+Value convolveIntegers(NodeContext &n, Value input, Value inputZero, Value filter, Value filterZero, Value bias) {
+  if (!input || !filter)
+    return {};
+  Extents filterExtents = n.extentsOf(filter);
+  Ints kernel;
+  for (AffineExpr extent : ArrayRef(filterExtents).drop_front(std::min<size_t>(2, filterExtents.size())))
+    kernel.push_back(nn::getConstant(extent).value_or(0));
+  FailureOr<Window> window = getWindow(n, n.extentsOf(input), kernel);
+  int64_t group = n.getInt("group", 1);
+  if (failed(window) || group < 1)
+    return {};
+  int64_t numDims = n.typeOf(input).getRank();
+  SmallVector<Value> operands{
+      applySymbolicPads(n, *window, subtractZeroPoint(n, input, alignChannels(n, inputZero, 1, numDims)), 0),
+      subtractZeroPoint(n, filter, alignChannels(n, filterZero, 0, numDims))};
+  if (bias)
+    operands.push_back(bias);
+  return n.make<nn::ConvOp>(operands, {n.ints("strides", window->strides), n.ints("dilations", window->dilations),
+                                       n.ints("pads", window->pads), n.integer("group", group)});
+}
+
+LogicalResult convertConvInteger(NodeContext &n) {
+  return n.setOutput(
+      0, convolveIntegers(n, n.getInput(0), n.getOptionalInput(2), n.getInput(1), n.getOptionalInput(3), Value()));
+}
+
+LogicalResult convertQLinearConv(NodeContext &n) {
+  int64_t numDims = n.getNumDims(0);
+  Value sums = convolveIntegers(n, n.getInput(0), n.getInput(2), n.getInput(3), n.getInput(5), n.getOptionalInput(8));
+  return n.setOutput(
+      0, requantize(n, sums, alignChannels(n, n.getInput(1), 1, numDims), alignChannels(n, n.getInput(4), 1, numDims),
+                    alignChannels(n, n.getInput(6), 1, numDims), alignChannels(n, n.getInput(7), 1, numDims)));
+}
+
+} // namespace
+
+void registerQuantizeOperators(OperatorRegistry &r) {
+  r.add("QuantizeLinear", 10, convertQuantizeLinear);
+  r.add("DequantizeLinear", 10, convertDequantizeLinear);
+  r.add("MatMulInteger", 10, convertMatMulInteger);
+  r.add("ConvInteger", 10, convertConvInteger);
+  r.add("QLinearMatMul", 10, convertQLinearMatMul);
+  r.add("QLinearConv", 10, convertQLinearConv);
+}
+
+} // namespace penstock::onnximport
