@@ -199,3 +199,19 @@ module {
     pipe.return %x : tensor<4xf32>
   }
 }
+
+// -----
+
+// input_c3: the batch is an axis
+module {
+  // expected-error @below {{'pipe.input' op has batch axis 1 but 1 axes}}
+  pipe.input "x" batch 1 : tensor<4xf32>
+}
+
+// -----
+
+// output_c3: the batch is an axis
+module {
+  // expected-error @below {{'pipe.output' op has batch axis -1 but 1 axes}}
+  pipe.output "y" via @y batch -1 : tensor<4xf32>
+}

@@ -1,8 +1,8 @@
 // RUN: penstock-opt %s --pipe-split-stages --split-input-file | FileCheck %s
 
 // Two stages joined by one channel; the two kernels are equal, so there is one definition.
-// CHECK:       pipe.input "x" via @x : tensor<4x8xf32>
-// CHECK:       pipe.output "y" via @y : tensor<4x8xf32>
+// CHECK:       pipe.input "x" via @x batch 0 : tensor<4x8xf32>
+// CHECK:       pipe.output "y" via @y batch 0 : tensor<4x8xf32>
 // CHECK:       pipe.channel @x from @source to [@s0] tensor "x" : tensor<4x8xf32>
 // CHECK:       pipe.channel @c0 from @s0 to [@s1] tensor "a" : tensor<4x8xf32>
 // CHECK:       pipe.channel @y from @s1 to [@sink] tensor "b" : tensor<4x8xf32>
@@ -17,7 +17,7 @@
 // CHECK-SAME:    reads [@c0] writes [@y]
 // CHECK:         nn.call @k0
 // CHECK-NOT:   func.func
-func.func @main(%x: tensor<4x8xf32> {nn.name = "x"}) -> (tensor<4x8xf32> {nn.name = "y"}) {
+func.func @main(%x: tensor<4x8xf32> {nn.name = "x", nn.batch_dim = 0 : i64}) -> (tensor<4x8xf32> {nn.name = "y", nn.batch_dim = 0 : i64}) {
   %0 = nn.kernel "a" ins(%i = %x : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.stage_id = 0 : i32} {
     %t = nn.unary tanh %i {nn.tensor = "a"} : tensor<4x8xf32>
     nn.yield %t : tensor<4x8xf32>

@@ -34,8 +34,19 @@ static FlatSymbolRefAttr findDuplicate(ArrayAttr symbols) {
 // pipe.input, pipe.output
 //===----------------------------------------------------------------------===//
 
-LogicalResult InputOp::verify() { return verifyRankedType(*this, getType()); }   // input_c1
-LogicalResult OutputOp::verify() { return verifyRankedType(*this, getType()); } // output_c1
+/// The type is a tensor, and the axis of the batch, if any, is one of its axes.
+template <typename OpT>
+static LogicalResult verifyTypeAndBatch(OpT op) {
+  if (failed(verifyRankedType(op, op.getType())))
+    return failure();
+  int64_t numDims = cast<RankedTensorType>(op.getType()).getRank(), batch = op.getBatch().value_or(0);
+  if (op.getBatch() && (batch < 0 || batch >= numDims))
+    return op.emitOpError() << "has batch axis " << batch << " but " << numDims << " axes";
+  return success();
+}
+
+LogicalResult InputOp::verify() { return verifyTypeAndBatch(*this); }   // input_c1, input_c3
+LogicalResult OutputOp::verify() { return verifyTypeAndBatch(*this); } // output_c1, output_c3
 
 /// The channel of an input or output must exist, belong to `end`, and have its type.
 template <typename OpT>

@@ -167,13 +167,15 @@ void Splitter::createGraph() {
   auto ref = [&](StringRef name) { return FlatSymbolRefAttr::get(module.getContext(), name); };
   for (BlockArgument argument : entry.getArguments()) {
     auto crossing = crossings.find(argument);
-    builder.create<InputOp>(entry.getLoc(), getInputName(entry, argument.getArgNumber()),
+    builder.create<InputOp>(entry.getLoc(), builder.getStringAttr(getInputName(entry, argument.getArgNumber())),
                             crossing == crossings.end() ? FlatSymbolRefAttr() : ref(crossing->second.name),
-                            argument.getType());
+                            entry.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), kBatchDimAttr),
+                            TypeAttr::get(argument.getType()));
   }
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
   for (auto [i, value] : llvm::enumerate(ret.getOperands()))
-    builder.create<OutputOp>(entry.getLoc(), getOutputName(entry, i), crossings[value].name, value.getType());
+    builder.create<OutputOp>(entry.getLoc(), builder.getStringAttr(getOutputName(entry, i)), ref(crossings[value].name),
+                             entry.getResultAttrOfType<IntegerAttr>(i, kBatchDimAttr), TypeAttr::get(value.getType()));
   auto create = [&](Location loc, const Crossing &crossing) {
     SmallVector<Attribute> consumers;
     for (int64_t consumer : crossing.consumers)

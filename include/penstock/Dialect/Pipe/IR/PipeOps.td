@@ -24,17 +24,20 @@ def Pipe_InputOp : Pipe_Op<"input", [HasParent<"::mlir::ModuleOp">,
   let summary = "an input of the model";
   let description = [{
     The inputs of the model in their order, by name. An input that nothing reads has no channel; its shape still binds
-    symbols. Constraints:
+    symbols. `batch` is the axis along which a request is cut into microbatches; without it the input goes whole to each.
+    Constraints:
     * (C1) `type` is a ranked tensor.
     * (C2) `channel`, if any, is a `pipe.channel` from @source of the same type.
+    * (C3) `batch` is an axis.
 
     ```mlir
-    pipe.input "x" via @x : tensor<4x8xf32>
+    pipe.input "x" via @x batch 0 : tensor<4x8xf32>
     pipe.input "unused" : tensor<1xi64>
     ```
   }];
-  let arguments = (ins StrAttr:$name, OptionalAttr<FlatSymbolRefAttr>:$channel, TypeAttr:$type);
-  let assemblyFormat = "$name (`via` $channel^)? attr-dict `:` $type";
+  let arguments = (ins StrAttr:$name, OptionalAttr<FlatSymbolRefAttr>:$channel, OptionalAttr<I64Attr>:$batch,
+                       TypeAttr:$type);
+  let assemblyFormat = "$name (`via` $channel^)? (`batch` $batch^)? attr-dict `:` $type";
   let hasVerifier = 1;
 }
 
@@ -42,16 +45,18 @@ def Pipe_OutputOp : Pipe_Op<"output", [HasParent<"::mlir::ModuleOp">,
                                        DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "an output of the model";
   let description = [{
-    The outputs of the model in their order, by name. Two outputs may be one value and share its channel. Constraints:
+    The outputs of the model in their order, by name. Two outputs may be one value and share its channel. `batch` is the axis along which the
+    microbatches of a request are put together; without it all are the same. Constraints:
     * (C1) `type` is a ranked tensor.
     * (C2) `channel` is a `pipe.channel` to @sink of the same type.
+    * (C3) `batch` is an axis.
 
     ```mlir
-    pipe.output "y" via @y : tensor<4x8xf32>
+    pipe.output "y" via @y batch 0 : tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$name, FlatSymbolRefAttr:$channel, TypeAttr:$type);
-  let assemblyFormat = "$name `via` $channel attr-dict `:` $type";
+  let arguments = (ins StrAttr:$name, FlatSymbolRefAttr:$channel, OptionalAttr<I64Attr>:$batch, TypeAttr:$type);
+  let assemblyFormat = "$name `via` $channel (`batch` $batch^)? attr-dict `:` $type";
   let hasVerifier = 1;
 }
 

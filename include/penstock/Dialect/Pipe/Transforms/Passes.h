@@ -11,6 +11,12 @@
 
 namespace penstock::pipe {
 
+/// Discardable attribute of an input or output of the entry function: the axis that carries the batch (see
+/// `pipe-verify-batch`).
+inline constexpr llvm::StringLiteral kBatchDimAttr = "nn.batch_dim";
+/// Discardable attribute of the module: why requests cannot be cut into microbatches.
+inline constexpr llvm::StringLiteral kBatchUnprovedAttr = "nn.batch_unproved";
+
 #define GEN_PASS_DECL
 #include "penstock/Dialect/Pipe/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

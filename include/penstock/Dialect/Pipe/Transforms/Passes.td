@@ -7,6 +7,36 @@
 
 include "mlir/Pass/PassBase.td"
 
+def VerifyBatchPass : Pass<"pipe-verify-batch", "::mlir::ModuleOp"> {
+  let summary = "prove that the rows of a batch never meet, and mark their axis";
+  let description = [{
+    Requires: `@main`, before or after fusion.
+    Ensures:  if every op keeps the rows of the batch apart, each input and output that has rows carries `nn.batch_dim`, the
+              axis along which a request is cut into microbatches and put together again; what has none goes whole to each
+              microbatch. Otherwise nothing is marked, and the module has `nn.batch_unproved`: the node that mixes rows and
+              why; with `required`, or where `batch-dim` was given, that is an error.
+
+    The batch is the symbol `batch-dim`, else the leading extent that inputs and outputs share, a symbol before a number.
+
+    Before:
+    ```mlir
+    nn.symbol @batch = 0 root
+    func.func @main(%x: tensor<?x8xf32, #nn.extents<[s0]>>) -> tensor<8x?xf32, #nn.extents<[s0]>> {
+      %0 = nn.transpose %x [1, 0] : tensor<?x8xf32, #nn.extents<[s0]>>
+      return %0 : tensor<8x?xf32, #nn.extents<[s0]>>
+    }
+    ```
+    After (with `batch-dim=batch`):
+    ```mlir
+    func.func @main(%x: tensor<?x8xf32, #nn.extents<[s0]>> {nn.batch_dim = 0 : i64}) -> (tensor<8x?xf32, #nn.extents<[s0]>> {nn.batch_dim = 1 : i64}) {
+    ...
+    ```
+  }];
+  let options = [
+    Option<"batchDim", "batch-dim", "std::string", "\"\"", "symbol of the batch">,
+    Option<"isRequired", "required", "bool", "false", "fail where nothing can be proved">];
+}
+
 def AssignStagesPass : Pass<"pipe-assign-stages", "::mlir::ModuleOp"> {
   let summary = "give every kernel a stage";
   let description = [{
