@@ -30,6 +30,7 @@ struct TargetProfile {
   std::string cpu = "x86-64-v3"; ///< in LLVM's words; never "native", so that the object says what it needs
   std::string features;          ///< "+avx512f,-avx512bf16"
   unsigned optLevel = 2;         ///< 0 to 3
+  unsigned vectorBits = 256;     ///< width of the registers that kernels use
 };
 
 /// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations or

@@ -1,0 +1,74 @@
+//===- KernelCompiler.h - One kernel to one object --------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// An `nn.kernel_def` becomes a relocatable object that defines one function
+//
+//   void k_<hash>(rt_ctx *, void *const *buffers, const int64_t *symbols)
+//
+// with the kernel's inputs, results and workspace as `buffers`, row-major, 64-byte aligned, none overlapping another. The
+// hash is that of the kernel's text without names, together with the target profile and the compiler's version: equal
+// kernels give equal bytes, whatever model they come from.
+//
+// Units: bytes. Ownership: results own their bytes; the workspace expression lives in the kernel's context. Threads: each
+// kernel is compiled in a context of its own; the kernels' own context is only read. Errors: diagnostics at the kernel.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PENSTOCK_KERNELS_KERNELCOMPILER_H
+#define PENSTOCK_KERNELS_KERNELCOMPILER_H
+
+#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Support/ObjectEmitter.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::kernels {
+
+/// A kernel as machine code.
+struct CompiledKernel {
+  std::string symbolName;          ///< k_<hash>
+  std::string hash;                ///< 32 hexadecimal digits
+  std::string object;              ///< ELF bytes
+  mlir::AffineExpr workspaceBytes; ///< over the kernel's symbols, a multiple of 64; 0 if it needs none
+  std::string kind = "generated";  ///< or "library"
+  std::string library;             ///< which one, with its version; empty for generated code
+};
+
+/// What a library offers for kernels that it does better than generated code. A target has at most one.
+class LibraryTable {
+public:
+  virtual ~LibraryTable();
+  /// Enters the key of every kernel, so that objects made with another library or version are not mixed up.
+  virtual std::string getVersion() const = 0;
+  /// True if the library takes the kernel; then `compile` must succeed.
+  virtual bool accepts(nn::KernelDefOp kernel, const TargetProfile &profile) const = 0;
+  virtual mlir::FailureOr<CompiledKernel> compile(nn::KernelDefOp kernel, llvm::StringRef hash,
+                                                  const TargetProfile &profile) const = 0;
+};
+
+/// 128 bits over the kernel's text without names, locations and discardable attributes, the profile and the versions.
+std::string hashKernel(nn::KernelDefOp kernel, const TargetProfile &profile, const LibraryTable *library = nullptr);
+
+mlir::FailureOr<CompiledKernel> compileKernel(nn::KernelDefOp kernel, const TargetProfile &profile,
+                                              const LibraryTable *library = nullptr);
+
+/// One result per kernel, in their order; equal kernels are compiled once. `numThreads` 0 stands for all cores.
+mlir::FailureOr<std::vector<CompiledKernel>> compileKernels(llvm::ArrayRef<nn::KernelDefOp> kernels,
+                                                            const TargetProfile &profile, unsigned numThreads = 0,
+                                                            const LibraryTable *library = nullptr);
+
+/// How far `printKernel` goes.
+enum class KernelForm { Linalg, Fused, Buffers, Loops, LLVM, Optimized };
+
+/// The text of a generated kernel on its way to code, for people and tests.
+mlir::FailureOr<std::string> printKernel(nn::KernelDefOp kernel, const TargetProfile &profile, KernelForm form);
+
+} // namespace penstock::kernels
+
+#endif // PENSTOCK_KERNELS_KERNELCOMPILER_H

@@ -1,0 +1,44 @@
+//===- TargetBackend.h - What a target knows --------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A target is one folder under Target with a profile (what code runs on) and perhaps a table of library kernels. The
+// driver asks for it by name and architecture; nothing else in the compiler knows which targets exist.
+//
+// Units: bytes, bits. Threads: constant after creation. Errors: llvm::Error, the user's fault.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PENSTOCK_TARGET_TARGETBACKEND_H
+#define PENSTOCK_TARGET_TARGETBACKEND_H
+
+#include "penstock/Kernels/KernelCompiler.h"
+#include "penstock/Partition/CostModel.h"
+
+#include <memory>
+
+namespace penstock {
+
+class TargetBackend {
+public:
+  virtual ~TargetBackend();
+
+  /// "cpu".
+  virtual llvm::StringRef getName() const = 0;
+  /// What objects are made for.
+  virtual const TargetProfile &getProfile() const = 0;
+  /// Kernels that a library does; null if all code is generated.
+  virtual const kernels::LibraryTable *getLibrary() const { return nullptr; }
+  /// What a stage with `numThreads` threads can do, on paper.
+  virtual partition::DeviceProfile getDeviceProfile(int numThreads) const = 0;
+};
+
+/// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4".
+llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch);
+
+} // namespace penstock
+
+#endif // PENSTOCK_TARGET_TARGETBACKEND_H

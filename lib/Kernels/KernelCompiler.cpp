@@ -1,0 +1,230 @@
+//===- KernelCompiler.cpp - One kernel to one object ------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A kernel leaves its module as text: the text is hashed, and parsed again in a context of its own. So the object depends
+// on nothing but what was hashed, and kernels compile in parallel without sharing anything.
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Kernels/KernelCompiler.h"
+#include "Passes.h"
+#include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
+#include "penstock/Dialect/NN/IR/Extents.h"
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/ThreadPool.h"
+
+#include <xxhash.h>
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::kernels;
+
+LibraryTable::~LibraryTable() = default;
+
+/// Raised whenever the same kernel may become other code.
+static constexpr StringLiteral kCompilerVersion = "penstock kernels 1, LLVM " LLVM_VERSION_STRING;
+static constexpr StringLiteral kBodyName = "body";
+
+/// The kernel without names, as text.
+static std::string printCanonically(nn::KernelDefOp kernel) {
+  OwningOpRef<Operation *> copy = kernel->clone();
+  copy->setAttr(SymbolTable::getSymbolAttrName(), StringAttr::get(kernel.getContext(), "kernel"));
+  copy->removeAttr(SymbolTable::getVisibilityAttrName());
+  copy->walk([](Operation *op) {
+    SmallVector<StringAttr> discardable;
+    for (NamedAttribute attribute : op->getDiscardableAttrs())
+      discardable.push_back(attribute.getName());
+    for (StringAttr name : discardable)
+      op->removeDiscardableAttr(name);
+  });
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  copy->print(stream, OpPrintingFlags().printGenericOpForm().elideLargeElementsAttrs(INT64_MAX));
+  return text;
+}
+
+static std::string hashText(StringRef text, const TargetProfile &profile, const LibraryTable *library) {
+  std::string key;
+  llvm::raw_string_ostream stream(key);
+  stream << kCompilerVersion << '\n'
+         << profile.triple << '\n'
+         << profile.cpu << '\n'
+         << profile.features << '\n'
+         << profile.optLevel << ' ' << profile.vectorBits << '\n'
+         << (library ? library->getVersion() : "") << '\n'
+         << text;
+  XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
+  return llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) + llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16);
+}
+
+std::string kernels::hashKernel(nn::KernelDefOp kernel, const TargetProfile &profile, const LibraryTable *library) {
+  return hashText(printCanonically(kernel), profile, library);
+}
+
+namespace {
+
+/// What becomes of one text. Plain data, so that it may leave the context it was made in.
+struct Outcome {
+  std::string text;      ///< the object's bytes, or what printKernel shows
+  std::string workspace; ///< an affine map, as text
+  std::string error;     ///< empty: none
+};
+
+/// A kernel on its way to code, in a context of its own.
+class Lowering {
+public:
+  Lowering(StringRef text, const TargetProfile &profile)
+      : profile(profile), context(makeRegistry(), MLIRContext::Threading::DISABLED),
+        handler(&context, [this](Diagnostic &diagnostic) { note(diagnostic); }) {
+    context.loadAllAvailableDialects();
+    source = parseSourceString<ModuleOp>(text, ParserConfig(&context));
+  }
+
+  Outcome compile(StringRef symbolName) {
+    if (failed(lower(KernelForm::LLVM)) || failed(takeWorkspace()) ||
+        failed(addWrapper(*target, kBodyName, symbolName, profile)))
+      return fail();
+    return finish(emitObject(*target, profile));
+  }
+
+  Outcome print(KernelForm form) {
+    if (failed(lower(form)))
+      return fail();
+    if (form != KernelForm::Optimized) {
+      llvm::raw_string_ostream(result.text) << *target;
+      return std::move(result);
+    }
+    if (failed(takeWorkspace()) || failed(addWrapper(*target, kBodyName, "kernel", profile)))
+      return fail();
+    return finish(emitLLVMText(*target, profile));
+  }
+
+private:
+  static DialectRegistry makeRegistry() {
+    DialectRegistry registry;
+    registerKernelDialects(registry);
+    return registry;
+  }
+
+  void note(Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && result.error.empty())
+      result.error = diagnostic.str();
+  }
+
+  Outcome fail() {
+    if (result.error.empty())
+      result.error = "could not be lowered";
+    return std::move(result);
+  }
+
+  Outcome finish(llvm::Expected<std::string> made) {
+    if (made)
+      result.text = std::move(*made);
+    else
+      result.error = llvm::toString(made.takeError());
+    return std::move(result);
+  }
+
+  LogicalResult lower(KernelForm form) {
+    if (!source)
+      return failure();
+    target = ModuleOp::create(UnknownLoc::get(&context));
+    if (failed(lowerKernelToLinalg(*source->getOps<nn::KernelDefOp>().begin(), *target, kBodyName)))
+      return failure();
+    return form == KernelForm::Linalg ? success() : lowerModule(*target, profile, form);
+  }
+
+  LogicalResult takeWorkspace() {
+    Operation *body = target->lookupSymbol(kBodyName);
+    auto map = body ? body->getAttrOfType<AffineMapAttr>(kWorkspaceAttr) : AffineMapAttr();
+    if (!map)
+      return failure();
+    llvm::raw_string_ostream(result.workspace) << map;
+    body->removeAttr(kWorkspaceAttr);
+    return success();
+  }
+
+  const TargetProfile &profile;
+  MLIRContext context;
+  Outcome result;
+  ScopedDiagnosticHandler handler;
+  OwningOpRef<ModuleOp> source, target;
+};
+
+} // namespace
+
+/// Text as the caller sees it: what was made, or a diagnostic at the kernel.
+static FailureOr<CompiledKernel> finish(nn::KernelDefOp kernel, StringRef hash, const Outcome &outcome) {
+  if (!outcome.error.empty())
+    return kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << outcome.error;
+  CompiledKernel result;
+  result.hash = hash.str();
+  result.symbolName = ("k_" + hash).str();
+  result.object = outcome.text;
+  auto map = cast<AffineMapAttr>(parseAttribute(outcome.workspace, kernel.getContext()));
+  result.workspaceBytes = nn::simplifyExtent(map.getValue().getResult(0));
+  return result;
+}
+
+FailureOr<CompiledKernel> kernels::compileKernel(nn::KernelDefOp kernel, const TargetProfile &profile,
+                                                 const LibraryTable *library) {
+  FailureOr<std::vector<CompiledKernel>> results = compileKernels(kernel, profile, 1, library);
+  if (failed(results))
+    return failure();
+  return std::move(results->front());
+}
+
+FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::KernelDefOp> kernels,
+                                                               const TargetProfile &profile, unsigned numThreads,
+                                                               const LibraryTable *library) {
+  struct Job {
+    std::string text, hash;
+    Outcome outcome;
+  };
+  std::vector<Job> jobs;              // distinct kernels of generated code
+  llvm::StringMap<size_t> jobOf;      // by hash
+  std::vector<std::string> hashes;
+  for (nn::KernelDefOp kernel : kernels) {
+    std::string text = printCanonically(kernel);
+    hashes.push_back(hashText(text, profile, library));
+    if ((!library || !library->accepts(kernel, profile)) && jobOf.try_emplace(hashes.back(), jobs.size()).second)
+      jobs.push_back({std::move(text), hashes.back(), {}});
+  }
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(numThreads));
+  for (Job &job : jobs)
+    pool.async([&job, &profile] { job.outcome = Lowering(job.text, profile).compile("k_" + job.hash); });
+  std::vector<CompiledKernel> results;
+  bool complete = true;
+  for (auto [kernel, hash] : llvm::zip(kernels, hashes)) {
+    auto job = jobOf.find(hash);
+    if (job != jobOf.end())
+      pool.wait();
+    FailureOr<CompiledKernel> made = job == jobOf.end() ? library->compile(kernel, hash, profile)
+                                                        : finish(kernel, hash, jobs[job->second].outcome);
+    if (succeeded(made))
+      results.push_back(std::move(*made));
+    else
+      complete = false;
+  }
+  pool.wait();
+  if (!complete)
+    return failure();
+  return results;
+}
+
+FailureOr<std::string> kernels::printKernel(nn::KernelDefOp kernel, const TargetProfile &profile, KernelForm form) {
+  Outcome outcome = Lowering(printCanonically(kernel), profile).print(form);
+  if (!outcome.error.empty())
+    return kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << outcome.error;
+  return std::move(outcome.text);
+}

@@ -1,0 +1,68 @@
+//===- KernelRunner.cpp - Compiled kernels run in this process --*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Kernels/KernelRunner.h"
+#include "Passes.h"
+
+#include "penstock/Dialect/NN/IR/Extents.h"
+
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+
+#include <cstdlib>
+#include <mutex>
+
+using namespace penstock;
+using namespace penstock::kernels;
+
+KernelRunner::KernelRunner(std::unique_ptr<llvm::orc::LLJIT> jit) : jit(std::move(jit)) {}
+KernelRunner::~KernelRunner() = default;
+
+llvm::Expected<std::unique_ptr<KernelRunner>> KernelRunner::create() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+  });
+  auto jit = llvm::orc::LLJITBuilder().create();
+  if (!jit)
+    return jit.takeError();
+  return std::unique_ptr<KernelRunner>(new KernelRunner(std::move(*jit)));
+}
+
+llvm::Error KernelRunner::add(const CompiledKernel &kernel) {
+  if (functions.count(kernel.symbolName))
+    return llvm::Error::success();
+  auto bytes = llvm::MemoryBuffer::getMemBufferCopy(kernel.object, kernel.symbolName);
+  if (llvm::Error error = jit->addObjectFile(std::move(bytes)))
+    return error;
+  auto address = jit->lookup(kernel.symbolName);
+  if (!address)
+    return address.takeError();
+  functions[kernel.symbolName] = address->toPtr<void *>();
+  return llvm::Error::success();
+}
+
+llvm::Error KernelRunner::run(const CompiledKernel &kernel, llvm::ArrayRef<void *> buffers,
+                              llvm::ArrayRef<int64_t> symbols) {
+  auto found = functions.find(kernel.symbolName);
+  if (found == functions.end())
+    return worldError("kernel '{0}' was not added to its runner", kernel.symbolName);
+  std::optional<int64_t> bytes = nn::evaluate(kernel.workspaceBytes, symbols);
+  if (!bytes || *bytes < 0)
+    return userError("the workspace of kernel '{0}' has no size for the given extents", kernel.symbolName);
+  std::unique_ptr<void, decltype(&std::free)> workspace(
+      std::aligned_alloc(kAlignment, llvm::alignTo(std::max<int64_t>(*bytes, 1), kAlignment)), &std::free);
+  if (!workspace)
+    return worldError("out of memory: {0} bytes for the workspace of kernel '{1}'", *bytes, kernel.symbolName);
+  llvm::SmallVector<void *> all(buffers.begin(), buffers.end());
+  all.push_back(workspace.get());
+  using Function = void (*)(void *, void *const *, const int64_t *);
+  reinterpret_cast<Function>(found->second)(nullptr, all.data(), symbols.data());
+  return llvm::Error::success();
+}

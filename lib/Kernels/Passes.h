@@ -1,0 +1,52 @@
+//===- Passes.h - From linalg to the LLVM dialect ---------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The passes between `lowerKernelToLinalg` and `emitObject`. Each works on one function of pointers and symbols. They are
+// private to this library: outside, a kernel is text in and an object out.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PENSTOCK_LIB_KERNELS_PASSES_H
+#define PENSTOCK_LIB_KERNELS_PASSES_H
+
+#include "penstock/Kernels/KernelCompiler.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace penstock::kernels {
+
+/// Every buffer begins at a multiple of this many bytes.
+inline constexpr int64_t kAlignment = 64;
+
+/// Joins elementwise linalg ops, folds constants and reshapes into them.
+std::unique_ptr<mlir::Pass> createFuseElementwisePass();
+
+/// Elementwise ops that write to a tensor of their own take over the buffer of an operand that nobody else needs.
+std::unique_ptr<mlir::Pass> createWorkInPlacePass();
+
+/// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the function,
+/// and leaves their size as the attribute kWorkspaceAttr of the function.
+std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();
+inline constexpr llvm::StringLiteral kWorkspaceAttr = "kernel.workspace";
+
+/// exp, log, log1p, expm1, tanh, erf of f32 by polynomials that vectorize; the rest stays for libm.
+std::unique_ptr<mlir::Pass> createApproximateMathPass();
+
+/// Adds the function that the runtime calls, named `symbolName`, around the LLVM function `bodyName`.
+mlir::LogicalResult addWrapper(mlir::ModuleOp module, llvm::StringRef bodyName, llvm::StringRef symbolName,
+                               const TargetProfile &profile);
+
+/// Registers what a context that runs these passes needs.
+void registerKernelDialects(mlir::DialectRegistry &registry);
+
+/// Lowers a module with one linalg function up to `form`.
+mlir::LogicalResult lowerModule(mlir::ModuleOp module, const TargetProfile &profile, KernelForm form);
+
+} // namespace penstock::kernels
+
+#endif // PENSTOCK_LIB_KERNELS_PASSES_H

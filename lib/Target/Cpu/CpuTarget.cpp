@@ -1,0 +1,85 @@
+//===- CpuTarget.cpp - Profiles of x86-64 processors ------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// "native" is written out as a processor's name and its features, so that equal machines make equal objects and an object
+// says what it needs. The least we generate for is x86-64-v3: fused multiply-add fixes the numbers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Target/TargetBackend.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace penstock;
+
+TargetBackend::~TargetBackend() = default;
+
+namespace {
+
+/// What generated code may use beyond the least; anything else of a host does not matter to it.
+constexpr llvm::StringLiteral kUsefulFeatures[] = {"avx512f",    "avx512vl",   "avx512bw", "avx512dq",
+                                                   "avx512cd",   "avx512vnni", "avx512bf16", "avxvnni"};
+constexpr llvm::StringLiteral kNeededFeatures[] = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"};
+constexpr llvm::StringLiteral kWideFeatures[] = {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"};
+
+class CpuTarget : public TargetBackend {
+public:
+  CpuTarget(TargetProfile profile, bool hasIntegerDot) : profile(std::move(profile)), hasIntegerDot(hasIntegerDot) {}
+
+  llvm::StringRef getName() const override { return "cpu"; }
+  const TargetProfile &getProfile() const override { return profile; }
+  partition::DeviceProfile getDeviceProfile(int numThreads) const override {
+    partition::CpuTraits traits;
+    traits.numThreads = numThreads;
+    traits.vectorBits = profile.vectorBits;
+    traits.hasIntegerDot = hasIntegerDot;
+    return partition::makeCpuProfile("cpu " + profile.cpu, traits);
+  }
+
+private:
+  TargetProfile profile;
+  bool hasIntegerDot;
+};
+
+} // namespace
+
+/// The CPU's generic level with the host's useful features, in a fixed order.
+static llvm::Expected<std::unique_ptr<TargetBackend>> createNative() {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  auto has = [&](llvm::StringRef name) { return host.lookup(name); };
+  for (llvm::StringRef feature : kNeededFeatures)
+    if (!has(feature))
+      return userError("this processor ('{0}') lacks '{1}'; expected at least x86-64-v3", llvm::sys::getHostCPUName(),
+                       feature);
+  bool isWide = llvm::all_of(kWideFeatures, has);
+  TargetProfile profile;
+  profile.cpu = llvm::sys::getHostCPUName().str();
+  profile.vectorBits = isWide ? 512 : 256;
+  llvm::SmallVector<std::string> features;
+  for (llvm::StringRef feature : kNeededFeatures)
+    features.push_back("+" + feature.str());
+  for (llvm::StringRef feature : kUsefulFeatures)
+    features.push_back((has(feature) ? "+" : "-") + feature.str());
+  profile.features = llvm::join(features, ",");
+  profile.optLevel = 3;
+  return std::make_unique<CpuTarget>(profile, has("avx512vnni") || has("avxvnni"));
+}
+
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCpuTarget(llvm::StringRef arch) {
+  if (arch == "native")
+    return createNative();
+  TargetProfile profile;
+  profile.cpu = arch.str();
+  profile.optLevel = 3;
+  if (arch == "x86-64-v4")
+    profile.vectorBits = 512;
+  else if (arch != "x86-64-v3")
+    return userError("--arch is '{0}'; expected native, x86-64-v3 or x86-64-v4", arch);
+  return std::make_unique<CpuTarget>(profile, /*hasIntegerDot=*/false);
+}
