@@ -11,6 +11,11 @@ namespace penstock::onnximport {
 
 static bool isFloat(Type type) { return isa<FloatType>(type); }
 
+bool isShapeArithmetic(RankedTensorType type) {
+  int64_t limit = isFloat(type.getElementType()) ? kMaxFoldedFloats * 4 : kMaxInlineBytes;
+  return type.hasStaticShape() && type.getNumElements() * nn::getElementBytes(type.getElementType()) <= limit;
+}
+
 static MaybeElement makeFloat(NodeContext &n, double value, Type type) {
   bool inexact;
   APFloat rounded(value);
@@ -306,7 +311,7 @@ bool foldElementwise(NodeContext &n, int numInputs, Type resultType,
   }
   RankedTensorType type = nn::getTensorType(joined, resultType);
   int64_t numElements = type.getNumElements();
-  if (numElements > (isFloat(types.front().getElementType()) ? kMaxFoldedFloats : int64_t(1) << 14))
+  if (!isShapeArithmetic(type) || !isShapeArithmetic(types.front()))
     return false;
   Elements results;
   SmallVector<Element> operands;

@@ -16,6 +16,9 @@ namespace penstock::onnximport {
 /// Floats are folded in tensors up to this size only: more is data, whose folding belongs to a later phase.
 constexpr int64_t kMaxFoldedFloats = 64;
 
+/// Small enough to be folded: what comes out stays a constant of the module.
+bool isShapeArithmetic(RankedTensorType type);
+
 using MaybeElement = std::optional<Element>;
 
 MaybeElement foldUnary(NodeContext &n, nn::UnaryKind kind, const Element &input, Type type);

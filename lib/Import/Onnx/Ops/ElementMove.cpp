@@ -3,25 +3,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "ElementMove.h"
+#include "ElementFold.h"
 
 namespace penstock::onnximport {
 
-constexpr int64_t kMaxMovedElements = 1 << 14;
-
-/// Floats above a handful are data: moving them is left to ops.
-static const Elements *getSmallElements(NodeContext &n) {
-  Type type = n.getElementType(0);
-  const Elements *elements = type ? n.getElements(0) : nullptr;
-  size_t limit = type && isa<FloatType>(type) ? 64 : kMaxMovedElements;
-  return elements && elements->size() <= limit ? elements : nullptr;
+static const Elements *getSmallElements(NodeContext &n, RankedTensorType result) {
+  RankedTensorType type = n.getType(0);
+  return type && isShapeArithmetic(result) ? n.getElements(0) : nullptr;
 }
 
 bool reshapeElements(NodeContext &n, ArrayRef<AffineExpr> extents) {
-  const Elements *elements = getSmallElements(n);
-  if (!elements)
-    return false;
   RankedTensorType type = nn::getTensorType(extents, n.getElementType(0));
-  if (!type.hasStaticShape() || type.getNumElements() != static_cast<int64_t>(elements->size()))
+  const Elements *elements = getSmallElements(n, type);
+  if (!elements || type.getNumElements() != static_cast<int64_t>(elements->size()))
     return false;
   return succeeded(n.setOutput(0, type, *elements));
 }
@@ -35,11 +29,9 @@ int64_t linearize(ArrayRef<int64_t> coordinates, ArrayRef<int64_t> shape) {
 
 bool moveElements(NodeContext &n, int index, ArrayRef<AffineExpr> extents,
                   llvm::function_ref<int64_t(ArrayRef<int64_t>)> position) {
-  const Elements *elements = getSmallElements(n);
-  if (!elements)
-    return false;
   RankedTensorType type = nn::getTensorType(extents, n.getElementType(0));
-  if (!type.hasStaticShape() || type.getNumElements() > kMaxMovedElements)
+  const Elements *elements = getSmallElements(n, type);
+  if (!elements)
     return false;
   Elements results;
   Ints coordinates(type.getRank(), 0);

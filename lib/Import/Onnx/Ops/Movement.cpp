@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "ElementFold.h"
 #include "ElementMove.h"
 #include "Families.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
@@ -55,10 +56,9 @@ LogicalResult convertConcat(NodeContext &n) {
     if (isKnown)
       llvm::append_range(joined, *elements);
   }
-  if (isKnown) {
-    int64_t count = joined.size();
-    return n.setOutput(0, RankedTensorType::get(count, n.getElementType(0)), std::move(joined));
-  }
+  auto joinedType = RankedTensorType::get(static_cast<int64_t>(joined.size()), n.getElementType(0));
+  if (isKnown && isShapeArithmetic(joinedType))
+    return n.setOutput(0, joinedType, std::move(joined));
   SmallVector<Value> inputs;
   for (int i = 0; i < n.getNumInputs(); ++i)
     inputs.push_back(n.getInput(i));

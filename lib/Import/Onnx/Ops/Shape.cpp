@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "../GraphImporter.h"
 #include "../TensorData.h"
+#include "ElementFold.h"
 #include "ElementMove.h"
 #include "Families.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
@@ -292,7 +293,7 @@ LogicalResult convertRange(NodeContext &n) {
   RankedTensorType type = nn::getTensorType(count, elementType);
   double step = *bounds[2].getDouble();
   std::optional<double> start = bounds[0].getDouble();
-  if (type.hasStaticShape() && type.getNumElements() <= 1024 && isIntegerType(elementType)) {
+  if (isShapeArithmetic(type) && isIntegerType(elementType)) {
     Elements elements;
     for (int64_t i = 0; i < type.getNumElements(); ++i)
       elements.push_back({n.algebra().add(bounds[0].expr, n.cst(i * static_cast<int64_t>(step)))});
