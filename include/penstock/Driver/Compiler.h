@@ -1,0 +1,53 @@
+//===- Compiler.h - A model through the phases -----------------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Runs the phases from the model (or a dump) to the last one that is asked for. Errors are diagnostics of the context, so a
+// caller installs a DiagnosticReporter; the exit status says whose fault it was. One compilation per context at a time.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DRIVER_COMPILER_H
+#define PENSTOCK_DRIVER_COMPILER_H
+
+#include "penstock/Driver/Options.h"
+#include "penstock/Driver/Phases.h"
+#include "penstock/Target/TargetBackend.h"
+
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Support/raw_ostream.h"
+#include <functional>
+
+namespace penstock::driver {
+
+/// What the phases hand on. Objects live beside the module: IR names them by content.
+struct Compilation {
+  Compilation(mlir::MLIRContext &context, const CompileOptions &options) : context(context), options(options) {}
+
+  mlir::MLIRContext &context;
+  const CompileOptions &options;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::unique_ptr<TargetBackend> target; ///< opened by the first phase that needs it
+  llvm::StringMap<kernels::CompiledKernel> kernels; ///< by `kernel.object`
+  std::string output;                         ///< the folder that link writes
+  int exitStatus = 0;                         ///< whose fault a failure is: 1 the world's, 2 the user's
+
+  /// Reports an llvm::Error as a diagnostic and keeps its exit status.
+  mlir::LogicalResult fail(llvm::Error error);
+};
+
+/// Registers the dialects that the compiler loads.
+void registerDialects(mlir::DialectRegistry &registry);
+
+/// Called before each phase; for progress.
+using PhaseCallback = std::function<void(Phase)>;
+
+/// Runs the phases that the options ask for. On failure `compilation.exitStatus` is 1 or 2.
+mlir::LogicalResult compile(Compilation &compilation, const PhaseCallback &onPhase = {});
+
+/// The stage table of a finished compilation, as text or JSON.
+void printSummary(const Compilation &compilation, bool json, llvm::raw_ostream &os);
+
+} // namespace penstock::driver
+
+#endif // PENSTOCK_DRIVER_COMPILER_H

@@ -1,0 +1,43 @@
+//===- Options.h - What a compilation is asked for -------------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// The options of `penstock compile` and `penstock plan` as plain data. Nothing reads a flag behind this struct's back.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_DRIVER_OPTIONS_H
+#define PENSTOCK_DRIVER_OPTIONS_H
+
+#include "penstock/Import/Onnx/OnnxImporter.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::driver {
+
+struct CompileOptions {
+  std::string model;  ///< an .onnx file, or a dump of a phase with `compileFrom`
+  std::string output; ///< folder to write; empty: the model's name with .penstock
+  onnximport::ImportOptions import;
+
+  int64_t numStages = 1;
+  std::string balance = "time"; ///< time, params, memory or uniform
+  std::vector<std::string> cuts; ///< names of ONNX tensors or nodes, in order
+  int64_t memoryLimitBytes = 0;  ///< of each stage; 0: none
+  bool fromOnnxStages = false;
+  std::string planFile;    ///< a plan.json whose assignment is taken over
+  std::string clusterFile; ///< TOML; empty: as many equal CPUs as stages
+  int64_t microbatch = 0;  ///< rows of a microbatch; 0: the model's static batch, else 1
+
+  std::string target = "cpu";
+  std::string arch = "native";
+  int64_t numThreads = 1; ///< per kernel
+
+  std::string compileTo = "link";
+  std::string compileFrom; ///< empty: from the model
+  std::string dumpPhases;  ///< folder for one dump per phase; empty: none
+};
+
+} // namespace penstock::driver
+
+#endif // PENSTOCK_DRIVER_OPTIONS_H

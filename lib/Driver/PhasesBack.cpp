@@ -1,0 +1,61 @@
+//===- PhasesBack.cpp - The phases from kernels to the output folder -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "PhaseFunctions.h"
+
+#include "penstock/Conversion/PipeToRt/PipeToRt.h"
+#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Support/Error.h"
+#include "penstock/Target/TargetBackend.h"
+
+#include "mlir/Pass/PassManager.h"
+
+namespace penstock::driver {
+using namespace mlir;
+
+LogicalResult openTarget(Compilation &compilation) {
+  if (compilation.target)
+    return success();
+  llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget(compilation.options.arch);
+  if (!target)
+    return compilation.fail(target.takeError());
+  compilation.target = std::move(*target);
+  return success();
+}
+
+/// Compiles every kernel of the module and writes down what came out. A dump names its kernels by content, so a resumed
+/// compilation makes the same objects again.
+LogicalResult runKernels(Compilation &compilation) {
+  if (failed(openTarget(compilation)))
+    return failure();
+  auto range = compilation.module->getOps<nn::KernelDefOp>();
+  SmallVector<nn::KernelDefOp> kernels(range.begin(), range.end());
+  const TargetBackend &target = *compilation.target;
+  FailureOr<std::vector<kernels::CompiledKernel>> compiled =
+      kernels::compileKernels(kernels, target.getProfile(), /*numThreads=*/0, target.getLibrary());
+  if (failed(compiled))
+    return failure();
+  Builder builder(&compilation.context);
+  for (auto [kernel, result] : llvm::zip(kernels, *compiled)) {
+    kernel->setAttr("kernel.object", builder.getStringAttr(result.hash));
+    kernel->setAttr("kernel.kind", builder.getStringAttr(result.kind));
+    kernel->setAttr("kernel.workspace", nn::ExtentsAttr::get(&compilation.context, {result.workspaceBytes}));
+    if (!result.library.empty())
+      kernel->setAttr("kernel.library", builder.getStringAttr(result.library));
+    compilation.kernels.try_emplace(result.hash, std::move(result));
+  }
+  return success();
+}
+
+LogicalResult runEmit(Compilation &compilation) {
+  PassManager passes(&compilation.context);
+  passes.addPass(createConvertPipeToRtPass());
+  return passes.run(*compilation.module);
+}
+
+LogicalResult runLink(Compilation &compilation) {
+  return compilation.fail(userError("link: not in this build"));
+}
+
+} // namespace penstock::driver

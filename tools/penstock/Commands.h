@@ -1,0 +1,35 @@
+//===- Commands.h - The commands of the command line -----------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// One file per command. A command adds itself to the parser and returns what runs it; the result is the exit status: 0
+// done, 1 the world failed, 2 what the user gave is wrong.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_TOOLS_PENSTOCK_COMMANDS_H
+#define PENSTOCK_TOOLS_PENSTOCK_COMMANDS_H
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace penstock::tool {
+
+/// Flags that every command has.
+struct CommonOptions {
+  bool verbose = false, quiet = false, json = false;
+};
+
+struct Command {
+  CLI::App *app;
+  std::function<int()> run;
+};
+
+void addCommonOptions(CLI::App &app, CommonOptions &common);
+
+Command addCompileCommand(CLI::App &parent);
+Command addRunCommand(CLI::App &parent);
+Command addInspectCommand(CLI::App &parent);
+Command addDoctorCommand(CLI::App &parent);
+
+} // namespace penstock::tool
+
+#endif // PENSTOCK_TOOLS_PENSTOCK_COMMANDS_H

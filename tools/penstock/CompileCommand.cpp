@@ -1,0 +1,137 @@
+//===- CompileCommand.cpp - penstock compile -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include "penstock/Driver/Compiler.h"
+#include "penstock/Driver/Diagnostics.h"
+
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+#include <memory>
+#include <unistd.h>
+
+using namespace penstock;
+
+namespace penstock::tool {
+namespace {
+
+struct CompileCommand {
+  CommonOptions common;
+  driver::CompileOptions options;
+  std::vector<std::string> dims, shapes, binds, states;
+
+  void addOptions(CLI::App &app);
+  bool parseImportOptions();
+  int run();
+};
+
+void CompileCommand::addOptions(CLI::App &app) {
+  addCommonOptions(app, common);
+  app.add_option("MODEL", options.model, "the ONNX model; with --compile-from, a dump")->required();
+  app.add_option("-o,--output", options.output, "folder to write (default: MODEL.penstock)");
+  app.add_option("--stages,--pp-size", options.numStages, "number of pipeline stages")->capture_default_str();
+  app.add_option("--dim", dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]")->type_name("NAME=RANGE");
+  app.add_option("--shape", shapes, "shape of an input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
+  app.add_option("--bind", binds, "make an input a constant: INPUT=VALUE")->type_name("INPUT=VALUE");
+  app.add_option("--state", states, "an output fed back as an input: IN=OUT")->type_name("IN=OUT");
+  app.add_option("--cut", options.cuts, "end a stage at this ONNX tensor or node; may be given often, in order");
+  app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
+      ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
+      ->capture_default_str();
+  app.add_option("--memory-limit", options.memoryLimitBytes, "most memory of a stage, e.g. 8GiB")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
+  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--external-data-dir", options.import.externalDataDirs,
+                 "folder besides the model's own in which external data may lie");
+  app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());
+  app.add_option("--compile-from", options.compileFrom, "resume from a dump written after this phase");
+  app.add_option("--dump-phases", options.dumpPhases, "folder for a dump of the module after each phase");
+}
+
+bool CompileCommand::parseImportOptions() {
+  using Parser = mlir::LogicalResult (*)(llvm::StringRef, onnximport::ImportOptions &, std::string &);
+  auto parseAll = [&](const char *flag, const std::vector<std::string> &texts, Parser parse) {
+    for (const std::string &text : texts) {
+      std::string error;
+      if (mlir::failed(parse(text, options.import, error))) {
+        llvm::errs() << "error: " << flag << " " << text << ": " << error << "\n";
+        return false;
+      }
+    }
+    return true;
+  };
+  return parseAll("--dim", dims, onnximport::parseDimOption) &&
+         parseAll("--shape", shapes, onnximport::parseShapeOption) &&
+         parseAll("--bind", binds, onnximport::parseBindOption) &&
+         parseAll("--state", states, onnximport::parseStateOption);
+}
+
+/// On a terminal the phase at work; with --verbose a line per phase with its time.
+class Progress {
+public:
+  Progress(bool quiet, bool verbose) : live(!quiet && !verbose && isatty(2)), verbose(verbose && !quiet) {}
+  ~Progress() { finish(); }
+
+  void enter(driver::Phase phase) {
+    finish();
+    name = driver::getPhases()[static_cast<int>(phase)].name.data();
+    start = std::chrono::steady_clock::now();
+    if (live)
+      llvm::errs() << "\r\033[K" << name << " ...";
+  }
+
+  void finish() {
+    if (live && name)
+      llvm::errs() << "\r\033[K";
+    if (verbose && name) {
+      std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      llvm::errs() << llvm::format("%-10s %8.3f s\n", name, elapsed.count());
+    }
+    name = nullptr;
+  }
+
+private:
+  bool live, verbose;
+  const char *name = nullptr;
+  std::chrono::steady_clock::time_point start;
+};
+
+int CompileCommand::run() {
+  if (!parseImportOptions())
+    return 2;
+  mlir::DialectRegistry registry;
+  driver::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  driver::Compilation compilation(context, options);
+  Progress progress(common.quiet, common.verbose);
+  driver::DiagnosticReporter reporter(&context, llvm::errs(), common.verbose);
+  if (mlir::failed(driver::compile(compilation, [&](driver::Phase phase) { progress.enter(phase); }))) {
+    progress.finish();
+    if (reporter.getNumErrors() == 0)
+      llvm::errs() << "error: compilation of '" << options.model << "' failed\n";
+    return compilation.exitStatus;
+  }
+  progress.finish();
+  if (options.compileTo != "link")
+    compilation.module->print(llvm::outs());
+  else if (!common.quiet)
+    driver::printSummary(compilation, common.json, llvm::outs());
+  return 0;
+}
+
+} // namespace
+
+Command addCompileCommand(CLI::App &parent) {
+  CLI::App *app = parent.add_subcommand("compile", "compile an ONNX model into a folder of executables");
+  auto command = std::make_shared<CompileCommand>();
+  command->addOptions(*app);
+  return {app, [command] { return command->run(); }};
+}
+
+} // namespace penstock::tool

@@ -1,0 +1,96 @@
+//===- DoctorCommand.cpp - penstock doctor -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include "penstock/Link/Installation.h"
+
+#include "llvm/Support/Program.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace penstock;
+using nlohmann::ordered_json;
+
+namespace penstock::tool {
+namespace {
+
+struct Finding {
+  std::string kind, name;
+  bool works;
+  std::string detail; ///< what it is, or what to do so that it works
+};
+
+Finding checkCpu() {
+  llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+  std::string level = features.lookup("avx512f") && features.lookup("avx512bw") && features.lookup("avx512vl") ? "x86-64-v4"
+                      : features.lookup("avx2") && features.lookup("fma") ? "x86-64-v3"
+                                                                          : "x86-64";
+  return {"target", "cpu", level != "x86-64",
+          llvm::sys::getHostCPUName().str() + ", " + level + ", " +
+              std::to_string(std::thread::hardware_concurrency()) + " cores" +
+              (level == "x86-64" ? "; needs AVX2 and FMA" : "")};
+}
+
+Finding checkInstallation() {
+  llvm::Expected<link::Installation> installation = link::Installation::locate();
+  if (installation)
+    return {"target", "linker", true, installation->getFolder()};
+  std::string message = llvm::toString(installation.takeError());
+  return {"target", "linker", false, message + "; run ./dev build"};
+}
+
+Finding checkShm() {
+  int descriptor = memfd_create("penstock-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0)
+    return {"transport", "shm", false, "memfd_create is refused; needs Linux 3.17 or newer"};
+  close(descriptor);
+  return {"transport", "shm", true, "memfd with seals"};
+}
+
+Finding checkLauncher(const char *program, const char *package) {
+  llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName(program);
+  if (path)
+    return {"launcher", program, false, *path + " is here, but stages do not talk MPI yet"};
+  return {"launcher", program, false, std::string("not installed (package ") + package + "); stages do not talk MPI yet"};
+}
+
+int runDoctor(const CommonOptions &common) {
+  std::vector<Finding> findings = {checkCpu(),
+                                   checkInstallation(),
+                                   {"target", "cuda", false, "not built in: this version compiles for CPUs only"},
+                                   checkShm(),
+                                   {"launcher", "local", true, "penstock run, DIR/launch"},
+                                   checkLauncher("mpirun", "openmpi-bin"),
+                                   checkLauncher("srun", "slurm-client")};
+  if (common.json) {
+    ordered_json report = ordered_json::array();
+    for (const Finding &finding : findings)
+      report.push_back({{"kind", finding.kind}, {"name", finding.name}, {"works", finding.works}, {"detail", finding.detail}});
+    llvm::outs() << report.dump(2) << "\n";
+  } else {
+    for (const Finding &finding : findings)
+      llvm::outs() << llvm::format("%-10s %-8s %-4s %s\n", finding.kind.c_str(), finding.name.c_str(),
+                                   finding.works ? "yes" : "no", finding.detail.c_str());
+  }
+  // What a compilation for this machine needs.
+  return findings[0].works && findings[1].works && findings[3].works ? 0 : 1;
+}
+
+} // namespace
+
+Command addDoctorCommand(CLI::App &parent) {
+  CLI::App *app = parent.add_subcommand("doctor", "say which targets, transports and launchers work here");
+  auto common = std::make_shared<CommonOptions>();
+  addCommonOptions(*app, *common);
+  return {app, [common] { return runDoctor(*common); }};
+}
+
+} // namespace penstock::tool

@@ -1,0 +1,182 @@
+//===- InspectCommand.cpp - penstock inspect -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Driver/Compiler.h"
+#include "penstock/Driver/Diagnostics.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+using namespace penstock;
+using nlohmann::ordered_json;
+
+namespace penstock::tool {
+namespace {
+
+struct InspectCommand {
+  CommonOptions common;
+  driver::CompileOptions options;
+  std::vector<std::string> dims, shapes;
+
+  int run();
+  int inspectModel();
+  int inspectFolder();
+  ordered_json listOperators(const std::vector<onnximport::OperatorUse> &uses);
+  ordered_json listCuts(mlir::ModuleOp module);
+  void printModel(const ordered_json &report);
+};
+
+ordered_json InspectCommand::listOperators(const std::vector<onnximport::OperatorUse> &uses) {
+  ordered_json list = ordered_json::array();
+  for (const onnximport::OperatorUse &use : uses)
+    list.push_back({{"domain", use.domain.empty() ? "ai.onnx" : use.domain},
+                    {"name", use.name},
+                    {"opset", use.opset},
+                    {"count", use.nodes.size()},
+                    {"supported", use.supported},
+                    {"nodes", use.nodes}});
+  return list;
+}
+
+/// The tensors at which a pipeline can be cut: what kernels make.
+ordered_json InspectCommand::listCuts(mlir::ModuleOp module) {
+  ordered_json list = ordered_json::array();
+  auto entry = module.lookupSymbol<mlir::func::FuncOp>(nn::kEntryName);
+  for (auto kernel : entry.getOps<nn::KernelOp>())
+    for (mlir::Value result : kernel.getResults()) {
+      auto type = mlir::cast<mlir::RankedTensorType>(result.getType());
+      mlir::AffineExpr bytes = nn::getNumBytes(type);
+      list.push_back({{"name", kernel.getName().str()},
+                      {"shape", nn::formatExtents(nn::getExtents(type))},
+                      {"bytes", bytes ? nn::formatExtents(bytes) : "?"}});
+    }
+  return list;
+}
+
+void InspectCommand::printModel(const ordered_json &report) {
+  llvm::outs() << "operators\n";
+  for (const ordered_json &use : report["operators"]) {
+    llvm::outs() << llvm::format("  %5d  %-24s opset %-3d %s\n", use["count"].get<int>(),
+                                 use["name"].get<std::string>().c_str(), use["opset"].get<int>(),
+                                 use["supported"].get<bool>() ? "" : "unsupported");
+    if (!use["supported"].get<bool>())
+      for (const ordered_json &node : use["nodes"])
+        llvm::outs() << "           node '" << node.get<std::string>() << "'\n";
+  }
+  if (!report.contains("cuts"))
+    return;
+  llvm::outs() << "kernels, each of which a pipeline can be cut after\n";
+  for (const ordered_json &cut : report["cuts"])
+    llvm::outs() << llvm::format("  %-48s %-20s %s bytes\n", cut["name"].get<std::string>().c_str(),
+                                 cut["shape"].get<std::string>().c_str(), cut["bytes"].get<std::string>().c_str());
+}
+
+int InspectCommand::inspectModel() {
+  for (const std::string &text : dims) {
+    std::string error;
+    if (mlir::failed(onnximport::parseDimOption(text, options.import, error))) {
+      llvm::errs() << "error: --dim " << text << ": " << error << "\n";
+      return 2;
+    }
+  }
+  for (const std::string &text : shapes) {
+    std::string error;
+    if (mlir::failed(onnximport::parseShapeOption(text, options.import, error))) {
+      llvm::errs() << "error: --shape " << text << ": " << error << "\n";
+      return 2;
+    }
+  }
+  mlir::DialectRegistry registry;
+  driver::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  driver::DiagnosticReporter reporter(&context, llvm::errs(), common.verbose);
+  auto uses = onnximport::listOperators(context, options.model, options.import);
+  if (mlir::failed(uses))
+    return 2;
+  ordered_json report{{"model", options.model}, {"operators", listOperators(*uses)}};
+  bool supported = llvm::all_of(*uses, [](const onnximport::OperatorUse &use) { return use.supported; });
+  int status = 0;
+  if (supported) {
+    options.compileTo = "fuse";
+    driver::Compilation compilation(context, options);
+    if (mlir::failed(driver::compile(compilation)))
+      status = compilation.exitStatus;
+    else
+      report["cuts"] = listCuts(*compilation.module);
+  }
+  if (common.json)
+    llvm::outs() << report.dump(2) << "\n";
+  else
+    printModel(report);
+  return status;
+}
+
+static std::string text(const ordered_json &object, const char *key) {
+  if (!object.is_object() || !object.contains(key))
+    return "-";
+  const ordered_json &value = object[key];
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+int InspectCommand::inspectFolder() {
+  std::string path = options.model + "/plan.json";
+  std::ifstream file(path);
+  if (!file) {
+    llvm::errs() << "error: '" << options.model << "' has no plan.json; expected a folder that penstock compile wrote\n";
+    return 2;
+  }
+  ordered_json plan = ordered_json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!plan.is_object() || !plan.contains("stages") || !plan["stages"].is_array()) {
+    llvm::errs() << "error: '" << path << "' is no plan: expected an object with 'stages'\n";
+    return 2;
+  }
+  if (common.json) {
+    llvm::outs() << plan.dump(2) << "\n";
+    return 0;
+  }
+  for (const char *key : {"model", "fingerprint", "target", "microbatch"})
+    llvm::outs() << llvm::format("%-14s %s\n", key, text(plan, key).c_str());
+  for (const ordered_json &stage : plan["stages"]) {
+    llvm::outs() << "stage " << text(stage, "name") << "\n";
+    if (!stage.contains("kernels") || !stage["kernels"].is_array())
+      continue;
+    for (const ordered_json &kernel : stage["kernels"])
+      llvm::outs() << llvm::format("  %-44s %-10s %s\n", text(kernel, "name").c_str(), text(kernel, "kind").c_str(),
+                                   text(kernel, "object").c_str());
+  }
+  for (const ordered_json &channel : plan.value("channels", ordered_json::array()))
+    llvm::outs() << "channel " << text(channel, "name") << " '" << text(channel, "tensor") << "' from "
+                 << text(channel, "from") << " to " << text(channel, "to") << " depth " << text(channel, "depth")
+                 << " bytes " << text(channel, "slot_bytes") << "\n";
+  return 0;
+}
+
+int InspectCommand::run() {
+  if (llvm::sys::fs::is_directory(options.model))
+    return inspectFolder();
+  return inspectModel();
+}
+
+} // namespace
+
+Command addInspectCommand(CLI::App &parent) {
+  CLI::App *app = parent.add_subcommand("inspect", "show operators and cuttable tensors of a model, or what a folder holds");
+  auto command = std::make_shared<InspectCommand>();
+  addCommonOptions(*app, command->common);
+  app->add_option("MODEL|DIR", command->options.model, "an ONNX model or a compiled folder")->required();
+  app->add_option("--dim", command->dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]");
+  app->add_option("--shape", command->shapes, "shape of an input: INPUT=1x3x224x224");
+  return {app, [command] { return command->run(); }};
+}
+
+} // namespace penstock::tool

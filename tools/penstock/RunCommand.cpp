@@ -1,0 +1,50 @@
+//===- RunCommand.cpp - penstock run -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// The output folder can run itself; `penstock run DIR ...` starts its `launch` with the other arguments.
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace penstock::tool {
+
+static int launch(const std::string &folder, const std::vector<std::string> &arguments) {
+  std::string program = folder + "/launch";
+  std::vector<char *> argv{program.data()};
+  for (const std::string &argument : arguments)
+    argv.push_back(const_cast<char *>(argument.c_str()));
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  if (errno == ENOENT || errno == ENOTDIR)
+    std::fprintf(stderr, "error: '%s' is no folder that penstock compile wrote: it has no 'launch'\n", folder.c_str());
+  else
+    std::fprintf(stderr, "error: cannot start '%s': %s\n", program.c_str(), std::strerror(errno));
+  return 2;
+}
+
+Command addRunCommand(CLI::App &parent) {
+  CLI::App *app = parent.add_subcommand(
+      "run", "run a compiled folder: penstock run DIR [--input NAME=FILE]... [--output-dir DIR] ...; "
+             "'penstock run DIR --help' lists what the folder takes");
+  app->prefix_command();
+  return {app, [app] {
+            std::vector<std::string> arguments = app->remaining();
+            if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+              std::printf("%s\n", "usage: penstock run DIR [options]; 'penstock run DIR --help' lists the options");
+              return arguments.empty() ? 2 : 0;
+            }
+            std::string folder = arguments[0];
+            arguments.erase(arguments.begin());
+            return launch(folder, arguments);
+          }};
+}
+
+} // namespace penstock::tool

@@ -1,0 +1,54 @@
+//===- main.cpp - The penstock command line -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include <cctype>
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+using namespace penstock::tool;
+
+void penstock::tool::addCommonOptions(CLI::App &app, CommonOptions &common) {
+  app.add_flag("-v,--verbose", common.verbose, "say more: notes of errors, times of phases");
+  app.add_flag("-q,--quiet", common.quiet, "print errors only");
+  app.add_flag("--json", common.json, "print results as JSON");
+}
+
+/// A parser's complaint as one line in the project's voice.
+static int reportParseError(const CLI::App &app, const CLI::ParseError &error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+    return app.exit(error);
+  std::string message = error.what();
+  if (!message.empty() && std::isupper(static_cast<unsigned char>(message[0])) &&
+      !(message.size() > 1 && std::isupper(static_cast<unsigned char>(message[1]))))
+    message[0] = static_cast<char>(std::tolower(message[0]));
+  while (!message.empty() && (message.back() == '.' || message.back() == '\n'))
+    message.pop_back();
+  std::fprintf(stderr, "error: %s; see 'penstock --help'\n", message.c_str());
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  CLI::App app{"Penstock compiles an ONNX model into one native executable per pipeline stage, and runs them."};
+  app.name("penstock");
+  app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app), addInspectCommand(app),
+                                   addDoctorCommand(app)};
+  try {
+    app.parse(argc, argv);
+    for (Command &command : commands)
+      if (command.app->parsed())
+        return command.run();
+  } catch (const CLI::ParseError &error) {
+    return reportParseError(app, error);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+  return 2;
+}
