@@ -242,6 +242,11 @@ Status Session::Impl::close() {
   return closeStatus;
 }
 
+Status checkInputs(const Plan &plan, const TensorViewMap &inputs) {
+  BoundRequest request;
+  return BoundRequest::bind(plan, inputs, request);
+}
+
 Session::Session() : impl(new Impl) {}
 Session::~Session() = default;
 

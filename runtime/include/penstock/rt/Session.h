@@ -52,6 +52,9 @@ struct ChannelFigures {
   int64_t messages = 0, bytes = 0, bytesCopied = 0;
 };
 
+/// What submit() would say of these inputs, without a session.
+Status checkInputs(const Plan &plan, const TensorViewMap &inputs);
+
 class Session {
 public:
   /// Returns when every role is ready. The roles end when this object does.

@@ -1,0 +1,74 @@
+//===- Results.cpp - Where the outputs of requests go ------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "Results.h"
+
+#include "penstock/rt/Files.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace penstock {
+namespace rt {
+
+static Status makeFolder(const std::string &folder, std::vector<std::string> &created) {
+  if (mkdir(folder.c_str(), 0777) == 0) {
+    created.push_back(folder);
+    return Status();
+  }
+  struct stat info;
+  if (errno == EEXIST && stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+    return Status();
+  Status status = failErrno("cannot create the folder '%s'", folder.c_str());
+  bool theirs = errno != ENOSPC && errno != EIO && errno != EDQUOT;
+  return theirs ? Status(Code::kInvalid, status.message()) : status;
+}
+
+Status prepareFolder(const std::string &folder, std::vector<std::string> &created) {
+  for (size_t slash = folder.find('/', 1); slash != std::string::npos; slash = folder.find('/', slash + 1))
+    if (Status status = makeFolder(folder.substr(0, slash), created); !status.ok())
+      return status;
+  if (Status status = makeFolder(folder, created); !status.ok())
+    return status;
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    return Status(Code::kInvalid, failErrno("cannot write to the folder '%s'", folder.c_str()).message());
+  return Status();
+}
+
+void removeFolders(const std::vector<std::string> &created) {
+  for (size_t i = created.size(); i-- > 0;)
+    rmdir(created[i].c_str()); // one that has got other contents stays
+}
+
+Status writeResults(const std::string &folder, const std::vector<std::string> &names,
+                    const std::vector<TensorMap> &results) {
+  std::map<std::string, std::string> files = outputFileNames(names, ".npy");
+  std::vector<std::string> created, written;
+  Status status = prepareFolder(folder, created);
+  for (size_t k = 0; k < results.size() && status.ok(); ++k) {
+    std::string place = results.size() > 1 ? folder + "/" + std::to_string(k) : folder;
+    status = prepareFolder(place, created);
+    for (size_t i = 0; i < names.size() && status.ok(); ++i) {
+      written.push_back(place + "/" + files[names[i]]);
+      status = writeNpyFile(written.back() + ".new", results[k].at(names[i]));
+    }
+  }
+  // Only complete sets are moved to their names.
+  for (size_t i = 0; i < written.size() && status.ok(); ++i)
+    if (std::rename((written[i] + ".new").c_str(), written[i].c_str()) != 0)
+      status = failErrno("cannot write '%s'", written[i].c_str());
+  if (status.ok())
+    return status;
+  for (const std::string &file : written)
+    unlink((file + ".new").c_str());
+  removeFolders(created);
+  return status;
+}
+
+} // namespace rt
+} // namespace penstock
