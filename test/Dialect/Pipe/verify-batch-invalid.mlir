@@ -42,8 +42,8 @@ module {
 module {
   nn.symbol @batch = 0 root
   func.func @main(%x: tensor<?xi64, #nn.extents<[s0]>>) -> tensor<?xi64, #nn.extents<[s0]>> {
-    // expected-error @below {{'nn.iota' depends on the number of rows}}
     %0 = nn.iota axis 0 start 0 : i64 step 1 : i64 : tensor<?xi64, #nn.extents<[s0]>>
+    // expected-error @below {{'nn.binary' is not known to keep the rows of the batch apart}}
     %1 = nn.binary add %x, %0 : tensor<?xi64, #nn.extents<[s0]>>, tensor<?xi64, #nn.extents<[s0]>>
     return %1 : tensor<?xi64, #nn.extents<[s0]>>
   }

@@ -71,10 +71,54 @@ module {
 // Rows that meet: nothing is marked, and the module says where.
 // CHECK:       module attributes {nn.batch_unproved = "'mixed' (nn.softmax) is not known to keep the rows of the batch apart"}
 // CHECK-NOT:   nn.batch_dim
+// CHECK-LABEL: func.func @main
 module {
   nn.symbol @batch = 0 root
   func.func @main(%x: tensor<?x8xf32, #nn.extents<[s0]>>) -> tensor<?x8xf32, #nn.extents<[s0]>> {
     %0 = nn.softmax %x axis 0 {nn.tensor = "mixed"} : tensor<?x8xf32, #nn.extents<[s0]>>
     return %0 : tensor<?x8xf32, #nn.extents<[s0]>>
+  }
+}
+
+// -----
+
+// Exporters of masks index each row by its own number; that is the row itself.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME:    {nn.batch_dim = 0 : i64}) -> (tensor<?x16xi64, #nn.extents<[s0]>> {nn.batch_dim = 0 : i64})
+module {
+  nn.symbol @batch = 0 root
+  func.func @main(%x: tensor<?x16xi64, #nn.extents<[s0]>>) -> tensor<?x16xi64, #nn.extents<[s0]>> {
+    %0 = nn.iota axis 0 start 0 : i64 step 1 : i64 : tensor<?xi64, #nn.extents<[s0]>>
+    %1 = nn.reshape %0 : tensor<?xi64, #nn.extents<[s0]>> to tensor<?x1x1xi64, #nn.extents<[s0]>>
+    %2 = nn.broadcast_to %1 : tensor<?x1x1xi64, #nn.extents<[s0]>> to tensor<?x16x1xi64, #nn.extents<[s0]>>
+    %3 = nn.iota axis 1 start 0 : i64 step 1 : i64 : tensor<?x16x1xi64, #nn.extents<[s0]>>
+    %4 = nn.concat %2, %3 axis 2 : tensor<?x16x1xi64, #nn.extents<[s0]>>, tensor<?x16x1xi64, #nn.extents<[s0]>>
+    %5 = nn.gather_nd %x, %4 batch_dims 0 : tensor<?x16xi64, #nn.extents<[s0]>>, tensor<?x16x2xi64, #nn.extents<[s0]>>
+    return %5 : tensor<?x16xi64, #nn.extents<[s0]>>
+  }
+}
+
+// -----
+
+// A static batch of one row cannot mix rows, whatever is computed.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME:    {nn.batch_dim = 0 : i64}) -> (tensor<1x8xf32> {nn.batch_dim = 0 : i64})
+module {
+  func.func @main(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
+    %0 = nn.softmax %x axis 0 : tensor<1x8xf32>
+    return %0 : tensor<1x8xf32>
+  }
+}
+
+// -----
+
+// Unless an input has something else on its leading axis: it might have its rows on another one.
+// CHECK:       module attributes {nn.batch_unproved = "'nn.softmax' is not known to keep the rows of the batch apart"}
+// CHECK-NOT:   nn.batch_dim
+// CHECK-LABEL: func.func @main
+module {
+  func.func @main(%x: tensor<1x8xf32>, %h: tensor<2x1x8xf32>) -> (tensor<1x8xf32>, tensor<2x1x8xf32>) {
+    %0 = nn.softmax %x axis 0 : tensor<1x8xf32>
+    return %0, %h : tensor<1x8xf32>, tensor<2x1x8xf32>
   }
 }

@@ -80,6 +80,9 @@ private:
     result.axis = axis;
     return all(result);
   }
+  bool hasNumbers() {
+    return llvm::any_of(operands, [](const Carry &carry) { return carry.numbers != RowNumbers::None; });
+  }
   /// Only operand `index` has rows.
   bool isOnly(unsigned index) {
     for (auto [i, carry] : llvm::enumerate(operands))
@@ -102,6 +105,7 @@ private:
   std::optional<Carries> concat(int64_t axis);
   std::optional<Carries> pad(nn::PadOp pad);
   std::optional<Carries> gather(nn::GatherOp gather);
+  std::optional<Carries> gatherND(nn::GatherNDOp gather);
   std::optional<Carries> elements(int64_t axis);
   std::optional<Carries> resize(nn::ResizeOp resize);
   std::optional<Carries> recurrent(nn::RecurrentOp recurrent);
@@ -162,6 +166,8 @@ std::optional<Carries> Rules::reduce(ArrayRef<int64_t> axes, bool keepDims) {
 
 /// Row-major order is kept, so the rows lie where as many elements come before them.
 std::optional<Carries> Rules::reshape() {
+  if (operands[0].numbers == RowNumbers::First)
+    return std::nullopt;
   SmallVector<AffineExpr> from = nn::getExtents(getType(op->getOperand(0))), to = nn::getExtents(getType(op->getResult(0)));
   if (llvm::is_contained(from, AffineExpr()) || llvm::is_contained(to, AffineExpr()) || to.empty())
     return std::nullopt;
@@ -172,7 +178,7 @@ std::optional<Carries> Rules::reshape() {
     AffineExpr inner = outer ? divide(to[axis], outer * batch) : AffineExpr();
     // A batch of one row fits in several places; one where it begins an axis is as it was.
     if (inner && (!found || (nn::getConstant(outer) == 1 && nn::getConstant(found->outer) != 1)))
-      found = Carry{axis, outer, inner};
+      found = Carry{axis, outer, inner, operands[0].numbers};
   }
   return found ? all(*found) : std::nullopt;
 }
@@ -182,7 +188,7 @@ std::optional<Carries> Rules::broadcastTo() {
   RankedTensorType from = getType(op->getOperand(0)), to = getType(op->getResult(0));
   int64_t shift = to.getRank() - from.getRank();
   if (operands[0].hasRows())
-    return moved(operands[0], operands[0].axis + shift);
+    return operands[0].numbers == RowNumbers::First ? std::nullopt : moved(operands[0], operands[0].axis + shift);
   for (auto [axis, extent] : llvm::enumerate(nn::getExtents(to))) {
     if (extent != batch || isa<AffineConstantExpr>(batch))
       continue;
@@ -190,7 +196,7 @@ std::optional<Carries> Rules::broadcastTo() {
     if (old >= 0 && nn::getConstant(nn::getExtent(from, old)) != 1)
       return std::nullopt;
     AffineExpr one = getAffineConstantExpr(1, batch.getContext());
-    return all(Carry{static_cast<int64_t>(axis), one, one});
+    return all(Carry{static_cast<int64_t>(axis), one, one, operands[0].numbers});
   }
   return std::nullopt;
 }
@@ -203,8 +209,20 @@ std::optional<Carries> Rules::slice(nn::SliceOp slice) {
   return isOnly(0) && isWhole ? all(operands[0]) : std::nullopt;
 }
 
-/// All inputs have rows on the same axis, and are joined along another one.
+/// All inputs have rows on the same axis, and are joined along another one. Row numbers may come first along the last axis.
 std::optional<Carries> Rules::concat(int64_t axis) {
+  if (hasNumbers()) {
+    bool isLast = axis == getType(op->getResult(0)).getRank() - 1;
+    if (!isLast || operands[0].numbers != RowNumbers::All || operands[0].axis == axis)
+      return std::nullopt;
+    for (const Carry &carry : operands.drop_front())
+      if (carry.numbers != RowNumbers::None || carry.axis != operands[0].axis || carry.outer != operands[0].outer ||
+          carry.inner != operands[0].inner)
+        return std::nullopt;
+    Carry result = operands[0];
+    result.numbers = RowNumbers::First;
+    return all(result);
+  }
   std::optional<Carry> result;
   for (const Carry &carry : operands)
     if (carry.hasRows())
@@ -232,6 +250,18 @@ std::optional<Carries> Rules::gather(nn::GatherOp gather) {
     return std::nullopt;
   int64_t numIndexDims = getType(gather.getIndices()).getRank();
   return moved(operands[0], operands[0].axis < axis ? operands[0].axis : operands[0].axis + numIndexDims - 1);
+}
+
+/// Batched alike, or each index begins with the number of its own row.
+std::optional<Carries> Rules::gatherND(nn::GatherNDOp gather) {
+  const Carry &data = operands[0], &indices = operands[1];
+  int64_t batchDims = gather.getBatchDims();
+  if (indices.numbers == RowNumbers::None)
+    return data == indices && data.axis < batchDims ? all(data) : std::nullopt;
+  AffineExpr one = getAffineConstantExpr(1, batch.getContext());
+  bool isOwnRow = indices.numbers == RowNumbers::First && batchDims == 0 && data == Carry{0, one, one} &&
+                  indices.axis < getType(gather.getIndices()).getRank() - 1;
+  return isOwnRow ? all(Carry{indices.axis, indices.outer, indices.inner}) : std::nullopt;
 }
 
 /// gather_elements and scatter_elements: every operand has rows on the same axis, which is not the one that is indexed.
@@ -289,15 +319,27 @@ std::optional<Carries> Rules::sources() {
     return broadcastTo();
   auto iota = dyn_cast<nn::IotaOp>(op);
   AffineExpr one = getAffineConstantExpr(1, batch.getContext());
-  for (auto [axis, extent] : llvm::enumerate(nn::getExtents(getType(op->getResult(0)))))
-    if (iota && extent == batch && static_cast<int64_t>(axis) != static_cast<int64_t>(iota.getAxis()))
-      return all(Carry{static_cast<int64_t>(axis), one, one});
+  if (!iota)
+    return std::nullopt;
+  int64_t counted = iota.getAxis();
+  for (auto [i, extent] : llvm::enumerate(nn::getExtents(getType(op->getResult(0))))) {
+    int64_t axis = i;
+    if (extent != batch)
+      continue;
+    if (axis != counted)
+      return all(Carry{axis, one, one});
+    auto start = dyn_cast<IntegerAttr>(iota.getStart()), step = dyn_cast<IntegerAttr>(iota.getStep());
+    if (start && step && start.getInt() == 0 && step.getInt() == 1)
+      return all(Carry{axis, one, one, RowNumbers::All});
+  }
   return std::nullopt;
 }
 
 std::optional<Carries> Rules::apply() {
   if (llvm::none_of(operands, [](const Carry &carry) { return carry.hasRows(); }))
     return sources();
+  if (hasNumbers() && !isa<nn::ReshapeOp, nn::BroadcastToOp, nn::TransposeOp, nn::ConcatOp, nn::GatherNDOp>(op))
+    return std::nullopt;
   return llvm::TypeSwitch<Operation *, std::optional<Carries>>(op)
       .Case<nn::UnaryOp, nn::CastOp>([&](auto) { return all(operands[0]); })
       .Case<nn::BinaryOp, nn::CompareOp, nn::SelectOp>([&](auto) { return broadcast(); })
@@ -311,7 +353,9 @@ std::optional<Carries> Rules::apply() {
           [&](auto op) { return keepUnless({static_cast<int64_t>(op.getAxis())}); })
       .Case([&](nn::ArgReduceOp op) { return reduce({static_cast<int64_t>(op.getAxis())}, op.getKeepDims()); })
       .Case([&](nn::ReduceOp op) { return reduce(op.getAxes(), op.getKeepDims()); })
-      .Case([&](nn::TransposeOp op) {
+      .Case([&](nn::TransposeOp op) -> std::optional<Carries> {
+        if (operands[0].numbers == RowNumbers::First)
+          return std::nullopt;
         return moved(operands[0], llvm::find(op.getPerm(), operands[0].axis) - op.getPerm().begin());
       })
       .Case<nn::ReshapeOp>([&](auto) { return reshape(); })
@@ -321,10 +365,7 @@ std::optional<Carries> Rules::apply() {
       .Case([&](nn::PadOp op) { return pad(op); })
       .Case([&](nn::GatherOp op) { return gather(op); })
       .Case<nn::GatherElementsOp, nn::ScatterElementsOp>([&](auto op) { return elements(op.getAxis()); })
-      .Case([&](nn::GatherNDOp op) -> std::optional<Carries> {
-        bool isBatched = operands[0] == operands[1] && operands[0].axis < static_cast<int64_t>(op.getBatchDims());
-        return isBatched ? all(operands[0]) : std::nullopt;
-      })
+      .Case([&](nn::GatherNDOp op) { return gatherND(op); })
       .Case([&](nn::ResizeOp op) { return resize(op); })
       .Case([&](nn::RecurrentOp op) { return recurrent(op); })
       .Default([](Operation *) { return std::nullopt; });

@@ -6,7 +6,8 @@
 // the rows of the batch apart, along one axis of each value. An axis may hold more than the batch (after a reshape), as
 // outer x batch x inner. Values without rows (weights, constants, inputs that have none) go whole to every microbatch.
 //
-// The batch is a symbol of the module, or, where the model is static, the leading extent of its inputs.
+// The batch is a symbol of the module, or, where the model is static, the leading extent of its inputs. A static batch of one
+// row cannot mix rows: it is enough that every input and output has that row on its leading axis.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DIALECT_PIPE_TRANSFORMS_BATCHANALYSIS_H
 #define PENSTOCK_DIALECT_PIPE_TRANSFORMS_BATCHANALYSIS_H
@@ -17,14 +18,22 @@
 
 namespace penstock::pipe {
 
+/// Values that are the numbers of rows. They may only choose a row of another value: the row itself.
+enum class RowNumbers : uint8_t {
+  None,
+  All,   ///< every element is the number of its row
+  First, ///< so is the first element along the last axis
+};
+
 /// Where the rows of a value lie.
 struct Carry {
   int64_t axis = -1; ///< -1: the value has no rows
   mlir::AffineExpr outer, inner;
+  RowNumbers numbers = RowNumbers::None;
 
   bool hasRows() const { return axis >= 0; }
   bool operator==(const Carry &other) const {
-    return axis == other.axis && outer == other.outer && inner == other.inner;
+    return axis == other.axis && outer == other.outer && inner == other.inner && numbers == other.numbers;
   }
 };
 
