@@ -33,6 +33,9 @@ LogicalResult runNormalize(Compilation &compilation) {
   // After all that makes arithmetic on constants.
   passes.addPass(nn::createOutlineConstantsPass());
   passes.addPass(nn::createVerifySymbolsPass());
+  pipe::VerifyBatchPassOptions batch;
+  batch.isRequired = compilation.options.microbatch > 0;
+  passes.addPass(pipe::createVerifyBatchPass(batch));
   return passes.run(*compilation.module);
 }
 
