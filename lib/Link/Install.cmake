@@ -33,6 +33,8 @@ penstock_install_shared(libgcc_s.so.1 libgcc-s1)
 penstock_install_shared(libstdc++.so.6 libstdc++6)
 penstock_install_shared(libOpenCL.so.1 ocl-icd-libopencl1)
 
+configure_file(${CMAKE_SOURCE_DIR}/THIRD_PARTY_NOTICES.md ${PENSTOCK_INSTALLATION}/notices/NOTICES.md COPYONLY)
+
 # The parts that this build makes.
 set(installed)
 foreach(target PenstockRuntime PenstockPlace launch)

@@ -1,0 +1,318 @@
+//===- BundleWriter.cpp - The output folder -----------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Weights first: their checksums enter the fingerprint, and the fingerprint enters every executable. The module itself
+// is not changed; each role is completed in a copy.
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Link/BundleWriter.h"
+
+#include "penstock/Conversion/RtToLLVM/RtToLLVM.h"
+#include "penstock/Link/FolderWriter.h"
+#include "penstock/Link/Linker.h"
+#include "penstock/Link/PlanJson.h"
+#include "penstock/rt/Abi.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+
+#include <set>
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::link;
+
+/// Objects lie here while the executables are linked.
+static constexpr const char *kScratch = "objects";
+
+namespace {
+
+class BundleBuilder {
+public:
+  BundleBuilder(ModuleOp module, const llvm::StringMap<std::string> &kernelObjects, const Installation &installation,
+                const BundleOptions &options, FolderWriter &folder)
+      : module(module), kernelObjects(kernelObjects), installation(installation), options(options), folder(folder) {}
+
+  llvm::Expected<BundleSummary> build();
+
+private:
+  llvm::Error collectRoles();
+  llvm::Error writeWeightsOf(LinkedRole &linked);
+  llvm::Expected<WeightSource> getSource(StringRef weight);
+  std::string computeFingerprint();
+  llvm::Error linkRole(LinkedRole &linked);
+  llvm::Expected<std::string> emitRole(rtir::RoleOp role);
+  llvm::Error writeKernelObjects();
+  llvm::Error copyLibraries();
+
+  ModuleOp module;
+  const llvm::StringMap<std::string> &kernelObjects;
+  const Installation &installation;
+  const BundleOptions &options;
+  FolderWriter &folder;
+  std::vector<LinkedRole> roles;
+  std::vector<OwningOpRef<rtir::RoleOp>> owned;
+  std::vector<std::string> libraries;
+  BundleSummary summary;
+};
+
+/// Turns the diagnostics of a call into the text of an error.
+class DiagnosticText : public ScopedDiagnosticHandler {
+public:
+  explicit DiagnosticText(MLIRContext *context) : ScopedDiagnosticHandler(context) {
+    setHandler([this](Diagnostic &diagnostic) {
+      if (text.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error)
+        text = diagnostic.str();
+    });
+  }
+  std::string text;
+};
+
+} // namespace
+
+llvm::Error BundleBuilder::collectRoles() {
+  auto programs = llvm::to_vector(module.getOps<pipe::ProgramOp>());
+  for (auto role : module.getOps<rtir::RoleOp>()) {
+    owned.push_back(cast<rtir::RoleOp>(role->clone()));
+    LinkedRole linked;
+    linked.role = *owned.back();
+    if (role.getRole() != roles.size() || role.getRole() >= programs.size())
+      return userError("role '{0}' has number {1}; expected one role per program, in order", role.getSymName(),
+                       role.getRole());
+    linked.program = programs[role.getRole()];
+    linked.executable = "stage-" + std::to_string(role.getRole());
+    roles.push_back(linked);
+  }
+  if (roles.empty() || roles.size() != programs.size())
+    return userError("the module has {0} roles and {1} programs; expected one role per program, at least one",
+                     roles.size(), programs.size());
+  return llvm::Error::success();
+}
+
+/// Where the bytes of a weight come from.
+llvm::Expected<WeightSource> BundleBuilder::getSource(StringRef name) {
+  auto weight = module.lookupSymbol<nn::WeightOp>(name);
+  if (!weight)
+    return userError("role loads weight '{0}', which the module does not define", name);
+  WeightSource source;
+  source.name = name.str();
+  if (auto file = weight.getFile()) {
+    llvm::SmallString<256> path(file->getPath().getValue());
+    if (!options.sourceFolder.empty() && llvm::sys::path::is_relative(path)) {
+      llvm::SmallString<256> full(options.sourceFolder);
+      llvm::sys::path::append(full, path);
+      path = full;
+    }
+    source.file = std::string(path);
+    source.offset = file->getOffset();
+    source.numBytes = file->getNumBytes();
+    return source;
+  }
+  auto computed = options.computedWeights.find(name);
+  if (computed == options.computedWeights.end())
+    return worldError("weight '{0}' is to be computed when linking, and its bytes were not given", name);
+  std::optional<int64_t> expected = nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(weight.getType())));
+  source.bytes = llvm::ArrayRef<char>(computed->second.data(), computed->second.size());
+  source.numBytes = expected.value_or(-1);
+  return source;
+}
+
+llvm::Error BundleBuilder::writeWeightsOf(LinkedRole &linked) {
+  rtir::RoleOp role = linked.role;
+  if (!role.getWeightsFile())
+    return llvm::Error::success();
+  llvm::SmallVector<rtir::StorageOp> storages;
+  llvm::MapVector<StringRef, size_t> numbers; // by weight
+  std::vector<WeightSource> sources;
+  for (rtir::StorageOp storage : role.getStorages()) {
+    if (storage.getKind() != rtir::StorageKind::weight)
+      continue;
+    storages.push_back(storage);
+    StringRef name = *storage.getWeight();
+    if (!numbers.insert({name, sources.size()}).second)
+      continue;
+    llvm::Expected<WeightSource> source = getSource(name);
+    if (!source)
+      return source.takeError();
+    sources.push_back(*source);
+    linked.weightNames.push_back(name.str());
+  }
+  llvm::Expected<WeightsFile> written = writeWeights(folder.path(*role.getWeightsFile()), sources);
+  if (!written)
+    return written.takeError();
+  linked.weights = std::move(*written);
+  for (rtir::StorageOp storage : storages)
+    storage.setOffset(linked.weights.places[numbers.lookup(*storage.getWeight())].offset);
+  role.setWeightsBytes(linked.weights.numBytes);
+  role.setWeightsHash(formatChecksum(linked.weights.checksum));
+  return llvm::Error::success();
+}
+
+/// A hash of all that decides what the stages do: the module without the places of its files, the contents of the
+/// weights, the target, the ABI and the compiler.
+std::string BundleBuilder::computeFingerprint() {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << "penstock " << options.version << " abi " << RT_ABI_VERSION << " " << options.profile.triple << " "
+         << options.profile.cpu << " " << options.profile.features << "\n";
+  OpPrintingFlags flags;
+  flags.enableDebugInfo(false).useLocalScope();
+  for (Operation &op : *module.getBody()) {
+    if (isa<nn::WeightOp>(op))
+      continue;
+    op.print(stream, flags);
+    stream << "\n";
+  }
+  if (auto model = module->getAttrOfType<StringAttr>("nn.model"))
+    stream << model.getValue() << "\n";
+  for (const LinkedRole &linked : roles)
+    for (auto [name, place] : llvm::zip(linked.weightNames, linked.weights.places))
+      stream << name << " " << place.numBytes << " " << formatChecksum(place.checksum) << "\n";
+  return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(stream.str())), /*LowerCase=*/true);
+}
+
+llvm::Expected<std::string> BundleBuilder::emitRole(rtir::RoleOp role) {
+  MLIRContext *context = module.getContext();
+  DiagnosticText diagnostics(context);
+  OwningOpRef<ModuleOp> converted = convertRoleToLLVM(role);
+  if (!converted)
+    return worldError("cannot write the code of role {0}: {1}", role.getRole(), diagnostics.text);
+  llvm::Expected<std::string> object = emitObject(*converted, options.profile);
+  if (!object && !diagnostics.text.empty()) {
+    llvm::consumeError(object.takeError());
+    return worldError("cannot write the code of role {0}: {1}", role.getRole(), diagnostics.text);
+  }
+  return object;
+}
+
+/// Each kernel once, whatever number of roles call it.
+llvm::Error BundleBuilder::writeKernelObjects() {
+  if (llvm::Error error = folder.createFolder(kScratch))
+    return error;
+  std::set<std::string> written;
+  for (const LinkedRole &linked : roles)
+    for (rtir::StepOp step : rtir::RoleOp(linked.role).getSteps()) {
+      StringRef hash = step.getKernel();
+      hash.consume_front("k_");
+      if (!written.insert(hash.str()).second)
+        continue;
+      auto object = kernelObjects.find(hash);
+      if (object == kernelObjects.end())
+        return worldError("kernel '{0}' of '{1}' has no object; expected one per kernel", step.getKernel(),
+                          step.getName());
+      if (llvm::Error error = folder.writeFile((kScratch + ("/" + hash) + ".o").str(), object->second))
+        return error;
+    }
+  return llvm::Error::success();
+}
+
+llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
+  rtir::RoleOp role = linked.role;
+  llvm::Expected<std::string> object = emitRole(role);
+  if (!object)
+    return object.takeError();
+  std::string name = std::string(kScratch) + "/" + linked.executable + ".o";
+  if (llvm::Error error = folder.writeFile(name, *object))
+    return error;
+  LinkRequest request;
+  request.objects.push_back(folder.path(name));
+  llvm::SetVector<StringRef> kernels;
+  for (rtir::StepOp step : role.getSteps()) {
+    StringRef hash = step.getKernel();
+    hash.consume_front("k_");
+    kernels.insert(hash);
+  }
+  for (StringRef hash : kernels)
+    request.objects.push_back(folder.path((kScratch + ("/" + hash) + ".o").str()));
+  request.libraries = options.libraries;
+  request.output = folder.path(linked.executable);
+  if (llvm::Error error = linkExecutable(installation, request))
+    return error;
+  uint64_t numBytes = 0;
+  if (std::error_code code = llvm::sys::fs::file_size(request.output, numBytes))
+    return systemError("read", request.output, code.value());
+  summary.stages.push_back({int64_t(numBytes), linked.weights.numBytes, linked.weights.numBytesShared});
+  return llvm::Error::success();
+}
+
+/// The licences go with every folder: parts of the listed libraries are in the executables.
+llvm::Error BundleBuilder::copyLibraries() {
+  if (llvm::Error error = folder.createFolder("lib"))
+    return error;
+  std::vector<std::pair<std::string, std::string>> copies = {{"notices/NOTICES.md", "lib/NOTICES.md"}};
+  for (const std::string &library : libraries) {
+    copies.push_back({"shared/" + library, "lib/" + library});
+    copies.push_back({"notices/" + library + ".txt", "lib/" + library + ".txt"});
+  }
+  for (auto &[from, to] : copies) {
+    llvm::Expected<std::string> file = installation.find(from);
+    if (!file)
+      return file.takeError();
+    if (llvm::Error error = folder.copyFile(*file, to, /*isExecutable=*/false))
+      return error;
+  }
+  llvm::Expected<std::string> launch = installation.find("launch");
+  if (!launch)
+    return launch.takeError();
+  return folder.copyFile(*launch, "launch", /*isExecutable=*/true);
+}
+
+llvm::Expected<BundleSummary> BundleBuilder::build() {
+  if (llvm::Error error = collectRoles())
+    return std::move(error);
+  llvm::Expected<std::vector<std::string>> closure = installation.closeOver(options.libraries);
+  if (!closure)
+    return closure.takeError();
+  libraries = std::move(*closure);
+  for (LinkedRole &linked : roles)
+    if (llvm::Error error = writeWeightsOf(linked))
+      return std::move(error);
+  summary.fingerprint = computeFingerprint();
+  if (llvm::Error error = writeKernelObjects())
+    return std::move(error);
+  for (LinkedRole &linked : roles) {
+    linked.role.setFingerprint(summary.fingerprint);
+    if (llvm::Error error = linkRole(linked))
+      return std::move(error);
+  }
+  folder.removeFolder(kScratch);
+  if (llvm::Error error = copyLibraries())
+    return std::move(error);
+  PlanInfo info = {summary.fingerprint, options.version, options.profile, libraries, options.microbatchRows};
+  llvm::Expected<std::string> plan = writePlanJson(module, roles, info);
+  if (!plan)
+    return plan.takeError();
+  if (llvm::Error error = folder.writeFile("plan.json", *plan))
+    return std::move(error);
+  return std::move(summary);
+}
+
+llvm::Expected<BundleSummary> penstock::link::writeBundle(ModuleOp module,
+                                                          const llvm::StringMap<std::string> &kernelObjects,
+                                                          const Installation &installation,
+                                                          const BundleOptions &options) {
+  registerBuiltinDialectTranslation(*module.getContext());
+  registerLLVMDialectTranslation(*module.getContext());
+  module.getContext()->loadDialect<LLVM::LLVMDialect>();
+  llvm::Expected<FolderWriter> folder = FolderWriter::create(options.output);
+  if (!folder)
+    return folder.takeError();
+  llvm::Expected<BundleSummary> summary = BundleBuilder(module, kernelObjects, installation, options, *folder).build();
+  if (!summary)
+    return summary;
+  if (llvm::Error error = folder->commit())
+    return std::move(error);
+  return summary;
+}

@@ -1,0 +1,306 @@
+//===- PlanJson.cpp - plan.json -----------------------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Link/PlanJson.h"
+
+#include "penstock/rt/Abi.h"
+
+#include "llvm/ADT/MapVector.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::link;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+class PlanWriter {
+public:
+  PlanWriter(ModuleOp module, ArrayRef<LinkedRole> roles, const PlanInfo &info);
+
+  llvm::Expected<std::string> write();
+
+private:
+  Json writeExpr(AffineExpr expr);
+  Json writeSymbols();
+  void writeType(Json &object, Type type);
+  template <typename OpT> Json writeTensors();
+  Json writeStage(const LinkedRole &role);
+  Json writeKernels(rtir::RoleOp role);
+  Json writeWeights(const LinkedRole &role);
+  Json writeMemory(const LinkedRole &role);
+  Json writeChannels();
+  Json writeConstraints();
+  Json writeMicrobatch();
+  Json stageRef(StringRef name);
+
+  ModuleOp module;
+  ArrayRef<LinkedRole> roles;
+  const PlanInfo &info;
+  llvm::MapVector<int64_t, nn::SymbolOp> symbols; // by index in the module
+  llvm::StringMap<int64_t> stages;
+};
+
+} // namespace
+
+/// Any attribute that a plan may hold, as JSON.
+static Json toJson(Attribute attribute) {
+  return llvm::TypeSwitch<Attribute, Json>(attribute)
+      .Case([](BoolAttr value) { return Json(value.getValue()); })
+      .Case([](IntegerAttr value) { return Json(value.getInt()); })
+      .Case([](FloatAttr value) { return Json(value.getValueAsDouble()); })
+      .Case([](StringAttr value) { return Json(value.getValue().str()); })
+      .Case([](DenseI64ArrayAttr value) { return Json(value.asArrayRef().vec()); })
+      .Case([](ArrayAttr value) {
+        Json list = Json::array();
+        for (Attribute element : value)
+          list.push_back(toJson(element));
+        return list;
+      })
+      .Case([](DictionaryAttr value) {
+        Json object = Json::object();
+        for (NamedAttribute entry : value)
+          object[entry.getName().str()] = toJson(entry.getValue());
+        return object;
+      })
+      .Default([](Attribute other) {
+        std::string text;
+        llvm::raw_string_ostream(text) << other;
+        return Json(text);
+      });
+}
+
+PlanWriter::PlanWriter(ModuleOp module, ArrayRef<LinkedRole> roles, const PlanInfo &info)
+    : module(module), roles(roles), info(info) {
+  auto ordered = llvm::to_vector(module.getOps<nn::SymbolOp>());
+  llvm::sort(ordered, [](nn::SymbolOp lhs, nn::SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
+  for (nn::SymbolOp symbol : ordered)
+    symbols[symbol.getIndex()] = symbol;
+  for (auto [i, stage] : llvm::enumerate(module.getOps<pipe::StageOp>()))
+    stages[stage.getSymName()] = i;
+}
+
+/// 3, "batch", or ["floordiv", E, E]; derived symbols are written out.
+Json PlanWriter::writeExpr(AffineExpr expr) {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return constant.getValue();
+  if (auto reference = dyn_cast<AffineSymbolExpr>(expr)) {
+    nn::SymbolOp symbol = symbols.lookup(reference.getPosition());
+    if (symbol.getKind() == nn::SymbolKind::root)
+      return symbol.getSymName().str();
+    Json result;
+    for (AffineExpr part : symbol.getExprs()->getExprs()) {
+      Json next = writeExpr(part);
+      const char *word = symbol.getKind() == nn::SymbolKind::min ? "min" : "max";
+      result = result.is_null() ? next : Json::array({word, result, next});
+    }
+    return result;
+  }
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  const char *word = expr.getKind() == AffineExprKind::Add        ? "+"
+                     : expr.getKind() == AffineExprKind::Mul      ? "*"
+                     : expr.getKind() == AffineExprKind::FloorDiv ? "floordiv"
+                     : expr.getKind() == AffineExprKind::CeilDiv  ? "ceildiv"
+                                                                  : "mod";
+  return Json::array({word, writeExpr(binary.getLHS()), writeExpr(binary.getRHS())});
+}
+
+/// The roots, in the order in which messages carry their values.
+Json PlanWriter::writeSymbols() {
+  Json list = Json::array();
+  for (auto [index, symbol] : symbols) {
+    if (symbol.getKind() != nn::SymbolKind::root)
+      continue;
+    Json object = {{"name", symbol.getSymName().str()}};
+    if (symbol.getLower())
+      object["lower"] = int64_t(*symbol.getLower());
+    if (symbol.getUpper())
+      object["upper"] = int64_t(*symbol.getUpper());
+    if (symbol.getTypical())
+      object["typical"] = int64_t(*symbol.getTypical());
+    list.push_back(object);
+  }
+  return list;
+}
+
+void PlanWriter::writeType(Json &object, Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  std::optional<int32_t> number = rtir::getRuntimeType(tensor.getElementType());
+  object["dtype"] = rtir::getRuntimeTypeName(number.value_or(0)).str();
+  Json dims = Json::array();
+  for (AffineExpr extent : nn::getExtents(tensor))
+    dims.push_back(writeExpr(extent));
+  object["dims"] = dims;
+}
+
+template <typename OpT> Json PlanWriter::writeTensors() {
+  Json list = Json::array();
+  for (OpT op : module.getOps<OpT>()) {
+    Json object = {{"name", op.getName().str()}};
+    writeType(object, op.getType());
+    if (op.getBatch())
+      object["batch_axis"] = int64_t(*op.getBatch());
+    Json channels = Json::array();
+    if (FlatSymbolRefAttr channel = op.getChannelAttr())
+      channels.push_back(channel.getValue().str());
+    object["channels"] = channels;
+    list.push_back(object);
+  }
+  return list;
+}
+
+Json PlanWriter::writeKernels(rtir::RoleOp role) {
+  llvm::StringMap<nn::KernelDefOp> kernels;
+  for (auto kernel : module.getOps<nn::KernelDefOp>())
+    if (auto object = kernel->getAttrOfType<StringAttr>("kernel.object"))
+      kernels[("k_" + object.getValue()).str()] = kernel;
+  Json list = Json::array();
+  for (rtir::StepOp step : role.getSteps()) {
+    Json object = {{"name", step.getName().str()}, {"kernel", step.getKernel().str()}};
+    if (nn::KernelDefOp kernel = kernels.lookup(step.getKernel()))
+      for (const char *field : {"kind", "library"})
+        if (auto value = kernel->getAttrOfType<StringAttr>(std::string("kernel.") + field))
+          object[field] = value.getValue().str();
+    list.push_back(object);
+  }
+  return list;
+}
+
+Json PlanWriter::writeWeights(const LinkedRole &role) {
+  Json list = Json::array();
+  for (auto [name, place] : llvm::zip(role.weightNames, role.weights.places))
+    list.push_back({{"name", name},
+                    {"offset", place.offset},
+                    {"bytes", place.numBytes},
+                    {"checksum", formatChecksum(place.checksum)}});
+  return list;
+}
+
+/// What the placement promised; the bytes of the weights as they were written.
+Json PlanWriter::writeMemory(const LinkedRole &role) {
+  Json memory = Json::object();
+  if (auto planned = pipe::ProgramOp(role.program)->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getMemoryAttrName()))
+    memory = toJson(planned);
+  memory["weights"] = role.weights.numBytes;
+  return memory;
+}
+
+Json PlanWriter::writeStage(const LinkedRole &linked) {
+  rtir::RoleOp role = linked.role;
+  Json object = {{"name", "stage-" + std::to_string(role.getRole())},
+                 {"executable", linked.executable},
+                 {"stages", role.getOwnStages().vec()}};
+  object["weights"] = role.getWeightsFile() ? Json(role.getWeightsFile()->str()) : Json(nullptr);
+  object["weights_bytes"] = linked.weights.numBytes;
+  object["weights_checksum"] = role.getWeightsHash() ? Json(role.getWeightsHash()->str()) : Json(nullptr);
+  object["threads"] = int64_t(role.getNumThreads());
+  auto plan = module->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getPlanAttrName());
+  auto costs = plan ? plan.getAs<ArrayAttr>("stages") : ArrayAttr();
+  double seconds = 0;
+  bool known = costs && !role.getOwnStages().empty();
+  for (int64_t stage : role.getOwnStages()) {
+    auto cost = known && stage < int64_t(costs.size()) ? dyn_cast<DictionaryAttr>(costs[stage]) : DictionaryAttr();
+    auto compute = cost ? cost.getAs<FloatAttr>("compute_seconds") : FloatAttr();
+    known = known && compute;
+    seconds += compute ? compute.getValueAsDouble() : 0;
+  }
+  object["predicted_ms"] = known ? Json(seconds * 1e3) : Json(nullptr);
+  object["memory"] = writeMemory(linked);
+  object["kernels"] = writeKernels(role);
+  object["weight_tensors"] = writeWeights(linked);
+  return object;
+}
+
+Json PlanWriter::stageRef(StringRef name) {
+  auto found = stages.find(name);
+  return found == stages.end() ? Json(name.str()) : Json(found->second);
+}
+
+Json PlanWriter::writeChannels() {
+  Json list = Json::array();
+  for (auto channel : module.getOps<pipe::ChannelOp>()) {
+    Json object = {{"name", channel.getSymName().str()},
+                   {"tensor", channel.getTensor().value_or(channel.getSymName()).str()}};
+    writeType(object, channel.getType());
+    object["from"] = stageRef(channel.getProducer());
+    Json to = Json::array();
+    for (auto consumer : channel.getConsumers().getAsRange<FlatSymbolRefAttr>())
+      to.push_back(stageRef(consumer.getValue()));
+    object["to"] = to;
+    object["depth"] = int64_t(channel.getDepth().value_or(1));
+    std::optional<int64_t> slot =
+        channel.getSlotBytes() ? nn::getConstant(channel.getSlotBytes()->getExprs()[0]) : std::nullopt;
+    object["slot_bytes"] = slot.value_or(-1);
+    if (channel.getControl())
+      object["control"] = true;
+    list.push_back(object);
+  }
+  return list;
+}
+
+Json PlanWriter::writeConstraints() {
+  Json list = Json::array();
+  for (auto constraint : module.getOps<nn::ConstraintOp>()) {
+    ArrayRef<AffineExpr> exprs = constraint.getExprs().getExprs();
+    list.push_back({{"relation", "eq"},
+                    {"left", writeExpr(exprs[0])},
+                    {"right", writeExpr(exprs[1])},
+                    {"what", constraint.getReason().str()}});
+  }
+  return list;
+}
+
+/// How a request is cut: along the symbol of the batch, or by the static batch. Null when nothing was proved.
+Json PlanWriter::writeMicrobatch() {
+  for (auto input : module.getOps<pipe::InputOp>()) {
+    if (!input.getBatch())
+      continue;
+    AffineExpr extent = nn::getExtent(cast<RankedTensorType>(input.getType()), *input.getBatch());
+    if (std::optional<int64_t> rows = nn::getConstant(extent))
+      return {{"rows", *rows}};
+    Json result;
+    extent.walk([&](AffineExpr part) {
+      if (auto reference = dyn_cast<AffineSymbolExpr>(part))
+        if (nn::SymbolOp symbol = symbols.lookup(reference.getPosition()))
+          result = {{"rows", std::max<int64_t>(1, info.microbatchRows)}, {"symbol", symbol.getSymName().str()}};
+    });
+    return result;
+  }
+  return nullptr;
+}
+
+llvm::Expected<std::string> PlanWriter::write() {
+  auto model = module->getAttrOfType<StringAttr>("nn.model");
+  Json root = {
+      {"schema", kPlanSchemaVersion},
+      {"penstock", info.version},
+      {"model", model ? model.getValue().str() : ""},
+      {"fingerprint", info.fingerprint},
+      {"abi", RT_ABI_VERSION},
+      {"target", {{"triple", info.profile.triple}, {"cpu", info.profile.cpu}, {"features", info.profile.features}}},
+      {"libraries", info.libraries}};
+  root["symbols"] = writeSymbols();
+  root["inputs"] = writeTensors<pipe::InputOp>();
+  root["outputs"] = writeTensors<pipe::OutputOp>();
+  root["stages"] = Json::array();
+  for (const LinkedRole &role : roles)
+    root["stages"].push_back(writeStage(role));
+  root["channels"] = writeChannels();
+  root["constraints"] = writeConstraints();
+  root["microbatch"] = writeMicrobatch();
+  auto plan = module->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getPlanAttrName());
+  root["plan"] = plan ? toJson(plan) : Json(nullptr);
+  // Names come from the model; bytes that are no UTF-8 are replaced, since JSON has no way to say them.
+  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+llvm::Expected<std::string> penstock::link::writePlanJson(ModuleOp module, ArrayRef<LinkedRole> roles,
+                                                          const PlanInfo &info) {
+  return PlanWriter(module, roles, info).write();
+}

@@ -1,0 +1,370 @@
+//===- BundleTest.cpp - The output folder -------------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Folders are linked with a stand-in for the runtime (Inputs/harness.cpp), compiled by the C compiler from Abi.h. What
+// it prints of the tables therefore checks the layout of the emitted structs, and what it prints of the calls their
+// order.
+//
+//===----------------------------------------------------------------------===//
+
+#include "penstock/Link/BundleWriter.h"
+
+#include "Testing.h"
+#include "penstock/Conversion/PipeToRt/PipeToRt.h"
+#include "penstock/rt/Abi.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "gmock/gmock.h"
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+
+using namespace penstock;
+using namespace penstock::link;
+using testing::HasSubstr;
+
+/// Two stages; the second has a free arena, a constant, a derived symbol and a constraint. The first loads two weights
+/// of equal bytes.
+static const char *const kModule = R"mlir(
+module attributes {nn.model = "m.onnx"} {
+  nn.symbol @batch = 0 root {lower = 1 : i64, upper = 100 : i64}
+  nn.symbol @kept = 1 min of #nn.extents<[s2, 8]>
+  nn.symbol @seq = 2 root
+  nn.constraint #nn.extents<[s1, s2]> "operands of node 'add'"
+  nn.weight @w : tensor<4xf32> from <"data.bin", 8, 16>
+  nn.weight @v : tensor<4xf32> from <"data.bin", 32, 16>
+  pipe.input "x" via @x batch 0 : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+  pipe.output "y" via @y batch 0 : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[s0 * s2 * 4]>} : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+  pipe.channel @h from @s0 to [@s1] depth 3 tensor "relu" {slot_bytes = #nn.extents<[s0 * s2 * 4]>} : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+  pipe.channel @y from @s1 to [@sink] depth 2 {slot_bytes = #nn.extents<[s0 * s1 * 4]>} : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  nn.kernel_def @k0(%a: tensor<?x?xf32, #nn.extents<[s0, s1]>>, %b: tensor<4xf32>) -> (tensor<?x?xf32, #nn.extents<[s0, s1]>>) symbols 2 attributes {kernel.object = "shift", kernel.kind = "generated"} {
+    %0 = nn.unary relu %a : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+    nn.yield %0 : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  }
+  nn.kernel_def @k1(%a: tensor<?x?xf32, #nn.extents<[s0, s2]>>, %b: tensor<4xf32>) -> (tensor<?x?xf32, #nn.extents<[s0, s1]>>) symbols 3 attributes {kernel.object = "scale", kernel.kind = "generated"} {
+    %0 = nn.slice %a from <[0, 0]> step [1, 1] : tensor<?x?xf32, #nn.extents<[s0, s2]>> to tensor<?x?xf32, #nn.extents<[s0, s1]>>
+    nn.yield %0 : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  }
+  pipe.stage @s0(%x: tensor<?x?xf32, #nn.extents<[s0, s2]>>) -> (tensor<?x?xf32, #nn.extents<[s0, s2]>>) reads [@x] writes [@h]
+      attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+    %w = nn.load_weight @w {pipe.storage = #pipe.storage<weight, symbol = @w, offset = 0, bytes = <[16]>>} : tensor<4xf32>
+    %v = nn.load_weight @v {pipe.storage = #pipe.storage<weight, symbol = @v, offset = 64, bytes = <[16]>>} : tensor<4xf32>
+    %0 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[400]>, first = 0, last = 1>} : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    %1 = nn.call @k0 ins(%x, %w : tensor<?x?xf32, #nn.extents<[s0, s2]>>, tensor<4xf32>) outs(%0 : tensor<?x?xf32, #nn.extents<[s0, s2]>>) symbols <[s0, s2]> {nn.kernel_name = "first"} -> tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    %2 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @h>} : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    %3 = nn.call @k0 ins(%1, %v : tensor<?x?xf32, #nn.extents<[s0, s2]>>, tensor<4xf32>) outs(%2 : tensor<?x?xf32, #nn.extents<[s0, s2]>>) symbols <[s0, s2]> {nn.kernel_name = "relu"} -> tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    pipe.return %3 : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+  }
+  pipe.stage @s1(%h: tensor<?x?xf32, #nn.extents<[s0, s2]>>) -> (tensor<?x?xf32, #nn.extents<[s0, s1]>>) reads [@h] writes [@y]
+      attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @h>]} {
+    %c = nn.constant {pipe.storage = #pipe.storage<constant>} dense<[1.0, 10.0, 3.0, 4.0]> : tensor<4xf32>
+    %0 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+    %t = nn.empty {pipe.storage = #pipe.storage<arena, bytes = <[s0 * 64]>, first = 0, last = 0>} : tensor<?xi8, #nn.extents<[s0 * 64]>>
+    %1 = nn.call @k1 ins(%h, %c : tensor<?x?xf32, #nn.extents<[s0, s2]>>, tensor<4xf32>) outs(%0 : tensor<?x?xf32, #nn.extents<[s0, s1]>>) workspace(%t : tensor<?xi8, #nn.extents<[s0 * 64]>>) symbols <[s0, s1, s2]> {nn.kernel_name = "out"} -> tensor<?x?xf32, #nn.extents<[s0, s1]>>
+    pipe.return %1 : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  }
+  pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 400 : i64, weights = 128 : i64}} prologue {
+  } steady {
+    %0 = pipe.recv @x : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    %1 = pipe.run @s0(%0) : (tensor<?x?xf32, #nn.extents<[s0, s2]>>) -> tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    pipe.send %1 to @h : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+  } epilogue {
+  }
+  pipe.program @r1 runs [@s1] attributes {pipe.memory = {arena = -1 : i64, weights = 0 : i64}} prologue {
+  } steady {
+    %0 = pipe.recv @h : tensor<?x?xf32, #nn.extents<[s0, s2]>>
+    %1 = pipe.run @s1(%0) : (tensor<?x?xf32, #nn.extents<[s0, s2]>>) -> tensor<?x?xf32, #nn.extents<[s0, s1]>>
+    pipe.send %1 to @y : tensor<?x?xf32, #nn.extents<[s0, s1]>>
+  } epilogue {
+  }
+}
+)mlir";
+
+namespace {
+class BundleTest : public testing::Test {
+protected:
+  BundleTest() : installation(makeInstallation()) {
+    context.loadDialect<nn::NNDialect, pipe::PipeDialect, rtir::RtDialect>();
+    writeFile(folder.file("data.bin"), "01234567abcdefghijklmnop--------abcdefghijklmnop");
+    objects["scale"] = objects["shift"] = readFile(PENSTOCK_TEST_HELPER);
+    options.output = folder.file("m.penstock");
+    options.sourceFolder = folder.path();
+    options.version = "0.1.0";
+    emit(kModule);
+  }
+
+  /// The real start-up code with the stand-in for the runtime.
+  Installation makeInstallation() {
+    std::string path = folder.file("installation"), real = llvm::cantFail(Installation::locate()).getFolder();
+    EXPECT_FALSE(llvm::sys::fs::create_directory(path));
+    for (const char *name :
+         {"Scrt1.o", "crti.o", "crtbeginS.o", "crtendS.o", "crtn.o", "libstdc++.a", "libgcc.a", "libgcc_eh.a",
+          "libc.so.6", "libm.so.6", "libc_nonshared.a", "ld-linux-x86-64.so.2", "shared"})
+      EXPECT_FALSE(llvm::sys::fs::create_link(real + "/" + name, path + "/" + name));
+    EXPECT_FALSE(llvm::sys::fs::create_directory(path + "/notices"));
+    for (const char *name : {"libdnnl.so.2", "libgomp.so.1", "libgcc_s.so.1", "libstdc++.so.6", "libOpenCL.so.1"})
+      writeFile(path + "/notices/" + name + ".txt", "licence");
+    writeFile(path + "/notices/NOTICES.md", "notices");
+    writeFile(path + "/launch", "#!/bin/sh\n");
+    writeFile(path + "/libPenstockRuntime.a", readFile(PENSTOCK_TEST_HARNESS));
+    writeFile(path + "/libPenstockPlace.a", "!<arch>\n");
+    return llvm::cantFail(Installation::at(path));
+  }
+
+  void emit(const std::string &text) {
+    module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+    ASSERT_TRUE(module);
+    mlir::PassManager passes(&context);
+    ConvertPipeToRtPassOptions passOptions;
+    passOptions.numThreads = 2;
+    passOptions.requiredFeatures = "avx2";
+    passes.addPass(createConvertPipeToRtPass(passOptions));
+    ASSERT_TRUE(mlir::succeeded(passes.run(*module)));
+  }
+  std::string write(int status) {
+    llvm::Expected<BundleSummary> written = writeBundle(*module, objects, installation, options);
+    if (written)
+      summary = *written;
+    return messageOf(written.takeError(), status);
+  }
+  std::string file(const std::string &name) { return options.output + "/" + name; }
+  /// Everything in the folder, names and bytes.
+  std::map<std::string, std::string> contents(const std::string &path) {
+    std::map<std::string, std::string> result;
+    std::error_code code;
+    for (llvm::sys::fs::recursive_directory_iterator entry(path, code), end; entry != end; entry.increment(code))
+      result[entry->path().substr(path.size())] =
+          entry->type() == llvm::sys::fs::file_type::directory_file ? std::string() : readFile(entry->path());
+    return result;
+  }
+
+  TemporaryFolder folder;
+  Installation installation;
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  llvm::StringMap<std::string> objects;
+  BundleOptions options;
+  BundleSummary summary;
+};
+} // namespace
+
+// The C compiler reads from the emitted tables what the module says, and the calls come in the order of Abi.h.
+TEST_F(BundleTest, TablesAndCalls) {
+  ASSERT_EQ(write(0), "");
+  std::string weights = readFile(file("stage-0.weights"));
+  EXPECT_EQ(weights, "abcdefghijklmnop");
+  nlohmann::json plan = nlohmann::json::parse(readFile(file("plan.json")));
+  EXPECT_EQ(runCommand(file("stage-0")),
+            "abi " + std::to_string(RT_ABI_VERSION) + " fingerprint " + summary.fingerprint +
+                "\n"
+                "model m.onnx name stage-0 role 0 of 2 stages 2 own 1: 0 threads 2 features avx2\n"
+                "symbol batch\n"
+                "symbol seq\n"
+                "channel x x id 0 dtype 1 dims -1 -2 from -1 to 0 depth 2 bytes -1 direction 1 consumer 0\n"
+                "channel h relu id 1 dtype 1 dims -1 -2 from 0 to 1 depth 3 bytes -1 direction 2 consumer 0\n"
+                "storage x kind 1 index 0 offset -1 bytes -1 extent 2 use -1 -1 data 0\n"
+                "storage w kind 3 index -1 offset 0 bytes 16 extent -1 use -1 -1 data 0\n"
+                "storage v kind 3 index -1 offset 0 bytes 16 extent -1 use -1 -1 data 0\n"
+                "storage first kind 0 index -1 offset 0 bytes 400 extent -1 use 0 1 data 0\n"
+                "storage relu kind 2 index 1 offset -1 bytes -1 extent 2 use -1 -1 data 0\n"
+                "step first k_shift\n"
+                "step relu k_shift\n"
+                "extents 4 arena 400 weights stage-0.weights 16 hash " +
+                plan["stages"][0]["weights_checksum"].get<std::string>() +
+                "\n"
+                "begin 0\n"
+                "wait 0\n"
+                "bind 0\n"
+                "check 3 3 operands of node 'add'\n"
+                "acquire 1\n"
+                "shift in 3 weight 4\n"
+                "done 0\n"
+                "release 0\n"
+                "shift in 7 weight 5\n"
+                "done 1\n"
+                "publish 1\n"
+                "end 0\n"
+                "program 0\n");
+  EXPECT_THAT(
+      runCommand(file("stage-1")),
+      testing::AllOf(HasSubstr("name stage-1 role 1 of 2 stages 2 own 1: 1 "),
+                     HasSubstr("weights none 0 hash 00000000000000000000000000000000\n"),
+                     HasSubstr("storage constant kind 4 index -1 offset -1 bytes 16 extent -1 use -1 -1 data 1\n"),
+                     HasSubstr("scale in 3 constant 10 symbols 2 3\n")));
+}
+
+// A failing call ends the program with its code; no call follows.
+TEST_F(BundleTest, FailuresEndTheProgram) {
+  ASSERT_EQ(write(0), "");
+  for (const char *call : {"begin", "wait", "bind", "acquire", "done", "release", "publish", "end"}) {
+    std::string output = runCommand(file("stage-1") + " fail " + call);
+    EXPECT_THAT(output, testing::MatchesRegex(std::string("(.*\n)?") + call + " [0-9]+\nprogram -7\n")) << call;
+  }
+}
+
+// Extents are exact where they have a value, and the least integer where they have none.
+TEST_F(BundleTest, Extents) {
+  ASSERT_EQ(write(0), "");
+  std::string none = std::to_string(INT64_MIN);
+  // batch, seq, batch * seq * 4, kept (the least of seq and 8): in stage-0 s0, s1, s0 * s1 * 4, s2.
+  EXPECT_EQ(runCommand(file("stage-0") + " 2 3"), "2 3 24 3\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 2 300"), "2 300 2400 8\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 1 0"), "1 0 0 0\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 101 3"), none + " 3 " + none + " 3\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 0 3"), none + " 3 " + none + " 3\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 2 -1"), "2 " + none + " " + none + " " + none + "\n");
+  EXPECT_EQ(runCommand(file("stage-0") + " 100 9223372036854775807"), "100 9223372036854775807 " + none + " 8\n");
+}
+
+TEST_F(BundleTest, PlanDescribesTheFolder) {
+  options.microbatchRows = 2;
+  ASSERT_EQ(write(0), "");
+  nlohmann::json plan = nlohmann::json::parse(readFile(file("plan.json")));
+  EXPECT_EQ(plan["schema"], 1);
+  EXPECT_EQ(plan["model"], "m.onnx");
+  EXPECT_EQ(plan["fingerprint"], summary.fingerprint);
+  EXPECT_EQ(plan["symbols"], nlohmann::json::parse(R"([{"name":"batch","lower":1,"upper":100},{"name":"seq"}])"));
+  EXPECT_EQ(
+      plan["inputs"],
+      nlohmann::json::parse(R"([{"name":"x","dtype":"f32","dims":["batch","seq"],"batch_axis":0,"channels":["x"]}])"));
+  EXPECT_EQ(plan["outputs"][0]["dims"], nlohmann::json::parse(R"(["batch",["min","seq",8]])"));
+  EXPECT_EQ(plan["channels"][1],
+            nlohmann::json::parse(R"({"name":"h","tensor":"relu","dtype":"f32","dims":["batch","seq"],
+      "from":0,"to":[1],"depth":3,"slot_bytes":-1})"));
+  EXPECT_EQ(plan["channels"][2]["to"], nlohmann::json::parse(R"(["sink"])"));
+  EXPECT_EQ(plan["constraints"],
+            nlohmann::json::parse(
+                R"([{"relation":"eq","left":["min","seq",8],"right":"seq","what":"operands of node 'add'"}])"));
+  EXPECT_EQ(plan["microbatch"], nlohmann::json::parse(R"({"rows":2,"symbol":"batch"})"));
+  EXPECT_EQ(plan["stages"][0]["executable"], "stage-0");
+  EXPECT_EQ(plan["stages"][0]["weights"], "stage-0.weights");
+  EXPECT_EQ(plan["stages"][0]["weights_bytes"], 16);
+  EXPECT_EQ(plan["stages"][0]["weight_tensors"][1]["name"], "v");
+  EXPECT_EQ(plan["stages"][0]["kernels"][0],
+            nlohmann::json::parse(R"({"name":"first","kernel":"k_shift","kind":"generated"})"));
+  EXPECT_TRUE(plan["stages"][1]["weights"].is_null());
+  EXPECT_EQ(plan["stages"][1]["memory"]["arena"], -1);
+}
+
+// Files are those of the contract and nothing else; executables can be run by all who could.
+TEST_F(BundleTest, Files) {
+  ASSERT_EQ(write(0), "");
+  std::vector<std::string> names;
+  for (auto &[name, bytes] : contents(options.output))
+    names.push_back(name);
+  EXPECT_THAT(names, testing::ElementsAre("/launch", "/lib", "/lib/NOTICES.md", "/plan.json", "/stage-0",
+                                          "/stage-0.weights", "/stage-1"));
+  mode_t mask = ::umask(0);
+  ::umask(mask);
+  struct stat status;
+  for (const char *name : {"", "/launch", "/stage-0", "/stage-1"}) {
+    ASSERT_EQ(::stat((options.output + name).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0777 & ~mask) << name;
+  }
+}
+
+// Needed libraries lie in lib/ with what they need and their licences.
+TEST_F(BundleTest, Libraries) {
+  options.libraries = {"libgomp.so.1"};
+  ASSERT_EQ(write(0), "");
+  EXPECT_TRUE(llvm::sys::fs::exists(file("lib/libgomp.so.1")));
+  EXPECT_TRUE(llvm::sys::fs::exists(file("lib/libgomp.so.1.txt")));
+}
+
+// The same inputs give the same bytes, in another place and from another copy of the model's files too.
+TEST_F(BundleTest, Reproducible) {
+  ASSERT_EQ(write(0), "");
+  auto first = contents(options.output);
+  TemporaryFolder elsewhere;
+  writeFile(elsewhere.file("data.bin"), readFile(folder.file("data.bin")));
+  options.output = elsewhere.file("other.penstock");
+  options.sourceFolder = elsewhere.path();
+  ASSERT_EQ(write(0), "");
+  EXPECT_TRUE(first == contents(options.output));
+}
+
+// What decides the results enters the fingerprint: here one weight's bytes, the cut's channel depth, the target.
+TEST_F(BundleTest, FingerprintsDiffer) {
+  std::set<std::string> seen;
+  auto add = [&] {
+    ASSERT_EQ(write(0), "");
+    EXPECT_TRUE(seen.insert(summary.fingerprint).second);
+  };
+  add();
+  writeFile(folder.file("data.bin"), "01234567abcdefghijklmnop--------abcdefghijklmnoX");
+  add();
+  std::string deeper = kModule;
+  deeper.replace(deeper.find("depth 3"), 7, "depth 4");
+  emit(deeper);
+  add();
+  options.profile.cpu = "x86-64-v2";
+  add();
+}
+
+// A folder of ours is replaced as a whole; nothing else is touched, and no temporary folder stays.
+TEST_F(BundleTest, ReplacesOnlyItsOwn) {
+  ASSERT_EQ(write(0), "");
+  int before = countEntries(folder.path());
+  writeFile(file("old"), "left from before");
+  ASSERT_EQ(write(0), "");
+  EXPECT_FALSE(llvm::sys::fs::exists(file("old")));
+  EXPECT_EQ(countEntries(folder.path()), before);
+  options.output = folder.file("mine");
+  EXPECT_FALSE(llvm::sys::fs::create_directory(options.output));
+  ASSERT_EQ(write(0), ""); // An empty folder is taken.
+  options.output = folder.file("photos");
+  EXPECT_FALSE(llvm::sys::fs::create_directory(options.output));
+  writeFile(file("plan.json"), "{\"trip\": 1}");
+  EXPECT_THAT(write(2), HasSubstr("is not empty and Penstock did not write it"));
+  EXPECT_EQ(readFile(file("plan.json")), "{\"trip\": 1}");
+  options.output = folder.file("data.bin");
+  EXPECT_THAT(write(2), HasSubstr("exists and is not a folder"));
+}
+
+// A link to a folder stays a link; the folder behind it is replaced.
+TEST_F(BundleTest, FollowsLinks) {
+  ASSERT_EQ(write(0), "");
+  std::string real = options.output;
+  options.output = folder.file("link");
+  EXPECT_FALSE(llvm::sys::fs::create_link(real, options.output));
+  writeFile(real + "/old", "x");
+  ASSERT_EQ(write(0), "");
+  EXPECT_FALSE(llvm::sys::fs::exists(real + "/old"));
+  EXPECT_TRUE(llvm::sys::fs::is_symlink_file(options.output));
+}
+
+// Whatever fails, there is no partial folder.
+TEST_F(BundleTest, FailuresLeaveNothing) {
+  int before = countEntries(folder.path());
+  {
+    FileSizeLimit limit(5000);
+    EXPECT_THAT(write(1), HasSubstr("cannot link 'stage-0'"));
+  }
+  EXPECT_EQ(countEntries(folder.path()), before);
+  objects.erase("shift");
+  EXPECT_THAT(write(1), HasSubstr("kernel 'k_shift' of 'first' has no object"));
+  writeFile(folder.file("data.bin"), "short");
+  EXPECT_THAT(write(2), HasSubstr("weight 'w' needs bytes 8 to 24"));
+  options.output = folder.file("absent/m.penstock");
+  EXPECT_THAT(write(2), HasSubstr("absent/m.penstock': no such file or directory"));
+  EXPECT_EQ(countEntries(folder.path()), before);
+}
+
+// A weight that is computed takes its bytes from the driver.
+TEST_F(BundleTest, ComputedWeights) {
+  std::string text = kModule;
+  std::string file = "from <\"data.bin\", 32, 16>";
+  text.replace(text.find(file), file.size(), "init @k0([@w])");
+  emit(text);
+  EXPECT_THAT(write(1), HasSubstr("weight 'v' is to be computed when linking"));
+  options.computedWeights["v"] = "too short";
+  EXPECT_THAT(write(1), HasSubstr("weight 'v' was given 9 bytes; expected 16"));
+  options.computedWeights["v"] = "ABCDEFGHIJKLMNOP";
+  ASSERT_EQ(write(0), "");
+  EXPECT_EQ(readFile(this->file("stage-0.weights")).substr(64), "ABCDEFGHIJKLMNOP");
+}
