@@ -1,0 +1,177 @@
+//===- Indexing.cpp - Operators that choose elements by position or condition -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "ElementFold.h"
+#include "Families.h"
+#include "penstock/Import/Onnx/OperatorRegistry.h"
+
+namespace penstock::onnximport {
+namespace {
+
+using nn::BinaryKind;
+using nn::CompareKind;
+
+Type i64(NodeContext &n) { return n.builder().getI64Type(); }
+
+/// 0, 1, ... along one axis; every other axis has extent 1.
+Value positions(NodeContext &n, AffineExpr extent, int64_t axis, int64_t numDims) {
+  Extents extents(numDims, n.cst(1));
+  extents[axis] = extent;
+  return n.iota(nn::getTensorType(extents, i64(n)), axis);
+}
+
+LogicalResult convertOneHot(NodeContext &n) {
+  Value indices = n.getInput(0), values = n.getInput(2);
+  if (!indices || !values)
+    return failure();
+  const Elements *depthElements = n.getElements(1);
+  MaybeElement depth = depthElements && depthElements->size() == 1
+                           ? foldCast(n, depthElements->front(), n.getElementType(1), i64(n))
+                           : std::nullopt;
+  if (!depth)
+    return n.emitError() << "depth depends on data; expected a value that follows from constants and shapes";
+  int64_t numDims = n.typeOf(indices).getRank() + 1;
+  FailureOr<int64_t> axis = n.normalizeAxis(n.getInt("axis", -1), numDims);
+  if (failed(axis))
+    return failure();
+  if (nn::getConstant(n.extentsOf(values)[0]).value_or(2) != 2)
+    return n.emitError() << "values have type " << n.typeOf(values) << "; expected two elements";
+  Value index = n.cast_(indices, i64(n));
+  Value depthTensor = n.extentTensor(depth->expr, RankedTensorType::get({}, i64(n)));
+  index = n.select(n.compare(CompareKind::lt, index, n.scalar(0, i64(n))), n.add(index, depthTensor), index);
+  Value hit = n.compare(CompareKind::eq, n.unsqueeze(index, *axis), positions(n, depth->expr, *axis, numDims));
+  auto value = [&](int64_t at) { return n.reshape(n.sliceAxis(values, 0, n.cst(at), n.cst(1)), {}); };
+  return n.setOutput(0, n.select(hit, value(1), value(0)));
+}
+
+/// Positions of the true elements of a known condition.
+LogicalResult convertCompress(NodeContext &n) {
+  FailureOr<Ints> condition = n.getIntsInput(1);
+  Value input = n.getInput(0);
+  if (failed(condition) || !input)
+    return failure();
+  int64_t axis = 0;
+  if (n.hasAttr("axis")) {
+    FailureOr<int64_t> given = n.normalizeAxis(n.getInt("axis", 0), n.getNumDims(0));
+    if (failed(given))
+      return failure();
+    axis = *given;
+  } else {
+    input = n.reshape(input, n.algebra().product(n.extentsOf(input)));
+  }
+  Ints taken;
+  for (auto [i, flag] : llvm::enumerate(*condition))
+    if (flag)
+      taken.push_back(i);
+  AffineExpr extent = n.extentsOf(input)[axis];
+  if (n.algebra().less(extent, n.cst(taken.empty() ? 0 : taken.back() + 1)) == true)
+    return n.emitError() << "condition has " << condition->size() << " elements; axis " << axis << " has extent "
+                         << nn::formatExtents(extent);
+  int64_t count = taken.size();
+  return n.setOutput(0, n.gather(input, n.intTensor(taken, i64(n), count), axis));
+}
+
+/// True for a tensor whose elements are all one constant other than zero, whatever its shape.
+bool isUniformNonZero(NodeContext &n, OnnxValue &value) {
+  DenseElementsAttr constant = value.constant;
+  if (!constant && value.value)
+    if (auto broadcast = value.value.getDefiningOp<nn::BroadcastToOp>())
+      if (auto source = broadcast.getInput().getDefiningOp<nn::ConstantOp>())
+        constant = dyn_cast<DenseElementsAttr>(source.getValue());
+  if (!constant || !constant.isSplat())
+    return false;
+  Attribute element = constant.getSplatValue<Attribute>();
+  if (auto number = dyn_cast<IntegerAttr>(element))
+    return !number.getValue().isZero();
+  auto number = dyn_cast<FloatAttr>(element);
+  return number && !number.getValue().isZero();
+}
+
+LogicalResult convertNonZero(NodeContext &n) {
+  OnnxValue *value = n.getValue(0);
+  if (!value || !n.getType(0))
+    return failure();
+  int64_t numDims = value->type.getRank();
+  if (numDims == 1 && isUniformNonZero(n, *value)) {
+    Extents extents{n.cst(1), n.extentsOf(value->type)[0]};
+    return n.setOutput(0, n.iota(nn::getTensorType(extents, i64(n)), 1));
+  }
+  const Elements *elements = n.getElements(0);
+  std::vector<int64_t> found;
+  for (size_t i = 0; elements && i < elements->size(); ++i) {
+    std::optional<double> number = (*elements)[i].getDouble();
+    if (!number)
+      elements = nullptr;
+    else if (*number != 0)
+      found.push_back(static_cast<int64_t>(i));
+  }
+  if (!elements)
+    return n.emitError() << "the number of elements of the result depends on data";
+  Ints coordinates(numDims * found.size());
+  for (size_t k = 0; k < found.size(); ++k) {
+    int64_t rest = found[k];
+    for (int64_t axis = numDims - 1; axis >= 0; --axis) {
+      coordinates[axis * found.size() + k] = rest % value->type.getDimSize(axis);
+      rest /= value->type.getDimSize(axis);
+    }
+  }
+  return n.setOutput(0, n.intTensor(coordinates, i64(n), {numDims, static_cast<int64_t>(found.size())}));
+}
+
+/// The first `lengths[b]` elements of line b backwards, the others as they are.
+LogicalResult convertReverseSequence(NodeContext &n) {
+  Value input = n.getInput(0), lengths = n.getInput(1);
+  if (!input || !lengths)
+    return failure();
+  int64_t time = n.getInt("time_axis", 0), batch = n.getInt("batch_axis", 1), numDims = n.typeOf(input).getRank();
+  if (numDims < 2 || time == batch || std::min(time, batch) != 0 || std::max(time, batch) != 1)
+    return n.emitError() << "time_axis is " << time << " and batch_axis " << batch << "; expected 0 and 1 in some order";
+  Extents extents = n.extentsOf(input), perLine(numDims, n.cst(1));
+  perLine[batch] = extents[batch];
+  Value length = n.reshape(n.cast_(lengths, i64(n)), perLine);
+  Value step = positions(n, extents[time], time, numDims);
+  Value mirrored = n.sub(n.sub(length, n.scalar(1, i64(n))), step);
+  Value index = n.select(n.compare(CompareKind::lt, step, length), mirrored, step);
+  return n.setOutput(0, n.make<nn::GatherElementsOp>({input, n.broadcastTo(index, extents)}, n.integer("axis", time)));
+}
+
+/// Running products by doubling: after step k every element holds the product of 2^k predecessors.
+LogicalResult convertCumProd(NodeContext &n) {
+  Value input = n.getInput(0);
+  FailureOr<Ints> given = n.getIntsInput(1);
+  if (!input || failed(given))
+    return failure();
+  FailureOr<int64_t> axis = n.normalizeAxis(given->size() == 1 ? given->front() : INT64_MAX, n.getNumDims(0));
+  if (failed(axis))
+    return failure();
+  Extents extents = n.extentsOf(input);
+  std::optional<int64_t> extent = nn::getConstant(extents[*axis]);
+  if (!extent)
+    return n.emitError() << "axis " << *axis << " has an unknown extent; bind the dimension";
+  bool reverse = n.getInt("reverse", 0);
+  Value one = n.scalar(1, n.elementOf(input));
+  // Every element becomes the one `distance` before it in the running direction, or 1.
+  auto shift = [&](Value value, int64_t distance) {
+    Extents low(extents.size(), n.cst(0)), high = low;
+    (reverse ? high : low)[*axis] = n.cst(distance);
+    Value padded = n.pad(nn::PadMode::constant, value, low, high, one);
+    return n.sliceAxis(padded, *axis, n.cst(reverse ? distance : 0), extents[*axis]);
+  };
+  Value result = n.getInt("exclusive", 0) ? shift(input, 1) : input;
+  for (int64_t distance = 1; distance < *extent; distance *= 2)
+    result = n.mul(result, shift(result, distance));
+  return result == input ? n.forward(0, n.getValue(0)) : n.setOutput(0, result);
+}
+
+} // namespace
+
+void registerIndexingOperators(OperatorRegistry &r) {
+  r.add("OneHot", 9, convertOneHot);
+  r.add("Compress", 9, convertCompress);
+  r.add("NonZero", 9, convertNonZero);
+  r.add("ReverseSequence", 10, convertReverseSequence);
+  r.add("CumProd", 26, convertCumProd);
+}
+
+} // namespace penstock::onnximport
