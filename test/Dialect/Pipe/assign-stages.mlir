@@ -38,7 +38,7 @@ nn.weight @v : tensor<512x8xf32> from <"m.onnx", 1048576, 16384>
 // CHECK:         %[[M:.*]] = nn.kernel "mask"
 // CHECK-SAME:      pipe.stage_id = 0 : i32
 // CHECK:         %[[C:.*]] = nn.kernel "mask@1"
-// CHECK-SAME:      attributes {nn.clone_of = "mask", pipe.stage_id = 1 : i32}
+// CHECK-SAME:      attributes {nn.clone_of = "mask", pipe.seconds = {{[^ ]*}} : f64, pipe.stage_id = 1 : i32}
 // CHECK:         nn.kernel "first" ins({{.*}}, %{{[^ ]*}} = %[[M]] :
 // CHECK:         nn.kernel "second" ins({{.*}}, %{{[^ ]*}} = %[[C]] :
 // SPLIT:       pipe.channel @input_1 from @source to [@s0, @s1]

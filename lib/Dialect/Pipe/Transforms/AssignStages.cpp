@@ -90,7 +90,7 @@ class PlanWriter {
 public:
   explicit PlanWriter(MLIRContext *context) : builder(context) {}
 
-  DictionaryAttr write(const partition::Problem &problem, const partition::Plan &plan) {
+  DictionaryAttr write(const partition::Problem &problem, const partition::Plan &plan, StringRef method) {
     SmallVector<Attribute> stages, channels;
     for (const partition::StageCost &stage : plan.stages)
       stages.push_back(writeStage(stage));
@@ -99,7 +99,7 @@ public:
     return builder.getDictionaryAttr({text("balance", partition::toString(problem.balance)),
                                       real("bottleneck", plan.bottleneck), list("channels", channels),
                                       real("gap", plan.gap), real("lower_bound", plan.lowerBound),
-                                      text("method", partition::toString(plan.method)),
+                                      text("method", method),
                                       builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)),
                                       list("stages", stages), number("traffic_bytes", plan.trafficBytes)});
   }
@@ -143,10 +143,71 @@ private:
 
 void pipe::applyPlan(ModuleOp module, const partition::Problem &problem, const partition::Plan &plan) {
   SmallVector<nn::KernelOp> kernels = getKernels(findEntry(module));
+  for (auto [kernel, cost] : llvm::zip(kernels, problem.kernels))
+    kernel->setAttr(kSecondsAttr, Builder(module.getContext()).getF64FloatAttr(cost.seconds.front()));
   makeClones(kernels, plan);
   for (auto [kernel, stage] : llvm::zip(kernels, plan.stageOf))
     setStage(kernel, stage);
-  module->setAttr(PipeDialect::getPlanAttrName(), PlanWriter(module.getContext()).write(problem, plan));
+  module->setAttr(PipeDialect::getPlanAttrName(),
+                  PlanWriter(module.getContext()).write(problem, plan, partition::toString(plan.method)));
+}
+
+/// What the plan says of its stages, to be compared with what the kernels say.
+static bool isPlanOf(DictionaryAttr plan, ArrayRef<nn::KernelOp> kernels, int64_t numStages) {
+  auto stages = plan ? plan.getAs<ArrayAttr>("stages") : ArrayAttr();
+  if (!stages || static_cast<int64_t>(stages.size()) != numStages)
+    return false;
+  SmallVector<double> seconds(numStages, 0);
+  SmallVector<int64_t> counts(numStages, 0);
+  for (nn::KernelOp kernel : kernels) {
+    int64_t stage = kernel->getAttrOfType<IntegerAttr>(PipeDialect::getStageIdAttrName()).getInt();
+    auto cost = kernel->getAttrOfType<FloatAttr>(kSecondsAttr);
+    if (!cost)
+      return false;
+    seconds[stage] += cost.getValueAsDouble();
+    ++counts[stage];
+  }
+  for (auto [i, attribute] : llvm::enumerate(stages)) {
+    auto stage = dyn_cast<DictionaryAttr>(attribute);
+    auto compute = stage ? stage.getAs<FloatAttr>("compute_seconds") : FloatAttr();
+    auto owned = stage ? stage.getAs<IntegerAttr>("kernels") : IntegerAttr();
+    auto clones = stage ? stage.getAs<IntegerAttr>("clones") : IntegerAttr();
+    if (!compute || !owned || !clones || owned.getInt() + clones.getInt() != counts[i] ||
+        std::abs(compute.getValueAsDouble() - seconds[i]) > 1e-9 * seconds[i])
+      return false;
+  }
+  return true;
+}
+
+LogicalResult pipe::refreshPlan(ModuleOp module) {
+  SmallVector<nn::KernelOp> kernels = getKernels(findEntry(module));
+  partition::Plan plan;
+  int64_t numStages = 0;
+  for (nn::KernelOp kernel : kernels) {
+    int64_t stage = kernel->getAttrOfType<IntegerAttr>(PipeDialect::getStageIdAttrName()).getInt();
+    plan.stageOf.push_back(stage);
+    numStages = std::max(numStages, stage + 1);
+  }
+  auto old = module->getAttrOfType<DictionaryAttr>(PipeDialect::getPlanAttrName());
+  if (isPlanOf(old, kernels, numStages))
+    return success();
+  PartitionOptions options;
+  options.numStages = numStages;
+  FailureOr<partition::Problem> problem = buildPartitionProblem(module, options);
+  if (failed(problem))
+    return failure();
+  for (auto [kernel, cost] : llvm::zip(kernels, problem->kernels))
+    if (auto seconds = kernel->getAttrOfType<FloatAttr>(kSecondsAttr))
+      std::fill(cost.seconds.begin(), cost.seconds.end(), seconds.getValueAsDouble());
+  partition::evaluate(*problem, plan);
+  // The bound holds for all plans, so also for this one.
+  auto bound = old ? old.getAs<FloatAttr>("lower_bound") : FloatAttr();
+  auto balance = old ? old.getAs<StringAttr>("balance") : StringAttr();
+  if (bound && balance && balance.getValue() == partition::toString(problem->balance))
+    plan.lowerBound = std::min(bound.getValueAsDouble(), plan.bottleneck);
+  plan.gap = plan.lowerBound > 0 ? plan.bottleneck / plan.lowerBound - 1 : std::numeric_limits<double>::infinity();
+  module->setAttr(PipeDialect::getPlanAttrName(), PlanWriter(module.getContext()).write(*problem, plan, "given"));
+  return success();
 }
 
 namespace {

@@ -10,7 +10,7 @@
 #include "KernelOutliner.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
-#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/IRMapping.h"
@@ -119,9 +119,10 @@ nn::KernelDefOp buildDef(nn::KernelOp kernel, const Choice &choice) {
   OperationState state(kernel.getLoc(), nn::KernelDefOp::getOperationName());
   state.addAttribute("sym_name", builder.getStringAttr("k"));
   state.addAttribute("num_symbols", builder.getI64IntegerAttr(choice.size()));
+  // What is said of one place in the graph is no part of the structure.
+  const StringRef ofPlace[] = {PipeDialect::getStageIdAttrName(), kSecondsAttr, nn::kTensorsAttr, "nn.clone_of"};
   for (NamedAttribute attribute : kernel->getDiscardableAttrs())
-    if (attribute.getName() != PipeDialect::getStageIdAttrName() && attribute.getName().getValue() != nn::kTensorsAttr &&
-        attribute.getName() != "nn.clone_of")
+    if (!llvm::is_contained(ofPlace, attribute.getName().getValue()))
       state.addAttribute(attribute.getName(), attribute.getValue());
   state.addRegion();
   auto def = cast<nn::KernelDefOp>(Operation::create(state));

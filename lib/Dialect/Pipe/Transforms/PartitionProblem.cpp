@@ -11,6 +11,7 @@
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace penstock;
@@ -275,9 +276,16 @@ LogicalResult ProblemBuilder::addPlan() {
   for (nn::KernelOp kernel : kernels)
     byName[kernel.getName()] = kernel;
   llvm::StringMap<int64_t> stageOf;
+  llvm::StringSet<> cloned;
   for (auto [stage, names] : llvm::enumerate(options.plan))
     for (const std::string &name : names) {
       auto kernel = byName.find(name);
+      // A clone is named after its original; the solver makes it again.
+      StringRef original = StringRef(name).rsplit('@').first;
+      if (kernel == byName.end() && byName.count(original)) {
+        cloned.insert(original);
+        continue;
+      }
       if (kernel == byName.end())
         return module.emitError() << "the plan does not fit the model: stage " << stage << " has kernel '" << name
                                   << "', which the model does not have";
@@ -287,7 +295,7 @@ LogicalResult ProblemBuilder::addPlan() {
     auto stage = stageOf.find(kernel.getName());
     if (stage == stageOf.end())
       return module.emitError() << "the plan does not fit the model: no stage has kernel '" << kernel.getName() << "'";
-    if (failed(pin(kernel, stage->second, "the plan")))
+    if (!cloned.contains(kernel.getName()) && failed(pin(kernel, stage->second, "the plan")))
       return failure();
   }
   return success();

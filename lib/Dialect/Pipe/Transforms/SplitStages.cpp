@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/Transforms/PartitionProblem.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 
 #include "KernelOutliner.h"
@@ -274,7 +275,7 @@ struct SplitStagesPass : pipe::impl::SplitStagesPassBase<SplitStagesPass> {
       return signalPassFailure();
     copyTrivialOutputs(entry);
     Splitter splitter(getOperation(), entry);
-    if (failed(splitter.readStages()))
+    if (failed(splitter.readStages()) || failed(refreshPlan(getOperation())))
       return signalPassFailure();
     splitter.findCrossings();
     splitter.createGraph();

@@ -53,6 +53,9 @@ mlir::FailureOr<partition::Plan> planStages(mlir::ModuleOp module, const Partiti
 /// Writes a plan into the module: `pipe.stage_id` on every kernel, clones of cheap producers, and `pipe.plan`.
 void applyPlan(mlir::ModuleOp module, const partition::Problem &problem, const partition::Plan &plan);
 
+/// Writes `pipe.plan` anew if kernels were moved by hand since it was written, or if there is none. Every kernel has a stage.
+mlir::LogicalResult refreshPlan(mlir::ModuleOp module);
+
 } // namespace penstock::pipe
 
 #endif // PENSTOCK_DIALECT_PIPE_TRANSFORMS_PARTITIONPROBLEM_H

@@ -14,6 +14,8 @@ namespace penstock::pipe {
 /// Discardable attribute of an input or output of the entry function: the axis that carries the batch (see
 /// `pipe-verify-batch`).
 inline constexpr llvm::StringLiteral kBatchDimAttr = "nn.batch_dim";
+/// Discardable attribute of a kernel: predicted seconds of one run (see `pipe-assign-stages`).
+inline constexpr llvm::StringLiteral kSecondsAttr = "pipe.seconds";
 /// Discardable attribute of the module: why requests cannot be cut into microbatches.
 inline constexpr llvm::StringLiteral kBatchUnprovedAttr = "nn.batch_unproved";
 

@@ -41,7 +41,7 @@ def AssignStagesPass : Pass<"pipe-assign-stages", "::mlir::ModuleOp"> {
   let summary = "give every kernel a stage";
   let description = [{
     Requires: `@main` holds kernels, weights and constants (see `nn-fuse-kernels`).
-    Ensures:  every `nn.kernel` carries `pipe.stage_id`; no value flows to an earlier stage and no stage is empty; cheap
+    Ensures:  every `nn.kernel` carries `pipe.stage_id` and `pipe.seconds`, its predicted time; no value flows to an earlier stage and no stage is empty; cheap
               kernels (masks, shape arithmetic) that several stages read are cloned, the copies marked `nn.clone_of`; the
               module has `pipe.plan`: costs, bytes, memory, and the certificate. An output that no kernel makes gets one.
     Does not: change what is computed, or how kernels are grouped.
@@ -95,7 +95,8 @@ def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
               listing all its consumers, and one per input that is read; a stage that reads nothing gets a control
               channel. Kernels are `nn.kernel_def` symbols; those of equal structure, up to their symbols, are one. An
               output that is a weight, a constant or an input is copied by a kernel of its own. `@main` is gone;
-              `pipe.input` and `pipe.output` keep its signature.
+              `pipe.input` and `pipe.output` keep its signature. Where kernels were moved by hand since `pipe.plan` was
+              written, its figures are those of what is there now; the proven bound stays.
     Does not: choose cuts, or order microbatches (see `pipe-schedule`).
 
     Before:
