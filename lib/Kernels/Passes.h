@@ -34,6 +34,9 @@ std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();
 inline constexpr llvm::StringLiteral kWorkspaceAttr = "kernel.workspace";
 
+/// memref.copy between strided buffers as loops.
+std::unique_ptr<mlir::Pass> createLowerCopiesPass();
+
 /// exp, log, log1p, expm1, tanh, erf of f32 by polynomials that vectorize; the rest stays for libm.
 std::unique_ptr<mlir::Pass> createApproximateMathPass();
 

@@ -100,6 +100,7 @@ static void addBufferization(OpPassManager &passes) {
 }
 
 static void addLoops(OpPassManager &passes) {
+  passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
   passes.addPass(createConvertLinalgToLoopsPass());
   passes.addPass(memref::createFoldMemRefAliasOpsPass());
   passes.addPass(memref::createExpandStridedMetadataPass());

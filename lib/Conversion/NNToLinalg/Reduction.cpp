@@ -192,12 +192,19 @@ static LogicalResult emitCumSum(Emitter &e, CumSumOp op) {
     Value last = b.create<arith::SubIOp>(inner, b.create<arith::SubIOp>(inner, count, one), i);
     Value position = op.getReverse() ? last : i;
     Value element = b.create<tensor::ExtractSliceOp>(inner, Emitter::storageType(slice), x, at(position), extents, strides);
-    Value sum = e.elementwise(inner, slice, {{carried[1], slice}, {element, slice}},
-                              [](OpBuilder &nested, Location nestedLoc, ValueRange in) {
-                                return ScalarBuilder{nested, nestedLoc}.binary(BinaryKind::add, in[0], in[1], false);
-                              });
-    Value written = op.getExclusive() ? carried[1] : sum;
-    Value out = b.create<tensor::InsertSliceOp>(inner, written, carried[0], at(position), extents, strides);
+    auto write = [&](Value written) -> Value {
+      return b.create<tensor::InsertSliceOp>(inner, written, carried[0], at(position), extents, strides);
+    };
+    // The running sum stays in its buffer, so what is written must be taken before or after the addition.
+    Value out = op.getExclusive() ? write(carried[1]) : Value();
+    AffineMap map = b.getMultiDimIdentityMap(type.getRank());
+    SmallVector<IteratorType> iterators(type.getRank(), IteratorType::parallel);
+    Value sum = e.generic(inner, element, carried[1], {map, map}, iterators,
+                          [](OpBuilder &nested, Location nestedLoc, ValueRange in) {
+                            return ScalarBuilder{nested, nestedLoc}.binary(BinaryKind::add, in[1], in[0], false);
+                          });
+    if (!out)
+      out = write(sum);
     b.create<scf::YieldOp>(inner, ValueRange{out, sum});
   };
   Value init[] = {e.empty(loc, type), e.zeros(loc, slice)};

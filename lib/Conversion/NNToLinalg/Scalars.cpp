@@ -456,6 +456,8 @@ Value ScalarBuilder::cast(Value x, Type from, Type to, bool saturate) {
       return x;
     if (fromBits < toBits)
       return b.create<arith::ExtFOp>(loc, storage, x);
+    if (fromBits == 64 && toBits == 16) // by way of f32, as machines and other frameworks do
+      x = b.create<arith::TruncFOp>(loc, b.getF32Type(), x);
     if (fromBits > toBits)
       return b.create<arith::TruncFOp>(loc, storage, x);
     return b.create<arith::TruncFOp>(loc, storage, b.create<arith::ExtFOp>(loc, b.getF32Type(), x));

@@ -81,7 +81,7 @@ def NN_PadOp : NN_InferredOp<"pad"> {
                        NN_ExtentsAttr:$low, NN_ExtentsAttr:$high);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
-    $mode $input `low` $low `high` $high (`value` $value^ `:` type($value))? attr-dict `:` type($input)
+    $mode $input `:` type($input) `low` $low `high` $high (`value` $value^ `:` type($value))? attr-dict
   }];
 }
 
