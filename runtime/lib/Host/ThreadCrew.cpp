@@ -27,10 +27,10 @@ public:
   }
 
   Status start() override {
-    for (size_t i = 0; i < roles.size(); ++i) {
+    for (size_t i = 0; i < roles.size(); ++i)
       transports.push_back(hub.makeTransport());
+    for (size_t i = 0; i < roles.size(); ++i)
       threads.emplace_back([this, i] { runOne(i); });
-    }
     std::unique_lock<std::mutex> lock(mutex);
     changed.wait(lock, [&] { return numReady + numEnded >= roles.size() || !failure.ok(); });
     return failure;
