@@ -6,11 +6,9 @@
 
 #include "penstock/Support/Error.h"
 
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/raw_ostream.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 
@@ -26,32 +24,53 @@ class Buffer {
 public:
   explicit Buffer(int64_t numBytes)
       : data(static_cast<char *>(std::aligned_alloc(kAlignment, llvm::alignTo(std::max<int64_t>(numBytes, 1), kAlignment)))),
-        size(numBytes) {}
-  Buffer(Buffer &&other) noexcept : data(std::exchange(other.data, nullptr)), size(other.size) {}
+        numBytes(numBytes) {}
+  Buffer(Buffer &&other) noexcept : data(std::exchange(other.data, nullptr)), numBytes(other.numBytes) {}
   ~Buffer() { std::free(data); }
   char *data;
-  int64_t size;
+  int64_t numBytes;
 };
 
-llvm::Error readRange(const FileRange &range, char *into) {
-  std::ifstream file(range.path, std::ios::binary);
+class Derivation {
+public:
+  Derivation(ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels) : module(module), kernels(kernels) {}
+
+  llvm::Error compute(nn::WeightOp weight);
+  llvm::StringMap<std::string> results;
+
+private:
+  llvm::Error read(nn::WeightOp weight, Buffer &into);
+
+  ModuleOp module;
+  const llvm::StringMap<kernels::CompiledKernel> &kernels;
+  std::unique_ptr<kernels::KernelRunner> runner;
+};
+
+llvm::Error Derivation::read(nn::WeightOp weight, Buffer &into) {
+  if (auto known = results.find(weight.getSymName()); known != results.end()) {
+    std::memcpy(into.data, known->second.data(), known->second.size());
+    return llvm::Error::success();
+  }
+  auto range = weight.getFile();
+  if (!range)
+    return userError("weight '@{0}' is derived, but after the one that needs it", weight.getSymName());
+  std::string path = range->getPath().str();
+  std::ifstream file(path, std::ios::binary);
   if (!file)
-    return systemError("read", range.path, errno);
-  file.seekg(range.offset);
-  file.read(into, range.numBytes);
-  if (file.gcount() != range.numBytes)
-    return userError("'{0}' ends before byte {1}; a weight lies at {2} with {3} bytes", range.path,
-                     range.offset + range.numBytes, range.offset, range.numBytes);
+    return systemError("read", path, errno);
+  file.seekg(range->getOffset());
+  file.read(into.data, into.numBytes);
+  if (file.gcount() != into.numBytes)
+    return userError("'{0}' ends before byte {1}; weight '@{2}' lies at {3} with {4} bytes", path,
+                     range->getOffset() + into.numBytes, weight.getSymName(), range->getOffset(), into.numBytes);
   return llvm::Error::success();
 }
 
-int64_t numBytesOf(Type type) { return *nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(type))); }
+int64_t numBytesOf(nn::WeightOp weight) {
+  return *nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(weight.getType())));
+}
 
-} // namespace
-
-llvm::Error DerivedWeights::computeOne(nn::WeightOp weight, ModuleOp module,
-                                       const llvm::StringMap<kernels::CompiledKernel> &kernels,
-                                       llvm::raw_ostream &file) {
+llvm::Error Derivation::compute(nn::WeightOp weight) {
   auto kernel = module.lookupSymbol<nn::KernelDefOp>(*weight.getInit());
   auto name = kernel ? kernel->getAttrOfType<StringAttr>("kernel.object") : StringAttr();
   auto compiled = name ? kernels.find(name.getValue()) : kernels.end();
@@ -63,68 +82,37 @@ llvm::Error DerivedWeights::computeOne(nn::WeightOp weight, ModuleOp module,
     auto source = module.lookupSymbol<nn::WeightOp>(operand.getValue());
     if (!source)
       return userError("weight '@{0}' is derived from '@{1}', which is no weight", weight.getSymName(), operand.getValue());
-    FileRange range;
-    if (auto from = source.getFile())
-      range = {from->getPath().str(), from->getOffset(), from->getNumBytes()};
-    else if (auto found = ranges.find(source.getSymName()); found != ranges.end())
-      range = found->second;
-    else
-      return userError("weight '@{0}' is derived from '@{1}', which comes after it", weight.getSymName(), operand.getValue());
-    Buffer &buffer = buffers.emplace_back(range.numBytes);
-    if (llvm::Error error = readRange(range, buffer.data))
+    if (llvm::Error error = read(source, buffers.emplace_back(numBytesOf(source))))
       return error;
   }
-  buffers.emplace_back(numBytesOf(weight.getType()));
+  Buffer &result = buffers.emplace_back(numBytesOf(weight));
   SmallVector<void *> pointers;
   for (Buffer &buffer : buffers)
     pointers.push_back(buffer.data);
+  if (!runner) {
+    llvm::Expected<std::unique_ptr<kernels::KernelRunner>> created = kernels::KernelRunner::create();
+    if (!created)
+      return created.takeError();
+    runner = std::move(*created);
+  }
   if (llvm::Error error = runner->add(compiled->second))
     return error;
   if (llvm::Error error = runner->run(compiled->second, pointers, {}))
     return error;
-  Buffer &result = buffers.back();
-  file.write(result.data, result.size);
-  SmallString<128> path(folder);
-  llvm::sys::path::append(path, "derived.bin");
-  ranges[weight.getSymName()] = {path.str().str(), position, result.size};
-  position += result.size;
+  results[weight.getSymName()] = std::string(result.data, result.numBytes);
   return llvm::Error::success();
 }
 
-llvm::Expected<std::unique_ptr<DerivedWeights>>
-DerivedWeights::compute(ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels) {
-  std::unique_ptr<DerivedWeights> result(new DerivedWeights());
-  auto derived = llvm::make_filter_range(module.getOps<nn::WeightOp>(), [](nn::WeightOp weight) { return weight.getInit().has_value(); });
-  if (derived.empty())
-    return std::move(result);
-  llvm::Expected<std::unique_ptr<kernels::KernelRunner>> runner = kernels::KernelRunner::create();
-  if (!runner)
-    return runner.takeError();
-  result->runner = std::move(*runner);
-  SmallString<128> folder;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("penstock", folder))
-    return systemError("create a folder for derived weights in", folder, code.value());
-  result->folder = folder.str().str();
-  llvm::sys::path::append(folder, "derived.bin");
-  std::error_code code;
-  llvm::raw_fd_ostream file(folder, code);
-  if (code)
-    return systemError("write", folder, code.value());
-  for (nn::WeightOp weight : derived)
-    if (llvm::Error error = result->computeOne(weight, module, kernels, file))
-      return std::move(error);
-  file.close();
-  if (file.has_error()) {
-    code = file.error();
-    file.clear_error();
-    return systemError("write", folder, code.value());
-  }
-  return std::move(result);
-}
+} // namespace
 
-DerivedWeights::~DerivedWeights() {
-  if (!folder.empty())
-    llvm::sys::fs::remove_directories(folder);
+llvm::Expected<llvm::StringMap<std::string>>
+computeDerivedWeights(ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels) {
+  Derivation derivation(module, kernels);
+  for (auto weight : module.getOps<nn::WeightOp>())
+    if (weight.getInit())
+      if (llvm::Error error = derivation.compute(weight))
+        return std::move(error);
+  return std::move(derivation.results);
 }
 
 } // namespace penstock::driver

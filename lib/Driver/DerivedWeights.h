@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Runs the kernels behind `nn.weight init` on the weights they name and keeps the results in a file of a private folder,
-// which goes away with the object: a model's weights never lie in memory together.
+// Runs the kernels behind `nn.weight init` on the weights they name. Results are kept in memory until the folder is written;
+// their operands are read one weight at a time.
 // Units: bytes. Threads: none. Errors: llvm::Error with whose fault it is.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DRIVER_DERIVEDWEIGHTS_H
@@ -15,32 +15,10 @@
 
 namespace penstock::driver {
 
-/// A range of bytes of a file.
-struct FileRange {
-  std::string path;
-  int64_t offset = 0, numBytes = 0;
-};
-
-class DerivedWeights {
-public:
-  /// `kernels` holds the compiled kernel of every `nn.kernel_def` by its `kernel.object`.
-  static llvm::Expected<std::unique_ptr<DerivedWeights>> compute(mlir::ModuleOp module,
-                                                                 const llvm::StringMap<kernels::CompiledKernel> &kernels);
-  ~DerivedWeights();
-
-  /// Where the bytes of each derived weight lie, by its symbol.
-  const llvm::StringMap<FileRange> &getRanges() const { return ranges; }
-
-private:
-  DerivedWeights() = default;
-  llvm::Error computeOne(nn::WeightOp weight, mlir::ModuleOp module,
-                         const llvm::StringMap<kernels::CompiledKernel> &kernels, llvm::raw_ostream &file);
-
-  std::string folder;
-  std::unique_ptr<kernels::KernelRunner> runner;
-  llvm::StringMap<FileRange> ranges;
-  int64_t position = 0;
-};
+/// The bytes of every derived weight by its symbol, row-major. `kernels` holds the compiled kernel of every `nn.kernel_def`
+/// by its `kernel.object`.
+llvm::Expected<llvm::StringMap<std::string>>
+computeDerivedWeights(mlir::ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels);
 
 } // namespace penstock::driver
 

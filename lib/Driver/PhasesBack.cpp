@@ -2,19 +2,22 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "DerivedWeights.h"
 #include "PhaseFunctions.h"
 
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Link/BundleWriter.h"
 #include "penstock/Support/Error.h"
 #include "penstock/Target/TargetBackend.h"
 
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Path.h"
 
 namespace penstock::driver {
 using namespace mlir;
 
-LogicalResult openTarget(Compilation &compilation) {
+static LogicalResult openTarget(Compilation &compilation) {
   if (compilation.target)
     return success();
   llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget(compilation.options.arch);
@@ -54,8 +57,39 @@ LogicalResult runEmit(Compilation &compilation) {
   return passes.run(*compilation.module);
 }
 
+/// The folder beside which the model lies, with its name: model.onnx gives model.penstock.
+static std::string defaultOutput(const CompileOptions &options) {
+  SmallString<128> path(options.model);
+  llvm::sys::path::replace_extension(path, "penstock");
+  return path.str().str();
+}
+
 LogicalResult runLink(Compilation &compilation) {
-  return compilation.fail(userError("link: not in this build"));
+  const CompileOptions &options = compilation.options;
+  // A resumed compilation has names of objects only.
+  if (compilation.kernels.empty() && failed(runKernels(compilation)))
+    return failure();
+  llvm::Expected<link::Installation> installation = link::Installation::locate();
+  if (!installation)
+    return compilation.fail(installation.takeError());
+  llvm::Expected<llvm::StringMap<std::string>> derived =
+      computeDerivedWeights(*compilation.module, compilation.kernels);
+  if (!derived)
+    return compilation.fail(derived.takeError());
+  link::BundleOptions bundle;
+  bundle.output = options.output.empty() ? defaultOutput(options) : options.output;
+  bundle.profile = compilation.target->getProfile();
+  bundle.version = PENSTOCK_VERSION;
+  bundle.microbatchRows = options.microbatch;
+  bundle.computedWeights = std::move(*derived);
+  llvm::StringMap<std::string> objects;
+  for (auto &entry : compilation.kernels)
+    objects[entry.getKey()] = entry.getValue().object;
+  llvm::Expected<link::BundleSummary> summary = link::writeBundle(*compilation.module, objects, *installation, bundle);
+  if (!summary)
+    return compilation.fail(summary.takeError());
+  compilation.output = bundle.output;
+  return success();
 }
 
 } // namespace penstock::driver

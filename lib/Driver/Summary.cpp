@@ -1,4 +1,136 @@
+//===- Summary.cpp - The stage table of a compilation -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
 #include "penstock/Driver/Compiler.h"
+
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+
 namespace penstock::driver {
-void printSummary(const Compilation &compilation, bool json, llvm::raw_ostream &os) {}
+using namespace mlir;
+
+namespace {
+
+struct StageRow {
+  int64_t kernels = 0, weightBytes = 0, arenaBytes = 0, slotBytes = 0, sendBytes = 0;
+  bool unbounded = false;
+  double milliseconds = 0;
+};
+
+struct PlanRows {
+  std::vector<StageRow> stages;
+  double bottleneckMs = 0, lowerBoundMs = 0, gap = 0;
+  bool optimal = false;
+};
+
+int64_t integer(DictionaryAttr dictionary, StringRef name) {
+  auto value = dictionary ? dictionary.getAs<IntegerAttr>(name) : IntegerAttr();
+  return value ? value.getInt() : 0;
 }
+
+double number(DictionaryAttr dictionary, StringRef name) {
+  auto value = dictionary ? dictionary.getAs<FloatAttr>(name) : FloatAttr();
+  return value ? value.getValueAsDouble() : 0.0;
+}
+
+/// The plan as assign wrote it, with the bytes that place counted.
+PlanRows readPlan(ModuleOp module) {
+  PlanRows rows;
+  auto plan = module->getAttrOfType<DictionaryAttr>("pipe.plan");
+  if (!plan)
+    return rows;
+  rows.bottleneckMs = number(plan, "bottleneck") * 1e3;
+  rows.lowerBoundMs = number(plan, "lower_bound") * 1e3;
+  rows.gap = number(plan, "gap");
+  auto proved = plan.getAs<BoolAttr>("proved_optimal");
+  rows.optimal = proved && proved.getValue();
+  if (auto stages = plan.getAs<ArrayAttr>("stages"))
+    for (auto stage : stages.getAsRange<DictionaryAttr>()) {
+      StageRow &row = rows.stages.emplace_back();
+      row.kernels = integer(stage, "kernels");
+      row.weightBytes = integer(stage, "weight_bytes");
+      row.sendBytes = integer(stage, "send_bytes");
+      row.milliseconds = number(stage, "compute_seconds") * 1e3;
+    }
+  size_t index = 0;
+  for (auto program : module.getOps<pipe::ProgramOp>()) {
+    auto memory = program->getAttrOfType<DictionaryAttr>("pipe.memory");
+    if (!memory || index >= rows.stages.size())
+      break;
+    StageRow &row = rows.stages[index++];
+    row.arenaBytes = integer(memory, "arena");
+    row.slotBytes = integer(memory, "slots");
+    auto unbounded = memory.getAs<ArrayAttr>("unbounded");
+    row.unbounded = unbounded && !unbounded.empty();
+  }
+  return rows;
+}
+
+/// "1.5 MiB"
+std::string formatBytes(int64_t bytes) {
+  static constexpr const char *units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = bytes;
+  int unit = 0;
+  while (value >= 1024 && unit < 4) {
+    value /= 1024;
+    ++unit;
+  }
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format(unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  return text;
+}
+
+void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
+  os << "wrote " << compilation.output << "\n";
+  os << "stage  kernels  predicted ms     weights       arena       slots        sends\n";
+  for (auto [i, row] : llvm::enumerate(rows.stages))
+    os << llvm::format("%5zu  %7lld  %12.3f  %10s  %10s  %10s  %11s\n", i, static_cast<long long>(row.kernels),
+                       row.milliseconds, formatBytes(row.weightBytes).c_str(),
+                       row.unbounded ? "by shape" : formatBytes(row.arenaBytes).c_str(),
+                       row.unbounded ? "by shape" : formatBytes(row.slotBytes).c_str(),
+                       formatBytes(row.sendBytes).c_str());
+  os << llvm::format("bottleneck %.3f ms, lower bound %.3f ms: %s\n", rows.bottleneckMs, rows.lowerBoundMs,
+                     rows.optimal ? "optimal under the cost model"
+                                  : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %")
+                                        .str()
+                                        .c_str());
+}
+
+void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
+  llvm::json::OStream json(os, 2);
+  json.object([&] {
+    json.attribute("output", compilation.output);
+    json.attribute("bottleneck_ms", rows.bottleneckMs);
+    json.attribute("lower_bound_ms", rows.lowerBoundMs);
+    json.attribute("gap", rows.gap);
+    json.attribute("optimal", rows.optimal);
+    json.attributeArray("stages", [&] {
+      for (const StageRow &row : rows.stages)
+        json.object([&] {
+          json.attribute("kernels", row.kernels);
+          json.attribute("predicted_ms", row.milliseconds);
+          json.attribute("weight_bytes", row.weightBytes);
+          json.attribute("arena_bytes", row.arenaBytes);
+          json.attribute("slot_bytes", row.slotBytes);
+          json.attribute("send_bytes", row.sendBytes);
+        });
+    });
+  });
+  os << "\n";
+}
+
+} // namespace
+
+void printSummary(const Compilation &compilation, bool json, llvm::raw_ostream &os) {
+  PlanRows rows = readPlan(compilation.module.get());
+  if (json)
+    printJson(compilation, rows, os);
+  else
+    printText(compilation, rows, os);
+}
+
+} // namespace penstock::driver

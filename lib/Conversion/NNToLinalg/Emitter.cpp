@@ -47,30 +47,83 @@ Value Emitter::zeros(Location loc, RankedTensorType type) {
   return filled(loc, type, scalars.constant(getStorageType(type.getElementType()), 0));
 }
 
-/// One group of all axes, or none for a scalar.
-static SmallVector<ReassociationIndices> oneGroup(int64_t numDims) {
-  if (numDims == 0)
-    return {};
-  return {llvm::to_vector(llvm::seq<int64_t>(0, numDims))};
-}
+namespace {
+
+/// How two shapes of the same elements correspond: equal leading axes, equal trailing axes, and a middle that is one group.
+struct ReshapeGroups {
+  ReshapeGroups(ArrayRef<AffineExpr> from, ArrayRef<AffineExpr> to) {
+    size_t shorter = std::min(from.size(), to.size());
+    while (leading < shorter && from[leading] == to[leading])
+      ++leading;
+    while (leading + trailing < shorter && from[from.size() - 1 - trailing] == to[to.size() - 1 - trailing])
+      ++trailing;
+    // The middle must have an axis on both sides.
+    if (leading + trailing == shorter) {
+      if (leading > 0)
+        --leading;
+      else
+        --trailing;
+    }
+  }
+
+  /// Groups of a shape of `numDims` axes.
+  SmallVector<ReassociationIndices> of(int64_t numDims) const {
+    SmallVector<ReassociationIndices> groups;
+    int64_t first = leading, last = numDims - trailing;
+    for (int64_t i = 0; i < first; ++i)
+      groups.push_back({i});
+    groups.push_back(llvm::to_vector(llvm::seq<int64_t>(first, last)));
+    for (int64_t i = last; i < numDims; ++i)
+      groups.push_back({i});
+    return groups;
+  }
+
+  size_t leading = 0, trailing = 0;
+};
+
+} // namespace
 
 Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedTensorType to) {
-  if (storageType(from) == storageType(to))
+  if (storageType(from) == storageType(to) && nn::getExtents(from) == nn::getExtents(to))
     return value;
-  AffineExpr numElements = nn::getNumElements(to);
-  RankedTensorType flat = nn::getTensorType({numElements}, to.getElementType());
-  if (from.getRank() == 0)
-    value = b.create<tensor::ExpandShapeOp>(loc, RankedTensorType::get({1}, getStorageType(to.getElementType())), value,
-                                            SmallVector<ReassociationIndices>{});
-  else if (from.getRank() > 1)
-    value = b.create<tensor::CollapseShapeOp>(loc, value, oneGroup(from.getRank()));
-  if (value.getType() != storageType(flat))
-    value = b.create<tensor::CastOp>(loc, storageType(flat), value);
-  if (to.getRank() == 0)
+  Type element = getStorageType(to.getElementType());
+  if (from.getRank() == 0) {
+    from = RankedTensorType::get({1}, from.getElementType());
+    value = b.create<tensor::ExpandShapeOp>(loc, storageType(from), value, SmallVector<ReassociationIndices>{});
+  }
+  if (to.getRank() == 0) {
+    RankedTensorType one = RankedTensorType::get({1}, to.getElementType());
+    value = reshape(loc, value, from, one);
     return b.create<tensor::CollapseShapeOp>(loc, storageType(to), value, SmallVector<ReassociationIndices>{});
-  if (to.getRank() == 1)
+  }
+  SmallVector<AffineExpr> fromExtents = nn::getExtents(from), toExtents = nn::getExtents(to);
+  if (fromExtents == toExtents)
     return value;
-  return b.create<tensor::ExpandShapeOp>(loc, storageType(to), value, oneGroup(to.getRank()), extents(loc, to));
+  ReshapeGroups groups(fromExtents, toExtents);
+  ArrayRef<AffineExpr> middle = ArrayRef(toExtents).drop_front(groups.leading).drop_back(groups.trailing);
+  if (llvm::count_if(middle, [](AffineExpr expr) { return !nn::getConstant(expr); }) > 1) {
+    // Upstream expands a group to one unknown extent at most.
+    SmallVector<Value> shape;
+    for (AffineExpr expr : toExtents)
+      shape.push_back(index(loc, expr));
+    auto shapeType = RankedTensorType::get(to.getRank(), b.getIndexType());
+    Value shapeTensor = b.create<tensor::FromElementsOp>(loc, shapeType, shape);
+    return b.create<tensor::ReshapeOp>(loc, storageType(to), value, shapeTensor);
+  }
+  SmallVector<AffineExpr> flat(toExtents.begin(), toExtents.begin() + groups.leading);
+  AffineExpr product = constantExpr(1);
+  for (AffineExpr expr : middle)
+    product = product * expr;
+  flat.push_back(product);
+  flat.append(toExtents.end() - groups.trailing, toExtents.end());
+  RankedTensorType flatType = storageType(nn::getTensorType(flat, element));
+  if (from.getRank() > static_cast<int64_t>(flat.size()))
+    value = b.create<tensor::CollapseShapeOp>(loc, value, groups.of(from.getRank()));
+  if (value.getType() != flatType)
+    value = b.create<tensor::CastOp>(loc, flatType, value);
+  if (to.getRank() > static_cast<int64_t>(flat.size()))
+    value = b.create<tensor::ExpandShapeOp>(loc, storageType(to), value, groups.of(to.getRank()), extents(loc, to));
+  return value;
 }
 
 AffineMap Emitter::broadcastMap(RankedTensorType operand, RankedTensorType result) {

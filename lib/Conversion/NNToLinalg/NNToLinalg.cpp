@@ -48,16 +48,18 @@ public:
       Value memref = makeMemRef(emitter, entry->getArgument(i), Emitter::typeOf(argument));
       emitter.set(argument, b.create<bufferization::ToTensorOp>(kernel.getLoc(), memref, /*restrict=*/true));
     }
+    // Results come before what makes them, so that it may be made in place.
+    SmallVector<Value> outputs;
+    for (auto [i, value] : llvm::enumerate(kernel.getYield()->getOperands()))
+      outputs.push_back(makeMemRef(emitter, entry->getArgument(numInputs() + i), Emitter::typeOf(value)));
     for (Operation &op : kernel.getBody().front().without_terminator())
       if (failed(emitter.emit(&op))) {
         function.erase();
         return failure();
       }
-    for (auto [i, value] : llvm::enumerate(kernel.getYield()->getOperands())) {
-      Value memref = makeMemRef(emitter, entry->getArgument(numInputs() + i), Emitter::typeOf(value));
+    for (auto [value, memref] : llvm::zip(kernel.getYield()->getOperands(), outputs))
       b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value), memref,
                                                           /*restrict=*/true, /*writable=*/true);
-    }
     b.create<func::ReturnOp>(kernel.getLoc());
     return function;
   }
