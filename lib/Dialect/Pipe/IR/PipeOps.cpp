@@ -35,8 +35,7 @@ static FlatSymbolRefAttr findDuplicate(ArrayAttr symbols) {
 //===----------------------------------------------------------------------===//
 
 /// The type is a tensor, and the axis of the batch, if any, is one of its axes.
-template <typename OpT>
-static LogicalResult verifyTypeAndBatch(OpT op) {
+template <typename OpT> static LogicalResult verifyTypeAndBatch(OpT op) {
   if (failed(verifyRankedType(op, op.getType())))
     return failure();
   int64_t numDims = cast<RankedTensorType>(op.getType()).getRank(), batch = op.getBatch().value_or(0);
@@ -45,7 +44,7 @@ static LogicalResult verifyTypeAndBatch(OpT op) {
   return success();
 }
 
-LogicalResult InputOp::verify() { return verifyTypeAndBatch(*this); }   // input_c1, input_c3
+LogicalResult InputOp::verify() { return verifyTypeAndBatch(*this); }  // input_c1, input_c3
 LogicalResult OutputOp::verify() { return verifyTypeAndBatch(*this); } // output_c1, output_c3
 
 /// The channel of an input or output must exist, belong to `end`, and have its type.
@@ -66,7 +65,8 @@ static LogicalResult verifyEnd(OpT op, FlatSymbolRefAttr name, StringRef end, bo
 LogicalResult InputOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!getChannelAttr())
     return success();
-  return verifyEnd(*this, getChannelAttr(), PipeDialect::getSourceName(), &ChannelOp::isFromSource, symbols); // input_c2
+  return verifyEnd(*this, getChannelAttr(), PipeDialect::getSourceName(), &ChannelOp::isFromSource,
+                   symbols); // input_c2
 }
 
 LogicalResult OutputOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -104,7 +104,8 @@ LogicalResult ChannelOp::verify() {
   if (delay < 0)
     return emitOpError() << "has delay " << delay << "; expected at least 0"; // channel_c4
   if (delay == 0 && contains(getConsumers(), getProducer()))
-    return emitOpError() << "goes from @" << getProducer() << " to itself; expected a delay of at least 1"; // channel_c5
+    return emitOpError() << "goes from @" << getProducer()
+                         << " to itself; expected a delay of at least 1"; // channel_c5
   if (getSlotBytes() && getSlotBytes()->getExprs().size() != 1)
     return emitOpError() << "has " << getSlotBytes()->getExprs().size() << " slot sizes; expected one";
   return success();
@@ -144,7 +145,8 @@ LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return success();
   auto weight = symbols.lookupNearestSymbolFrom<penstock::nn::WeightOp>(*this, getInitAttr());
   if (!weight || weight.getType() != getType())
-    return emitOpError() << "starts as " << getInitAttr() << ", which is no nn.weight of type " << getType(); // state_c3
+    return emitOpError() << "starts as " << getInitAttr() << ", which is no nn.weight of type "
+                         << getType(); // state_c3
   return success();
 }
 
@@ -269,7 +271,8 @@ static LogicalResult verifyChannels(StageOp stage, ArrayAttr names, bool isRead,
     auto channel = symbols.lookupNearestSymbolFrom<ChannelOp>(stage, name);
     if (!channel)
       return stage.emitOpError() << verb << name << ", which is no pipe.channel"; // stage_c6
-    bool isEnd = isRead ? channel.getConsumerIndex(stage.getSymName()) >= 0 : channel.getProducer() == stage.getSymName();
+    bool isEnd =
+        isRead ? channel.getConsumerIndex(stage.getSymName()) >= 0 : channel.getProducer() == stage.getSymName();
     if (!isEnd)
       return stage.emitOpError() << verb << name << ", which does not name it as "
                                  << (isRead ? "consumer" : "producer"); // stage_c6

@@ -44,8 +44,8 @@ static LogicalResult verifyExpansion(ProgramOp program, StringRef stage, Task ta
       return program.emitOpError() << "with " << numMicrobatches << " microbatches, @" << stage
                                    << " does not run microbatch " << i << " once and in order";
   if (static_cast<int64_t>(ran.size()) != numMicrobatches)
-    return program.emitOpError() << "with " << numMicrobatches << " microbatches, @" << stage << " runs "
-                                 << ran.size() << " times";
+    return program.emitOpError() << "with " << numMicrobatches << " microbatches, @" << stage << " runs " << ran.size()
+                                 << " times";
   return success();
 }
 
@@ -70,7 +70,8 @@ LogicalResult ProgramOp::verify() {
     if (!seen.insert(stage).second)
       return emitOpError() << "runs " << stage << " twice"; // program_c1
   if (static_cast<int64_t>(getReplicas()) < 1)
-    return emitOpError() << "has " << static_cast<int64_t>(getReplicas()) << " replicas; expected at least 1"; // program_c5
+    return emitOpError() << "has " << static_cast<int64_t>(getReplicas())
+                         << " replicas; expected at least 1"; // program_c5
   if (getBase() > kMaxRound || getRound() < 1 || getRound() > kMaxRound)
     return emitOpError() << "has base " << static_cast<int64_t>(getBase()) << " and round "
                          << static_cast<int64_t>(getRound()) << "; expected 0.." << kMaxRound << " and 1.."

@@ -96,19 +96,20 @@ public:
       stages.push_back(writeStage(stage));
     for (const partition::ChannelUse &channel : plan.channels)
       channels.push_back(writeChannel(problem, channel));
-    return builder.getDictionaryAttr({text("balance", partition::toString(problem.balance)),
-                                      real("bottleneck", plan.bottleneck), list("channels", channels),
-                                      real("gap", plan.gap), real("lower_bound", plan.lowerBound),
-                                      text("method", method),
-                                      builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)),
-                                      list("stages", stages), number("traffic_bytes", plan.trafficBytes)});
+    return builder.getDictionaryAttr(
+        {text("balance", partition::toString(problem.balance)), real("bottleneck", plan.bottleneck),
+         list("channels", channels), real("gap", plan.gap), real("lower_bound", plan.lowerBound),
+         text("method", method), builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)),
+         list("stages", stages), number("traffic_bytes", plan.trafficBytes)});
   }
 
 private:
   NamedAttribute number(StringRef name, int64_t value) {
     return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
   }
-  NamedAttribute real(StringRef name, double value) { return builder.getNamedAttr(name, builder.getF64FloatAttr(value)); }
+  NamedAttribute real(StringRef name, double value) {
+    return builder.getNamedAttr(name, builder.getF64FloatAttr(value));
+  }
   NamedAttribute text(StringRef name, StringRef value) {
     return builder.getNamedAttr(name, builder.getStringAttr(value));
   }
@@ -229,8 +230,7 @@ struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
     options.memoryLimitBytes = memoryLimit;
     if (numStages < 0 || memoryLimit < 0)
       return module.emitError() << "the number of stages is " << numStages.getValue() << " and the memory limit "
-                                << memoryLimit.getValue()
-                                << "; expected neither to be negative";
+                                << memoryLimit.getValue() << "; expected neither to be negative";
     if (failed(parseBalance(options.balance)))
       return failure();
     if (!plan.empty()) {
@@ -259,7 +259,8 @@ struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
         result = balance;
         return success();
       }
-    return getOperation().emitError() << "balance is '" << this->balance << "'; expected time, params, memory or uniform";
+    return getOperation().emitError() << "balance is '" << this->balance
+                                      << "'; expected time, params, memory or uniform";
   }
 };
 

@@ -116,8 +116,8 @@ private:
   AffineExpr batch;
 };
 
-/// Axes are aligned from the last; all rows must meet on one axis. An operand without rows must have extent 1 there, or the
-/// batch is one row.
+/// Axes are aligned from the last; all rows must meet on one axis. An operand without rows must have extent 1 there, or
+/// the batch is one row.
 std::optional<Carries> Rules::broadcast() {
   int64_t numDims = getType(op->getResult(0)).getRank();
   std::optional<Carry> result;
@@ -168,7 +168,8 @@ std::optional<Carries> Rules::reduce(ArrayRef<int64_t> axes, bool keepDims) {
 std::optional<Carries> Rules::reshape() {
   if (operands[0].numbers == RowNumbers::First)
     return std::nullopt;
-  SmallVector<AffineExpr> from = nn::getExtents(getType(op->getOperand(0))), to = nn::getExtents(getType(op->getResult(0)));
+  SmallVector<AffineExpr> from = nn::getExtents(getType(op->getOperand(0))),
+                          to = nn::getExtents(getType(op->getResult(0)));
   if (llvm::is_contained(from, AffineExpr()) || llvm::is_contained(to, AffineExpr()) || to.empty())
     return std::nullopt;
   AffineExpr before = getElementsBefore(from, operands[0].axis) * operands[0].outer;
@@ -209,7 +210,8 @@ std::optional<Carries> Rules::slice(nn::SliceOp slice) {
   return isOnly(0) && isWhole ? all(operands[0]) : std::nullopt;
 }
 
-/// All inputs have rows on the same axis, and are joined along another one. Row numbers may come first along the last axis.
+/// All inputs have rows on the same axis, and are joined along another one. Row numbers may come first along the last
+/// axis.
 std::optional<Carries> Rules::concat(int64_t axis) {
   if (hasNumbers()) {
     bool isLast = axis == getType(op->getResult(0)).getRank() - 1;

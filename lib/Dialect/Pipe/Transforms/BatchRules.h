@@ -9,8 +9,8 @@
 
 namespace penstock::pipe {
 
-/// Where the rows of the first results of an op without regions lie, given those of its operands; nothing if it mixes rows,
-/// or is not known to keep them apart. All results have them alike unless the op says otherwise.
+/// Where the rows of the first results of an op without regions lie, given those of its operands; nothing if it mixes
+/// rows, or is not known to keep them apart. All results have them alike unless the op says otherwise.
 std::optional<llvm::SmallVector<Carry>> applyBatchRule(mlir::Operation *op, llvm::ArrayRef<Carry> operands,
                                                        mlir::AffineExpr batch);
 

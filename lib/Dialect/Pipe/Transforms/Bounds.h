@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// What is known of the symbols of a module when it is compiled: a range for each, and a typical value. Ranges are closed, in
-// elements; a symbol without an upper bound is free.
+// What is known of the symbols of a module when it is compiled: a range for each, and a typical value. Ranges are
+// closed, in elements; a symbol without an upper bound is free.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_BOUNDS_H
 #define PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_BOUNDS_H
@@ -30,8 +30,8 @@ public:
   /// Names of the free symbols in `expr`.
   llvm::SmallVector<llvm::StringRef> getFree(mlir::AffineExpr expr) const;
 
-  /// Typical value of each symbol: the one given, else the upper bound, else 1 for the symbol of a leading axis of an input
-  /// and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
+  /// Typical value of each symbol: the one given, else the upper bound, else 1 for the symbol of a leading axis of an
+  /// input and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
   llvm::ArrayRef<int64_t> getTypical() const { return typical; }
 
 private:

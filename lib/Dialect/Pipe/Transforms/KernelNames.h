@@ -2,7 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// People name cuts by tensors and nodes of their ONNX file. After fusion these lie in kernels, some at their end, some inside.
+// People name cuts by tensors and nodes of their ONNX file. After fusion these lie in kernels, some at their end, some
+// inside.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_KERNELNAMES_H
 #define PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_KERNELNAMES_H

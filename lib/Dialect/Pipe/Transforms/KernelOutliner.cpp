@@ -2,10 +2,11 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Which expressions become a kernel's own symbols: the extents of its operands, whole, so that a layer which sees `s1 * 2`
-// and one which sees `s1` share code; where an expression inside can not be written over these, the symbols that it needs
-// become symbols of the kernel and the extents that contain them are dropped. Where the types then no longer agree (a
-// simplification of the original does not hold between independent symbols), the module's symbols are used one by one.
+// Which expressions become a kernel's own symbols: the extents of its operands, whole, so that a layer which sees `s1 *
+// 2` and one which sees `s1` share code; where an expression inside can not be written over these, the symbols that it
+// needs become symbols of the kernel and the extents that contain them are dropped. Where the types then no longer
+// agree (a simplification of the original does not hold between independent symbols), the module's symbols are used one
+// by one.
 //===----------------------------------------------------------------------===//
 #include "KernelOutliner.h"
 

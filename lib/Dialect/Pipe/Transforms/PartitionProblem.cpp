@@ -210,8 +210,8 @@ LogicalResult ProblemBuilder::addDevices() {
   }
   int64_t numStages = countStages();
   if (numStages > static_cast<int64_t>(kernels.size()))
-    return module.emitError() << numStages << " stages were asked for, but the model has " << kernels.size() << " kernel"
-                              << (kernels.size() == 1 ? "" : "s") << "; expected at most that many stages";
+    return module.emitError() << numStages << " stages were asked for, but the model has " << kernels.size()
+                              << " kernel" << (kernels.size() == 1 ? "" : "s") << "; expected at most that many stages";
   problem.stages = options.devices;
   if (!problem.stages.empty() && static_cast<int64_t>(problem.stages.size()) != numStages)
     return module.emitError() << numStages << " stages were asked for, but " << problem.stages.size()
@@ -250,8 +250,8 @@ LogicalResult ProblemBuilder::addAnnotations() {
       continue;
     auto stage = dyn_cast<IntegerAttr>(attribute);
     if (!stage)
-      return kernel.emitError() << "kernel '" << kernel.getName() << "' has " << PipeDialect::getStageIdAttrName() << " = "
-                                << attribute << "; expected a number";
+      return kernel.emitError() << "kernel '" << kernel.getName() << "' has " << PipeDialect::getStageIdAttrName()
+                                << " = " << attribute << "; expected a number";
     if (failed(pin(kernel, stage.getInt(), "annotation")))
       return failure();
   }

@@ -41,7 +41,8 @@ public:
 private:
   LogicalResult collectStage(StageOp stage);
   void addWorkspace(nn::CallOp call);
-  LogicalResult placeResult(nn::CallOp call, unsigned index, StageOp stage, const DenseMap<Operation *, int64_t> &steps);
+  LogicalResult placeResult(nn::CallOp call, unsigned index, StageOp stage,
+                            const DenseMap<Operation *, int64_t> &steps);
   void placeWeight(nn::LoadWeightOp load);
   LogicalResult planArena();
   LogicalResult writeMemory(int64_t memoryLimit);
@@ -90,7 +91,8 @@ LogicalResult RolePlacer::collectStage(StageOp stage) {
     addWorkspace(call);
     if (call.getWorkspace())
       values.push_back({call.getWorkspace().getDefiningOp<nn::EmptyOp>(),
-                        nn::getNumBytes(cast<RankedTensorType>(call.getWorkspace().getType())), steps[call], steps[call]});
+                        nn::getNumBytes(cast<RankedTensorType>(call.getWorkspace().getType())), steps[call],
+                        steps[call]});
     for (unsigned i = 0; i < call.getNumResults(); ++i)
       if (failed(placeResult(call, i, stage, steps)))
         return failure();
@@ -178,9 +180,9 @@ LogicalResult RolePlacer::planArena() {
     return program.emitError() << "the arena of @" << program.getSymName() << " cannot be planned: " << error;
   for (auto [i, value] : llvm::enumerate(values)) {
     AffineExpr bytes = isPlanned ? getAffineConstantExpr(problem.values[i].numBytes, context) : value.bytes;
-    setStorage(value.empty, StorageAttr::get(context, StorageKind::arena, FlatSymbolRefAttr(),
-                                             isPlanned ? plan.offsets[i] : -1, getBytesAttr(bytes), value.first,
-                                             value.last, -1));
+    setStorage(value.empty,
+               StorageAttr::get(context, StorageKind::arena, FlatSymbolRefAttr(), isPlanned ? plan.offsets[i] : -1,
+                                getBytesAttr(bytes), value.first, value.last, -1));
   }
   return success();
 }
@@ -204,12 +206,14 @@ LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
     }
   bool isKnown = freeSymbols.empty();
   int64_t total = 0;
-  if (isKnown && (llvm::AddOverflow(numWeightBytes, plan.numBytes, total) ||
-                  llvm::AddOverflow(total, numSlotBytes, total)))
+  if (isKnown &&
+      (llvm::AddOverflow(numWeightBytes, plan.numBytes, total) || llvm::AddOverflow(total, numSlotBytes, total)))
     return program.emitError() << "the memory of @" << program.getSymName() << " does not fit into 64 bits";
   Builder builder(context);
   bool isPlanned = llvm::all_of(values, [&](ArenaValue &value) { return bounds.getUpper(value.bytes).has_value(); });
-  auto number = [&](StringRef name, int64_t value) { return builder.getNamedAttr(name, builder.getI64IntegerAttr(value)); };
+  auto number = [&](StringRef name, int64_t value) {
+    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+  };
   SmallVector<NamedAttribute> memory = {
       number("arena", isPlanned ? plan.numBytes : -1),
       number("arena_lower_bound", isPlanned ? plan.lowerBound : -1),
@@ -220,8 +224,8 @@ LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
       number("weights", numWeightBytes)};
   program->setAttr(PipeDialect::getMemoryAttrName(), builder.getDictionaryAttr(memory));
   if (memoryLimit > 0 && isKnown && total > memoryLimit)
-    return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights " << numWeightBytes
-                               << ", arena " << plan.numBytes << ", slots " << numSlotBytes << "), "
+    return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights "
+                               << numWeightBytes << ", arena " << plan.numBytes << ", slots " << numSlotBytes << "), "
                                << total - memoryLimit << " more than the limit of " << memoryLimit;
   return success();
 }
@@ -246,8 +250,9 @@ struct PlaceBuffersPass : pipe::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
       if (failed(setSlotBytes(channel, bounds)))
         return signalPassFailure();
     for (StageOp stage : module.getOps<StageOp>())
-      if (!llvm::any_of(module.getOps<ProgramOp>(),
-                        [&](ProgramOp program) { return llvm::is_contained(program.getStages(), FlatSymbolRefAttr::get(stage)); })) {
+      if (!llvm::any_of(module.getOps<ProgramOp>(), [&](ProgramOp program) {
+            return llvm::is_contained(program.getStages(), FlatSymbolRefAttr::get(stage));
+          })) {
         stage.emitError() << "stage @" << stage.getSymName() << " is run by no pipe.program; run pipe-schedule first";
         return signalPassFailure();
       }

@@ -42,10 +42,10 @@ void ProgramWriter::write(const schedule::Program &program, const schedule::Prob
   for (auto [i, stage] : llvm::enumerate(problem.stages))
     if (stage.role == program.role)
       names.push_back(FlatSymbolRefAttr::get(stages[i]));
-  auto op = builder.create<ProgramOp>(loc, builder.getStringAttr("r" + std::to_string(program.role)),
-                                      builder.getArrayAttr(names), /*replicas=*/builder.getI64IntegerAttr(1),
-                                      builder.getI64IntegerAttr(program.firstBase),
-                                      builder.getI64IntegerAttr(program.period), period, /*sym_visibility=*/StringAttr());
+  auto op = builder.create<ProgramOp>(
+      loc, builder.getStringAttr("r" + std::to_string(program.role)), builder.getArrayAttr(names),
+      /*replicas=*/builder.getI64IntegerAttr(1), builder.getI64IntegerAttr(program.firstBase),
+      builder.getI64IntegerAttr(program.period), period, /*sym_visibility=*/StringAttr());
   symbolTable.insert(op);
   OpBuilder::InsertionGuard guard(builder);
   writeSteps(op.getPrologue(), program.prologue);
@@ -57,7 +57,7 @@ void ProgramWriter::writeSteps(Region &region, const std::vector<schedule::Step>
   if (steps.empty())
     return;
   builder.setInsertionPointToStart(&region.emplaceBlock());
-  using Key = std::pair<int32_t, int64_t>;                  // stage or channel, microbatch
+  using Key = std::pair<int32_t, int64_t>;                 // stage or channel, microbatch
   std::map<std::pair<Key, int32_t>, Value> received, made; // by run and channel
   for (const schedule::Step &step : steps) {
     Key run = {step.stage, step.microbatch};
@@ -69,13 +69,15 @@ void ProgramWriter::writeSteps(Region &region, const std::vector<schedule::Step>
       builder.create<SendOp>(loc, made[{run, step.channel}], channels[step.channel].getSymName());
     } else {
       auto numberOf = [&](Attribute name) {
-        return llvm::find_if(channels, [&](ChannelOp op) { return FlatSymbolRefAttr::get(op) == name; }) - channels.begin();
+        return llvm::find_if(channels, [&](ChannelOp op) { return FlatSymbolRefAttr::get(op) == name; }) -
+               channels.begin();
       };
       SmallVector<Value> inputs;
       for (Attribute name : stage.getReads())
         inputs.push_back(received[{run, numberOf(name)}]);
-      auto op = builder.create<RunOp>(loc, TypeRange(stage.getReturn()->getOperandTypes()).take_front(stage.getWrites().size()),
-                                      stage.getSymName(), inputs, step.microbatch);
+      auto op = builder.create<RunOp>(
+          loc, TypeRange(stage.getReturn()->getOperandTypes()).take_front(stage.getWrites().size()), stage.getSymName(),
+          inputs, step.microbatch);
       for (auto [name, output] : llvm::zip(stage.getWrites(), op.getOutputs()))
         made[{run, numberOf(name)}] = output;
     }

@@ -125,7 +125,8 @@ FailureOr<schedule::Schedule> pipe::readSchedule(ModuleOp module) {
     for (Region &region : op->getRegions())
       for (auto run : region.getOps<RunOp>())
         if (run.getTask() != Task::forward)
-          return run.emitError() << "task '" << stringifyTask(run.getTask()) << "' cannot be proved yet; expected forward";
+          return run.emitError() << "task '" << stringifyTask(run.getTask())
+                                 << "' cannot be proved yet; expected forward";
     schedule::Program &program = result.programs.emplace_back();
     program.role = role;
     program.period = op.getRound();

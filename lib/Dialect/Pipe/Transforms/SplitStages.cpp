@@ -59,7 +59,9 @@ private:
   void createStage(int64_t stage);
   Value getValueIn(Value value, int64_t stage, IRMapping &values);
   void createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values);
-  FlatSymbolRefAttr getStageRef(int64_t stage) { return FlatSymbolRefAttr::get(module.getContext(), stageNames[stage]); }
+  FlatSymbolRefAttr getStageRef(int64_t stage) {
+    return FlatSymbolRefAttr::get(module.getContext(), stageNames[stage]);
+  }
 
   ModuleOp module;
   func::FuncOp entry;
@@ -94,9 +96,9 @@ LogicalResult Splitter::readStages() {
       if (!producer || stageOf[producer] <= stage.getInt())
         continue;
       InFlightDiagnostic diag = kernel.emitError()
-                                << "kernel '" << kernel.getName() << "' is in stage " << stage.getInt() << " but operand #"
-                                << i << " comes from stage " << stageOf[producer] << "; expected stage "
-                                << stageOf[producer] << " or later";
+                                << "kernel '" << kernel.getName() << "' is in stage " << stage.getInt()
+                                << " but operand #" << i << " comes from stage " << stageOf[producer]
+                                << "; expected stage " << stageOf[producer] << " or later";
       diag.attachNote(producer.getLoc()) << "made here, in stage " << stageOf[producer];
       return diag;
     }
@@ -212,9 +214,9 @@ void Splitter::createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values)
     inputs.push_back(getValueIn(input, stage, values));
   for (Type type : kernel.getResultTypes())
     outs.push_back(builder.create<nn::EmptyOp>(kernel.getLoc(), type));
-  auto call = builder.create<nn::CallOp>(kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
-                                         /*workspace=*/Value(),
-                                         nn::ExtentsAttr::get(module.getContext(), outlined.symbols));
+  auto call =
+      builder.create<nn::CallOp>(kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
+                                 /*workspace=*/Value(), nn::ExtentsAttr::get(module.getContext(), outlined.symbols));
   call->setAttr("nn.kernel_name", kernel.getNameAttr());
   if (Attribute tensors = kernel->getAttr(nn::kTensorsAttr))
     call->setAttr(nn::kTensorsAttr, tensors);

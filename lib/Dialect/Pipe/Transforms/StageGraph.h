@@ -19,8 +19,8 @@ mlir::func::FuncOp findEntry(mlir::ModuleOp module);
 /// Kernels of the entry function, in program order.
 llvm::SmallVector<nn::KernelOp> getKernels(mlir::func::FuncOp entry);
 
-/// Gives every output that is a weight, a constant or an input a kernel that copies it. Stages, where they are annotated
-/// already, are those of the first reader of the input, else the last one.
+/// Gives every output that is a weight, a constant or an input a kernel that copies it. Stages, where they are
+/// annotated already, are those of the first reader of the input, else the last one.
 void copyTrivialOutputs(mlir::func::FuncOp entry);
 
 /// Name of an input or output: `nn.name`, else its position.

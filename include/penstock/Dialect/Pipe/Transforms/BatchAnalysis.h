@@ -2,12 +2,13 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// A request may be cut into microbatches only where it is proved that rows never meet: every op, from the inputs on, keeps
-// the rows of the batch apart, along one axis of each value. An axis may hold more than the batch (after a reshape), as
-// outer x batch x inner. Values without rows (weights, constants, inputs that have none) go whole to every microbatch.
+// A request may be cut into microbatches only where it is proved that rows never meet: every op, from the inputs on,
+// keeps the rows of the batch apart, along one axis of each value. An axis may hold more than the batch (after a
+// reshape), as outer x batch x inner. Values without rows (weights, constants, inputs that have none) go whole to every
+// microbatch.
 //
-// The batch is a symbol of the module, or, where the model is static, the leading extent of its inputs. A static batch of one
-// row cannot mix rows: it is enough that every input and output has that row on its leading axis.
+// The batch is a symbol of the module, or, where the model is static, the leading extent of its inputs. A static batch
+// of one row cannot mix rows: it is enough that every input and output has that row on its leading axis.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DIALECT_PIPE_TRANSFORMS_BATCHANALYSIS_H
 #define PENSTOCK_DIALECT_PIPE_TRANSFORMS_BATCHANALYSIS_H
@@ -47,8 +48,8 @@ struct BatchProof {
   mlir::Operation *mixing = nullptr;     ///< not proved: where, if it is an op
 };
 
-/// Analyzes `@main`, before or after fusion. `batchSymbol` names the symbol; empty: the leading extent that inputs and outputs
-/// share.
+/// Analyzes `@main`, before or after fusion. `batchSymbol` names the symbol; empty: the leading extent that inputs and
+/// outputs share.
 BatchProof proveBatch(mlir::func::FuncOp entry, llvm::StringRef batchSymbol = {});
 
 } // namespace penstock::pipe

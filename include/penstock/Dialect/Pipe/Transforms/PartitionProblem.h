@@ -2,10 +2,10 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// The bridge between the kernels of `@main` and lib/Partition: what the partitioner asks, and what its plan means for the
-// module. `penstock plan` asks for problems of several stage counts without changing the module; `pipe-assign-stages` solves
-// one and applies it. Costs are taken at the typical values of the symbols, memory at their bounds. Errors and remarks are
-// diagnostics on the module's ops.
+// The bridge between the kernels of `@main` and lib/Partition: what the partitioner asks, and what its plan means for
+// the module. `penstock plan` asks for problems of several stage counts without changing the module;
+// `pipe-assign-stages` solves one and applies it. Costs are taken at the typical values of the symbols, memory at their
+// bounds. Errors and remarks are diagnostics on the module's ops.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DIALECT_PIPE_TRANSFORMS_PARTITIONPROBLEM_H
 #define PENSTOCK_DIALECT_PIPE_TRANSFORMS_PARTITIONPROBLEM_H
@@ -53,7 +53,8 @@ mlir::FailureOr<partition::Plan> planStages(mlir::ModuleOp module, const Partiti
 /// Writes a plan into the module: `pipe.stage_id` on every kernel, clones of cheap producers, and `pipe.plan`.
 void applyPlan(mlir::ModuleOp module, const partition::Problem &problem, const partition::Plan &plan);
 
-/// Writes `pipe.plan` anew if kernels were moved by hand since it was written, or if there is none. Every kernel has a stage.
+/// Writes `pipe.plan` anew if kernels were moved by hand since it was written, or if there is none. Every kernel has a
+/// stage.
 mlir::LogicalResult refreshPlan(mlir::ModuleOp module);
 
 } // namespace penstock::pipe

@@ -2,8 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// The bridge between the pipe dialect and lib/Schedule: what the scheduler asks, and what the programs of a module say. Times
-// come from `pipe.plan`; without it they are 0 and nothing is predicted. Errors are diagnostics on the module's ops.
+// The bridge between the pipe dialect and lib/Schedule: what the scheduler asks, and what the programs of a module say.
+// Times come from `pipe.plan`; without it they are 0 and nothing is predicted. Errors are diagnostics on the module's
+// ops.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DIALECT_PIPE_TRANSFORMS_SCHEDULEPROBLEM_H
 #define PENSTOCK_DIALECT_PIPE_TRANSFORMS_SCHEDULEPROBLEM_H
