@@ -13,7 +13,7 @@
 namespace penstock {
 namespace rt {
 
-static constexpr int64_t kSpinNs = 50000;
+static constexpr int64_t kSpinNs = 20000;
 
 ControlLayout Session::Impl::layoutOf() const {
   ControlLayout layout;
@@ -60,7 +60,8 @@ Status Session::Impl::makeFabric() {
     numThreads += stage.numThreads;
     single &= stage.numThreads == 1;
   }
-  spins = options.spin == SessionOptions::kAuto && single && numThreads <= numCores();
+  // One more for this process, which feeds and collects: a spinning stage must not stand in its way.
+  spins = options.spin == SessionOptions::kAuto && single && numThreads + 1 <= numCores();
   if (options.roles.empty()) {
     Status status = ShmHost::create(layoutOf(), plan.channels, plan.fingerprint, shm);
     if (!status.ok())
