@@ -42,7 +42,7 @@ class Demo:
 
     def penstock(self, *arguments):
         command = [str(self.build / "bin/penstock"), *map(str, arguments)]
-        shown = [os.path.relpath(word) if word.startswith(str(ROOT)) else word for word in command]
+        shown = [word.replace(f"{ROOT}/", "") for word in command]
         print("$ " + " ".join(shown), flush=True)
         done = subprocess.run(command, text=True, capture_output=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
