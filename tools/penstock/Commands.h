@@ -27,6 +27,8 @@ void addCommonOptions(CLI::App &app, CommonOptions &common);
 
 Command addCompileCommand(CLI::App &parent);
 Command addRunCommand(CLI::App &parent);
+Command addPlanCommand(CLI::App &parent);
+Command addBenchCommand(CLI::App &parent);
 Command addInspectCommand(CLI::App &parent);
 Command addDoctorCommand(CLI::App &parent);
 

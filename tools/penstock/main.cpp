@@ -37,8 +37,8 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
   app.require_subcommand(1);
   app.fallthrough(false);
-  std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app), addInspectCommand(app),
-                                   addDoctorCommand(app)};
+  std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app),     addPlanCommand(app),
+                                   addBenchCommand(app),   addInspectCommand(app), addDoctorCommand(app)};
   try {
     app.parse(argc, argv);
     for (Command &command : commands)

@@ -1,0 +1,331 @@
+//===- PlanCommand.cpp - penstock plan -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Brings the model to kernels once, then asks the partitioner for each number of stages, as pipe-assign-stages does.
+// Nothing is compiled. A number of stages without a plan (a memory limit, say) is a row that says why; when none has
+// one, that is the error.
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+#include "ImportFlags.h"
+#include "PlanReport.h"
+
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/Transforms/PartitionProblem.h"
+#include "penstock/Driver/Compiler.h"
+#include "penstock/Driver/Diagnostics.h"
+#include "penstock/Partition/Cluster.h"
+#include "penstock/Support/Error.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+#include <memory>
+#include <set>
+#include <unistd.h>
+
+using namespace penstock;
+
+namespace penstock::tool {
+namespace {
+
+constexpr int kDefaultMaxStages = 4, kMaxStages = 4096;
+
+/// "4" or "1..8".
+struct StageRange {
+  int first = 1, last = kDefaultMaxStages;
+};
+
+bool parseStageRange(llvm::StringRef text, StageRange &range) {
+  auto [first, last] = text.split("..");
+  if (first.getAsInteger(10, range.first))
+    return false;
+  if (!text.contains(".."))
+    range.last = range.first;
+  else if (last.getAsInteger(10, range.last))
+    return false;
+  return 1 <= range.first && range.first <= range.last && range.last <= kMaxStages;
+}
+
+/// Keeps what the partitioner says about one number of stages.
+class MessageCollector : public mlir::ScopedDiagnosticHandler {
+public:
+  explicit MessageCollector(mlir::MLIRContext *context) : ScopedDiagnosticHandler(context) {
+    setHandler([this](mlir::Diagnostic &diagnostic) {
+      std::string where = driver::describeLocation(diagnostic.getLocation());
+      bool isError = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error;
+      (isError ? errors : notes).push_back((where.empty() ? where : where + ": ") + diagnostic.str());
+      return mlir::success();
+    });
+  }
+  std::vector<std::string> errors, notes;
+};
+
+class PlanCommand {
+public:
+  void addOptions(CLI::App &app);
+  int run();
+
+private:
+  bool parseOptions();
+  bool readCluster();
+  bool makeReport(mlir::ModuleOp module);
+  PlanEntry planFor(mlir::ModuleOp module, int numStages);
+  bool makePartitionOptions(int numStages, pipe::PartitionOptions &result, std::string &error) const;
+  void describeDevices();
+  void note(const std::string &text);
+  int print();
+  llvm::Error writeHtml();
+
+  CommonOptions common;
+  driver::CompileOptions options;
+  ImportFlags importFlags;
+  std::string stagesText, memoryText, htmlFile;
+  StageRange range;
+  partition::Balance balance = partition::Balance::Time;
+  std::optional<partition::Cluster> cluster;
+  std::vector<std::vector<std::string>> givenPlan;
+  PlanReport report;
+};
+
+void PlanCommand::addOptions(CLI::App &app) {
+  addCommonOptions(app, common);
+  app.add_option("MODEL", options.model, "the ONNX model")->required();
+  app.add_option("--stages,--pp-size", stagesText, "numbers of stages: N or A..B (default: 1..4, or as cuts imply)")
+      ->type_name("A..B");
+  app.add_option("--cluster", options.clusterFile, "TOML file of the devices that the stages run on")
+      ->type_name("FILE");
+  app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
+      ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
+      ->capture_default_str();
+  app.add_option("--cut", options.cuts, "end a stage at this ONNX tensor or node; may be given often, in order");
+  app.add_flag("--from-onnx-stages", options.fromOnnxStages, "keep the stages that the model's nodes carry");
+  app.add_option("--plan", options.planFile, "what a plan.json, or what this command wrote, would cost here")
+      ->type_name("FILE");
+  app.add_option("--memory-limit", memoryText, "most memory of a stage, e.g. 8GiB")->type_name("BYTES");
+  app.add_option("--html", htmlFile, "also write a page of tables and pictures")->type_name("FILE");
+  importFlags.addTo(app, options.import);
+}
+
+bool PlanCommand::parseOptions() {
+  if (!importFlags.parse(options.import))
+    return false;
+  if (!stagesText.empty() && !parseStageRange(stagesText, range)) {
+    llvm::errs() << "error: --stages is '" << stagesText << "'; expected N or A..B with 1 <= A <= B <= " << kMaxStages
+                 << "\n";
+    return false;
+  }
+  if (!memoryText.empty()) {
+    std::optional<int64_t> limit = partition::parseByteSize(memoryText);
+    if (!limit || *limit <= 0) {
+      llvm::errs() << "error: --memory-limit is '" << memoryText << "'; expected a size above 0, as 8GiB\n";
+      return false;
+    }
+    options.memoryLimitBytes = *limit;
+  }
+  for (partition::Balance candidate :
+       {partition::Balance::Time, partition::Balance::Params, partition::Balance::Memory, partition::Balance::Uniform})
+    if (options.balance == partition::toString(candidate))
+      balance = candidate;
+  return readCluster();
+}
+
+bool PlanCommand::readCluster() {
+  if (options.clusterFile.empty())
+    return true;
+  partition::ClusterResult result = partition::readCluster(options.clusterFile);
+  if (!result.cluster) {
+    for (const std::string &error : result.errors)
+      llvm::errs() << "error: " << error << "\n";
+    return false;
+  }
+  cluster = std::move(*result.cluster);
+  int numDevices = cluster->devices.size();
+  if (stagesText.empty())
+    range.last = std::min(range.last, numDevices);
+  if (range.first <= numDevices && range.last > numDevices) {
+    range.last = numDevices;
+    note("the cluster has " + std::to_string(numDevices) + " devices; no more stages than that");
+  }
+  return true;
+}
+
+void PlanCommand::note(const std::string &text) {
+  if (!llvm::is_contained(report.notes, text))
+    report.notes.push_back(text);
+}
+
+bool PlanCommand::makePartitionOptions(int numStages, pipe::PartitionOptions &result, std::string &error) const {
+  result.numStages = numStages;
+  result.balance = balance;
+  result.cuts = options.cuts;
+  result.fromOnnxStages = options.fromOnnxStages;
+  result.plan = givenPlan;
+  result.memoryLimitBytes = options.memoryLimitBytes;
+  if (!cluster)
+    return true;
+  int numDevices = numStages > 0 ? numStages : static_cast<int>(cluster->devices.size());
+  partition::Problem problem;
+  std::vector<std::string> errors = partition::applyCluster(*cluster, numDevices, problem);
+  if (!errors.empty()) {
+    error = errors.front();
+    return false;
+  }
+  result.devices = problem.stages;
+  result.links = problem.links;
+  for (const partition::ClusterClass &entry : cluster->classes)
+    result.profiles.push_back(entry.profile);
+  if (options.memoryLimitBytes > 0)
+    for (partition::Device &device : result.devices)
+      device.memoryLimitBytes = std::min(device.memoryLimitBytes, options.memoryLimitBytes);
+  return true;
+}
+
+/// `numStages` 0: as many as cuts, annotations or a plan imply.
+PlanEntry PlanCommand::planFor(mlir::ModuleOp module, int numStages) {
+  PlanEntry entry;
+  entry.numStages = numStages;
+  pipe::PartitionOptions partitionOptions;
+  if (!makePartitionOptions(numStages, partitionOptions, entry.error))
+    return entry;
+  MessageCollector messages(module.getContext());
+  mlir::FailureOr<partition::Problem> problem = pipe::buildPartitionProblem(module, partitionOptions);
+  if (mlir::succeeded(problem)) {
+    entry.problem = std::move(*problem);
+    entry.numStages = entry.problem.numStages();
+    if (cluster) {
+      entry.problem.sourceLink = cluster->source;
+      entry.problem.sinkLink = cluster->sink;
+    }
+    partition::Result result = partition::solve(entry.problem);
+    entry.plan = std::move(result.plan);
+    llvm::append_range(messages.errors, result.errors);
+  }
+  for (const std::string &text : messages.notes)
+    note(text);
+  if (!entry.plan)
+    entry.error = messages.errors.empty() ? "the partitioner gave no reason" : llvm::join(messages.errors, "; ");
+  return entry;
+}
+
+/// Which profiles the costs are for, and the least certain of their tiers.
+void PlanCommand::describeDevices() {
+  std::vector<partition::DeviceProfile> profiles;
+  if (cluster)
+    for (const partition::ClusterClass &entry : cluster->classes)
+      profiles.push_back(entry.profile);
+  else
+    profiles.push_back(partition::makeCpuProfile("cpu", partition::CpuTraits()));
+  partition::CostTier tier = partition::CostTier::Profiled;
+  for (const partition::DeviceProfile &profile : profiles) {
+    report.profiles.push_back(profile.name);
+    tier = std::min(tier, profile.tier);
+  }
+  report.tier = partition::toString(tier);
+}
+
+bool PlanCommand::makeReport(mlir::ModuleOp module) {
+  report.model = options.model;
+  report.balance = options.balance;
+  describeDevices();
+  if (!options.planFile.empty()) {
+    auto plan = pipe::readPlanFile(options.planFile, module.getLoc());
+    if (mlir::failed(plan))
+      return false;
+    givenPlan = std::move(*plan);
+  }
+  bool isImplied = stagesText.empty() && (!options.cuts.empty() || options.fromOnnxStages || !givenPlan.empty());
+  if (isImplied)
+    range = {0, 0};
+  for (int numStages = range.first; numStages <= range.last; ++numStages) {
+    if (isatty(2) && !common.quiet)
+      llvm::errs() << "\r\033[K" << numStages << (numStages == 1 ? " stage ..." : " stages ...");
+    report.entries.push_back(planFor(module, numStages));
+    auto kernels = module.lookupSymbol<mlir::func::FuncOp>(nn::kEntryName).getOps<nn::KernelOp>();
+    report.numKernels = std::distance(kernels.begin(), kernels.end());
+    if (numStages == report.numKernels && numStages < range.last) {
+      if (!stagesText.empty())
+        note("the model has " + std::to_string(report.numKernels) + " kernel" + (report.numKernels == 1 ? "" : "s") +
+             "; no more stages than that");
+      break;
+    }
+    if (numStages > report.numKernels)
+      break;
+  }
+  if (isatty(2) && !common.quiet)
+    llvm::errs() << "\r\033[K";
+  const PlanEntry *best = report.getBest();
+  if (!best) {
+    llvm::errs() << "error: " << report.entries.back().error << "\n";
+    return false;
+  }
+  for (const partition::Kernel &kernel : best->problem.kernels)
+    report.oneStageSeconds += kernel.seconds[best->problem.stages.front().deviceClass];
+  return true;
+}
+
+llvm::Error PlanCommand::writeHtml() {
+  std::error_code code;
+  llvm::ToolOutputFile file(htmlFile, code, llvm::sys::fs::OF_Text);
+  if (code)
+    return systemError("write", htmlFile, code.value());
+  printHtml(report, file.os());
+  file.os().flush();
+  if (file.os().has_error()) {
+    int number = file.os().error().value();
+    file.os().clear_error();
+    return systemError("write", htmlFile, number);
+  }
+  file.keep();
+  return llvm::Error::success();
+}
+
+int PlanCommand::print() {
+  if (!htmlFile.empty())
+    if (llvm::Error error = writeHtml()) {
+      std::string message;
+      int status = exitStatus(std::move(error), message);
+      llvm::errs() << "error: " << message << "\n";
+      return status;
+    }
+  if (!common.quiet)
+    for (const std::string &text : report.notes)
+      llvm::errs() << "note: " << text << "\n";
+  if (common.json)
+    llvm::outs() << toJson(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  else if (!common.quiet)
+    printTable(report, common.verbose, llvm::outs());
+  return 0;
+}
+
+int PlanCommand::run() {
+  if (!parseOptions())
+    return 2;
+  mlir::DialectRegistry registry;
+  driver::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  driver::DiagnosticReporter reporter(&context, llvm::errs(), common.verbose);
+  options.compileTo = "fuse";
+  driver::Compilation compilation(context, options);
+  if (mlir::failed(driver::compile(compilation))) {
+    if (reporter.getNumErrors() == 0)
+      llvm::errs() << "error: planning '" << options.model << "' failed\n";
+    return compilation.exitStatus;
+  }
+  if (!makeReport(*compilation.module))
+    return 2;
+  return print();
+}
+
+} // namespace
+
+Command addPlanCommand(CLI::App &parent) {
+  CLI::App *app = parent.add_subcommand("plan", "show what each number of stages would cost, without compiling");
+  auto command = std::make_shared<PlanCommand>();
+  command->addOptions(*app);
+  return {app, [command] { return command->run(); }};
+}
+
+} // namespace penstock::tool
