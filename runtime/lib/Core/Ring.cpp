@@ -178,6 +178,8 @@ Status RingTransport::publish(ChannelId channel, const Slot &slot, const Message
   if (Status status = fillHeader(*end, slot, header); !status.ok())
     return status;
   end->holding = false;
+  if (!(header.flags & kFlagEnd))
+    end->control->messages.fetch_add(1, std::memory_order_relaxed);
   end->control->bytes.fetch_add(slot.numBytes, std::memory_order_relaxed);
   end->control->published.store(++end->next, std::memory_order_seq_cst);
   ringBell(end->control->publishBell, end->control->publishSleepers);
@@ -232,7 +234,7 @@ ChannelCounters RingTransport::counters(ChannelId channel) const {
   if (channel < 0 || size_t(channel) >= ends.size())
     return result;
   const ChannelControl &shared = *ends[size_t(channel)].control;
-  result.messages = int64_t(shared.published.load());
+  result.messages = shared.messages.load();
   result.bytes = shared.bytes.load();
   result.bytesCopied = shared.bytesCopied.load();
   return result;

@@ -298,7 +298,7 @@ std::vector<ChannelFigures> Session::channelFigures() const {
     ChannelFigures figures;
     figures.name = desc.name;
     figures.tensor = desc.tensor;
-    figures.messages = int64_t(channel.published.load());
+    figures.messages = channel.messages.load();
     figures.bytes = channel.bytes.load();
     figures.bytesCopied = channel.bytesCopied.load();
     result.push_back(figures);

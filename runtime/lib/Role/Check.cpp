@@ -121,7 +121,7 @@ Status checkRole(const rt_role_desc &role) {
   for (int32_t i = 0; i < role.num_channels; ++i) {
     if (Status status = checkChannel(role, i); !status.ok())
       return status;
-    hasInput |= (role.channels[i].direction & RT_CHANNEL_IN) != 0;
+    hasInput |= role.channels[i].direction == RT_CHANNEL_IN;
   }
   if (!hasInput)
     return bad(role, "no input channel");

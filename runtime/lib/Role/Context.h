@@ -84,7 +84,8 @@ struct rt_ctx {
   const Placement *placement = nullptr;
 
   // The current microbatch.
-  bool inMicrobatch = false, bound = false;
+  bool inMicrobatch = false, bound = false, streamEnded = false;
+  std::vector<int64_t> shapedFor; ///< the symbol values that extents, shapes and places are those of
   int64_t ordinal = 0, request = 0, microbatch = 0;
   int64_t runBeginNs = 0, blockedNs = 0;
 

@@ -99,7 +99,7 @@ Status rt_ctx::acquireFrom(Channel &channel, int64_t numBytes) {
 /// The end came on the first input: it must come on the others too, and goes to every output.
 Status rt_ctx::finishStream() {
   for (Channel &channel : channels) {
-    if (channel.in < 0)
+    if (channel.in < 0 || channel.out >= 0) // what a role sends to itself needs no end
       continue;
     if (&channel != &channels[size_t(firstInput)])
       if (Status status = waitFor(channel, true); !status.ok())
@@ -113,7 +113,7 @@ Status rt_ctx::finishStream() {
   MessageHeader header;
   header.flags = kFlagEnd;
   for (Channel &channel : channels) {
-    if (channel.out < 0)
+    if (channel.out < 0 || channel.in >= 0)
       continue;
     if (Status status = acquireFrom(channel, 0); !status.ok())
       return status;
@@ -132,6 +132,7 @@ int32_t rt_ctx::begin() {
     return report(status);
   if (first.header.flags & kFlagEnd) {
     Status status = finishStream();
+    streamEnded = status.ok();
     return status.ok() ? int32_t(RT_END) : report(status);
   }
   inMicrobatch = true;
@@ -209,13 +210,14 @@ Status rt_ctx::computeShapes() {
 int32_t rt_ctx::bind() {
   if (!inMicrobatch || bound)
     return misuse("rt_bind", -1, "once, after rt_begin");
-  // Static roles have the same shapes and places every time.
-  if (ordinal == 0 || desc.num_symbols > 0) {
+  // Equal symbol values have equal shapes and places.
+  if (ordinal == 0 || symbols != shapedFor) {
     Status status = computeShapes();
     if (status.ok())
       status = place();
     if (!status.ok())
       return report(status);
+    shapedFor = symbols;
   }
   bound = true;
   for (const Channel &channel : channels)

@@ -22,6 +22,7 @@ rt_ctx::rt_ctx(const rt_role_desc &desc, Transport &transport, const RunControl 
   buffers.assign(size_t(desc.num_storages), nullptr);
   extents.assign(size_t(desc.num_extents), 0);
   symbols.assign(size_t(desc.num_symbols), 0);
+  shapedFor.reserve(symbols.size());
 }
 
 rt_ctx::~rt_ctx() {
@@ -48,7 +49,7 @@ Status rt_ctx::openChannels(int64_t deadlineNs) {
     end.consumer = table.consumer;
     if (Status status = transport.open(channel.desc, end, deadlineNs, channel.in); !status.ok())
       return status;
-    if (firstInput < 0)
+    if (firstInput < 0 && channel.out < 0)
       firstInput = i;
   }
   for (int32_t i = 0; i < desc.num_storages; ++i) {
@@ -101,6 +102,8 @@ static Status runProgram(rt_ctx &ctx) {
   int32_t code = ctx.desc.program(&ctx);
   if (!ctx.failure.ok())
     return ctx.failure;
+  if ((code == RT_OK || code == RT_END) && !ctx.streamEnded)
+    return fail(Code::kProgram, "%s: the program ended before the stream did", ctx.desc.role_name);
   if (code == RT_OK || code == RT_END)
     return Status();
   return fail(Code::kProgram, "%s: the program ended with code %d and no message", ctx.desc.role_name, code);

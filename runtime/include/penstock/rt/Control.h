@@ -65,7 +65,7 @@ struct alignas(64) ConsumerCursor {
 /// Cursors and bells of one channel; the consumers' cursors follow it.
 struct alignas(64) ChannelControl {
   std::atomic<uint64_t> published;
-  std::atomic<int64_t> bytes, bytesCopied;
+  std::atomic<int64_t> messages, bytes, bytesCopied; ///< the end of the stream is no message
   int32_t role, stage, numConsumers, depth;
   char tensor[128];
   /// Two futex words with their counts of sleepers: rung by the producer for the consumers, and the other way round.
