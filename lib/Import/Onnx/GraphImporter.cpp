@@ -237,7 +237,7 @@ LogicalResult GraphImporter::expandFunction(const onnx::NodeProto &node, Scope &
 }
 
 LogicalResult GraphImporter::importSubgraph(const onnx::GraphProto &graph, Scope &parent, ArrayRef<OnnxValue *> inputs,
-                                            SmallVectorImpl<OnnxValue *> &outputs, Location loc) {
+                                            SmallVectorImpl<OnnxValue *> &outputs, Location loc, bool isRepeated) {
   if (parent.depth >= kMaxScopeDepth)
     return emitError(loc) << "graphs are nested more than " << kMaxScopeDepth << " deep";
   if (static_cast<int>(inputs.size()) != graph.input_size())
@@ -246,7 +246,7 @@ LogicalResult GraphImporter::importSubgraph(const onnx::GraphProto &graph, Scope
   Scope scope;
   scope.parent = &parent;
   scope.opsets = parent.opsets;
-  scope.isMainGraph = parent.isMainGraph;
+  scope.isMainGraph = parent.isMainGraph && !isRepeated;
   scope.callLoc = parent.callLoc;
   scope.depth = parent.depth + 1;
   if (failed(importInitializers(graph, scope)))

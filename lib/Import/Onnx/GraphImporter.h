@@ -60,8 +60,9 @@ public:
   OnnxValue *importTensor(const onnx::TensorProto &tensor, StringRef name, Location loc);
 
   /// Convert a subgraph in a scope of its own, inputs first; its outputs go to `outputs`.
+  /// Tensors of a body that is imported several times are not named in the module.
   LogicalResult importSubgraph(const onnx::GraphProto &graph, Scope &parent, ArrayRef<OnnxValue *> inputs,
-                               SmallVectorImpl<OnnxValue *> &outputs, Location loc);
+                               SmallVectorImpl<OnnxValue *> &outputs, Location loc, bool isRepeated = false);
 
   //===--- assumptions ---------------------------------------------------===//
   /// Two extents that must be equal for the module to be right. Outside of branches a run-time check of the module;

@@ -5,6 +5,7 @@
 #include "TensorData.h"
 #include "ModelFile.h"
 #include "mlir/IR/Builders.h"
+#include "penstock/Dialect/NN/IR/Extents.h"
 #include "llvm/Support/MathExtras.h"
 #include <cstring>
 
@@ -42,6 +43,10 @@ Type getElementType(MLIRContext *context, int32_t dataType, std::string &error) 
     return b.getFloat8E5M2FNUZType();
   case TensorProto::BOOL:
     return integer(1);
+  case TensorProto::INT2:
+    return integer(2);
+  case TensorProto::UINT2:
+    return integer(2, true);
   case TensorProto::INT4:
     return integer(4);
   case TensorProto::UINT4:
@@ -74,6 +79,8 @@ int32_t getDataType(Type type) {
     switch (integer.getWidth()) {
     case 1:
       return TensorProto::BOOL;
+    case 2:
+      return isUnsigned ? TensorProto::UINT2 : TensorProto::INT2;
     case 4:
       return isUnsigned ? TensorProto::UINT4 : TensorProto::INT4;
     case 8:
@@ -107,10 +114,16 @@ int32_t getDataType(Type type) {
   return TensorProto::UNDEFINED;
 }
 
+/// Elements of two or four bits share bytes in a file.
+static bool isPacked(Type elementType) {
+  unsigned width = elementType.getIntOrFloatBitWidth();
+  return width == 2 || width == 4;
+}
+
 std::optional<int64_t> getStoredBytes(Type elementType, int64_t numElements) {
   unsigned width = elementType.getIntOrFloatBitWidth();
-  if (width == 4)
-    return numElements / 2 + numElements % 2;
+  if (isPacked(elementType))
+    return numElements / (8 / width) + (numElements % (8 / width) != 0);
   int64_t bytes;
   if (llvm::MulOverflow<int64_t>(numElements, std::max(1u, width / 8), bytes))
     return std::nullopt;
@@ -137,10 +150,11 @@ DenseElementsAttr getDenseElements(RankedTensorType type, StringRef bytes) {
       values.push_back(byte != 0);
     return DenseElementsAttr::get(type, values);
   }
-  if (width == 4) {
+  if (isPacked(type.getElementType())) {
     std::vector<char> values;
+    int64_t perByte = 8 / width;
     for (int64_t i = 0, e = type.getNumElements(); i < e; ++i)
-      values.push_back((bytes[i / 2] >> (i % 2 * 4)) & 15);
+      values.push_back((bytes[i / perByte] >> (i % perByte * width)) & ((1 << width) - 1));
     return DenseElementsAttr::getFromRawBuffer(type, values);
   }
   return DenseElementsAttr::getFromRawBuffer(type, ArrayRef<char>(bytes.data(), bytes.size()));
@@ -179,10 +193,10 @@ static LogicalResult packTypedData(const TensorProto &tensor, Type elementType, 
   return success();
 }
 
-/// True for equal elements of at least one whole byte. Stops at the first difference, so that it reads few pages.
+/// True for equal elements. Stops at the first difference, so that it reads few pages.
 static bool isUniform(StringRef bytes, Type elementType) {
-  size_t width = elementType.getIntOrFloatBitWidth() / 8;
-  return width != 0 && bytes.size() >= width &&
+  size_t width = nn::getElementBytes(elementType);
+  return !isPacked(elementType) && bytes.size() >= width &&
          std::memcmp(bytes.data(), bytes.data() + width, bytes.size() - width) == 0;
 }
 
@@ -214,10 +228,10 @@ LogicalResult readTensor(MLIRContext *context, ModelFile &file, const TensorProt
     bytes = *mapped;
     // Types narrower than a byte are stored packed, so they cannot be ranges.
     if (isUniform(bytes, elementType)) {
-      value.constant = getDenseElements(value.type, bytes.take_front(elementType.getIntOrFloatBitWidth() / 8));
+      value.constant = getDenseElements(value.type, bytes.take_front(nn::getElementBytes(elementType)));
       return success();
     }
-    if (numBytes > kMaxInlineBytes && elementType.getIntOrFloatBitWidth() != 4) {
+    if (numBytes > kMaxInlineBytes && !isPacked(elementType)) {
       value.range = std::make_shared<TensorRange>(std::move(*range));
       return success();
     }

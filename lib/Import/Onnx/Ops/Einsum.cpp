@@ -2,7 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operands are joined from left to right, each pair by one product of matrices. An ellipsis stands for letters of its own.
+// Operands are joined from left to right, each pair by one product of matrices. An ellipsis stands for letters of its
+// own.
 //===----------------------------------------------------------------------===//
 #include "../NodeContext.h"
 #include "Families.h"

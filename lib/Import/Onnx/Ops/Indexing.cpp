@@ -126,7 +126,8 @@ LogicalResult convertReverseSequence(NodeContext &n) {
     return failure();
   int64_t time = n.getInt("time_axis", 0), batch = n.getInt("batch_axis", 1), numDims = n.typeOf(input).getRank();
   if (numDims < 2 || time == batch || std::min(time, batch) != 0 || std::max(time, batch) != 1)
-    return n.emitError() << "time_axis is " << time << " and batch_axis " << batch << "; expected 0 and 1 in some order";
+    return n.emitError() << "time_axis is " << time << " and batch_axis " << batch
+                         << "; expected 0 and 1 in some order";
   Extents extents = n.extentsOf(input), perLine(numDims, n.cst(1));
   perLine[batch] = extents[batch];
   Value length = n.reshape(n.cast_(lengths, i64(n)), perLine);

@@ -2,7 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A loop whose number of iterations is known at import is its body that many times. One that depends on data is refused.
+// A loop whose number of iterations is known at import is its body that many times. One that depends on data is
+// refused.
 //===----------------------------------------------------------------------===//
 #include "../GraphImporter.h"
 #include "../NodeContext.h"
@@ -81,7 +82,8 @@ LogicalResult convertLoop(NodeContext &n) {
       return n.emitError() << "the loop runs more than " << kMaxIterations << " times; loops are unrolled";
     SmallVector<OnnxValue *> inputs{wrapConstant(n, i, n.builder().getI64Type()), condition}, outputs;
     llvm::append_range(inputs, carried);
-    if (failed(n.getImporter().importSubgraph(body->g(), n.getScope(), inputs, outputs, n.getLoc())))
+    if (failed(
+            n.getImporter().importSubgraph(body->g(), n.getScope(), inputs, outputs, n.getLoc(), /*isRepeated=*/true)))
       return failure();
     condition = outputs[0];
     go = getKnown(n, condition);
@@ -118,7 +120,8 @@ LogicalResult convertScan(NodeContext &n) {
     return n.emitError() << "the body is missing, or num_scan_inputs is " << numScanned << " of " << n.getNumInputs()
                          << " inputs";
   std::optional<Ints> axes = n.getInts("scan_input_axes"), directions = n.getInts("scan_input_directions"),
-                      outputAxes = n.getInts("scan_output_axes"), outputDirections = n.getInts("scan_output_directions");
+                      outputAxes = n.getInts("scan_output_axes"),
+                      outputDirections = n.getInts("scan_output_directions");
   SmallVector<OnnxValue *> states;
   for (int64_t i = 0; i < numStates; ++i) {
     states.push_back(n.getValue(static_cast<int>(i)));
@@ -152,7 +155,8 @@ LogicalResult convertScan(NodeContext &n) {
         return failure();
       inputs.push_back(wrap(n, slice));
     }
-    if (failed(n.getImporter().importSubgraph(body->g(), n.getScope(), inputs, outputs, n.getLoc())))
+    if (failed(
+            n.getImporter().importSubgraph(body->g(), n.getScope(), inputs, outputs, n.getLoc(), /*isRepeated=*/true)))
       return failure();
     states.assign(outputs.begin(), outputs.begin() + numStates);
     for (int64_t k = 0; k < numOutputs; ++k)

@@ -475,7 +475,8 @@ LogicalResult convertSpaceToDepth(NodeContext &n) {
       return n.emitError() << "axis " << axis << " has extent " << *extent << "; expected a multiple of " << block;
   AffineExpr b = n.cst(block), height = n.algebra().floorDiv(x[2], b), width = n.algebra().floorDiv(x[3], b);
   Value split = n.reshape(input, {x[0], x[1], height, b, width, b});
-  Value turned = n.transpose(split, {0, 3, 5, 1, 2, 4});
+  bool isColumnFirst = n.getString("mode", "DCR") == "CRD";
+  Value turned = n.transpose(split, isColumnFirst ? Ints{0, 1, 3, 5, 2, 4} : Ints{0, 3, 5, 1, 2, 4});
   return n.setOutput(0, n.reshape(turned, {x[0], n.algebra().mul(x[1], n.cst(block * block)), height, width}));
 }
 

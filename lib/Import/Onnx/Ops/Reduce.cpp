@@ -57,7 +57,9 @@ Value reduce(NodeContext &n, ReduceKind kind, Form form, Value input, ArrayRef<i
   case Form::kPlain:
     if (!type.isInteger(1))
       return n.reduce(kind, input, axes, keepDims);
-    return n.cast_(n.reduce(kind, n.cast_(input, IntegerType::get(n.getContext(), 8)), axes, keepDims), type);
+    // The ends of an unsigned byte are false and true, which empty reductions give.
+    input = n.cast_(input, IntegerType::get(n.getContext(), 8, IntegerType::Unsigned));
+    return n.cast_(n.reduce(kind, input, axes, keepDims), type);
   case Form::kAbs:
     return n.reduce(kind, n.unary(UnaryKind::abs, input), axes, keepDims);
   case Form::kSquare:

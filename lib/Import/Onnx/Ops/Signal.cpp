@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A discrete Fourier transform is a product with matrices of cosines and sines. The angles are reduced as integers, so that
-// they are exact before they are turned into floats; the matrices are made by ops and folded as constants later.
+// A discrete Fourier transform is a product with matrices of cosines and sines. The angles are reduced as integers, so
+// that they are exact before they are turned into floats; the matrices are made by ops and folded as constants later.
 //===----------------------------------------------------------------------===//
 #include "../NodeContext.h"
 #include "Families.h"
@@ -34,7 +34,8 @@ Complex makeBasis(NodeContext &n, int64_t rows, int64_t columns, int64_t length,
 
 /// The transform of the last axis, which has `rows` elements that count.
 Complex transform(NodeContext &n, Complex signal, Complex basis) {
-  Value real = multiplyMatrices(n, signal.real, basis.real), imaginary = multiplyMatrices(n, signal.real, basis.imaginary);
+  Value real = multiplyMatrices(n, signal.real, basis.real),
+        imaginary = multiplyMatrices(n, signal.real, basis.imaginary);
   if (!signal.imaginary)
     return {real, imaginary};
   return {n.sub(real, multiplyMatrices(n, signal.imaginary, basis.imaginary)),
@@ -137,8 +138,8 @@ LogicalResult makeDFT(NodeContext &n, int64_t givenAxis) {
     result = {n.mul(result.real, scale), n.mul(result.imaginary, scale)};
   }
   result = {move(result.real, back), move(result.imaginary, back)};
-  return n.setOutput(0, inverse && oneSided && result.real ? n.unsqueeze(result.real, numDims - 1)
-                                                           : joinParts(n, result));
+  return n.setOutput(0,
+                     inverse && oneSided && result.real ? n.unsqueeze(result.real, numDims - 1) : joinParts(n, result));
 }
 
 LogicalResult convertDFT17(NodeContext &n) { return makeDFT(n, n.getInt("axis", 1)); }
