@@ -230,9 +230,8 @@ Status Launcher::run() {
     if (!status.ok())
       return status;
   }
-  std::vector<std::string> created;
   if (!options.outputFolder.empty())
-    status = prepareFolder(options.outputFolder, created);
+    status = checkFolder(options.outputFolder);
   std::unique_ptr<Session> session;
   if (status.ok())
     status = Session::open(options.folder, sessionOptions, session);
@@ -240,8 +239,6 @@ Status Launcher::run() {
     status = runAll(*session);
   if (status.ok())
     status = finish(*session);
-  if (!status.ok())
-    removeFolders(created);
   return status;
 }
 

@@ -12,13 +12,12 @@
 namespace penstock {
 namespace rt {
 
-/// Makes the folder (and those above it) before anything runs. kInvalid when a file is in the way or it cannot be
-/// written; `created` are the folders that were made, to be taken away again after a failure.
-Status prepareFolder(const std::string &folder, std::vector<std::string> &created);
-void removeFolders(const std::vector<std::string> &created);
+/// The folder can be made or written, as far as can be told without touching anything. kInvalid when a file is in the
+/// way or the user may not write there.
+Status checkFolder(const std::string &folder);
 
-/// Writes the outputs of all requests: of one, to `folder`; of several, to `folder`/<k>. All or nothing: after a
-/// failure no file of this call remains.
+/// Makes the folder and writes the outputs of all requests: of one, to `folder`; of several, to `folder`/<k>. All or
+/// nothing: after a failure no file of this call remains.
 Status writeResults(const std::string &folder, const std::vector<std::string> &names,
                     const std::vector<TensorMap> &results);
 

@@ -9,9 +9,22 @@
 //===----------------------------------------------------------------------===//
 #include "Options.h"
 
+#include <csignal>
 #include <cstdio>
+#include <unistd.h>
+
+/// Ends at once with status 1; the roles end with this process, and no half result has been written under its name.
+static void interrupted(int) {
+  static constexpr char kText[] = "error: interrupted\n";
+  ssize_t ignored = write(STDERR_FILENO, kText, sizeof(kText) - 1);
+  (void)ignored;
+  _exit(1);
+}
 
 int main(int argc, char **argv) {
+  for (int number : {SIGINT, SIGTERM, SIGHUP})
+    std::signal(number, interrupted);
+  std::signal(SIGPIPE, SIG_IGN);
   penstock::rt::LaunchOptions options;
   int exitStatus = 0;
   if (!penstock::rt::parseLaunchOptions(argc, argv, options, exitStatus))

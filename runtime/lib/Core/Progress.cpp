@@ -104,6 +104,11 @@ int64_t ProgressWatch::nextLook(int64_t now) const {
 }
 
 bool ProgressWatch::expired(int64_t now) {
+  // A look that comes much too late means that the whole run was held (a stopped terminal job): nobody could get on.
+  bool held = now - lastLookNs > nextLook(0) + 2000000000;
+  lastLookNs = now;
+  if (held)
+    lastChangeNs = now;
   uint64_t seen = control.progressSignature();
   if (seen != signature) {
     // The first look of a wait only takes the measure; its time still counts.

@@ -108,6 +108,8 @@ Status ProcessCrew::start() {
   changed.wait(lock, [&] { return done || !failure.ok() || (spawned && numReady == members.size()); });
   if (!failure.ok())
     changed.wait(lock, [&] { return done; }); // nothing of a failed start is left behind
+  else
+    host.closeDescriptors(); // the supervisor answers no more requests for them: every role is ready
   return failure;
 }
 
@@ -311,6 +313,13 @@ std::string ProcessCrew::lastWords(size_t index) const {
   return text;
 }
 
+/// What usually stands behind a signal that nobody sent on purpose.
+static const char *hintOf(int signal) {
+  if (signal == SIGBUS)
+    return "; memory is exhausted, or the weights file was changed while in use";
+  return signal == SIGKILL ? "; somebody killed it, or the system ran out of memory" : "";
+}
+
 /// A role has ended: well, or why?
 void ProcessCrew::judge(size_t index) {
   const Member &member = members[index];
@@ -323,8 +332,8 @@ void ProcessCrew::judge(size_t index) {
   if (!told.ok())
     failed(told);
   else if (WIFSIGNALED(member.exitState))
-    failed(fail(Code::kPeerLost, "%s was ended by signal %d (%s)%s", who.c_str(), WTERMSIG(member.exitState),
-                strsignal(WTERMSIG(member.exitState)), lastWords(index).c_str()));
+    failed(fail(Code::kPeerLost, "%s was ended by signal %d (%s)%s%s", who.c_str(), WTERMSIG(member.exitState),
+                strsignal(WTERMSIG(member.exitState)), lastWords(index).c_str(), hintOf(WTERMSIG(member.exitState))));
   else
     failed(fail(Code::kPeerLost, "%s ended with status %d before the run did%s", who.c_str(),
                 WEXITSTATUS(member.exitState), lastWords(index).c_str()));

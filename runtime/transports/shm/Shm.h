@@ -50,6 +50,9 @@ public:
   /// Takes one waiting connection; refuses other users'.
   Status accept(Fd &connection);
 
+  /// All roles have joined: their descriptors are not needed any more. Mappings stay.
+  void closeDescriptors();
+
   /// What a message of a role led to.
   struct Event {
     enum Kind { kJoined, kAsked, kReady, kFailed } kind = kFailed;

@@ -205,6 +205,14 @@ ShmHost::Event ShmHost::grant(int connection, int32_t role, WireReader &reader) 
   return event;
 }
 
+void ShmHost::closeDescriptors() {
+  for (Channel &channel : channels) {
+    channel.writable.reset();
+    channel.readOnly.reset();
+  }
+  controlFd.reset();
+}
+
 Status ShmHost::answer(int connection, int32_t role, const std::vector<RoleOptions> &options, Event &event) {
   std::string packet;
   Fd unexpected;

@@ -114,11 +114,26 @@ TEST(Launch, worldFails) {
   outcome = chain.run("--random --dim n=4 --trace /dev/full");
   EXPECT_EQ(outcome.exitStatus, 1);
   EXPECT_NE(outcome.err.find("cannot write '/dev/full': no space left"), std::string::npos) << outcome.err;
+  writeFile(work + "/file", "");
+  outcome = chain.run("--random --dim n=4 --output-dir " + work + "/file/results");
+  EXPECT_EQ(outcome.exitStatus, 2);
+  EXPECT_NE(outcome.err.find("cannot write to the folder"), std::string::npos) << outcome.err;
   std::filesystem::create_directories(work + "/taken/y.npy");
   outcome = chain.run("--random --dim n=4 --output-dir " + work + "/taken");
   EXPECT_EQ(outcome.exitStatus, 1);
   EXPECT_NE(outcome.err.find("cannot write"), std::string::npos) << outcome.err;
   EXPECT_FALSE(std::filesystem::exists(work + "/taken/y.npy.new"));
+}
+
+// An interrupt ends everything with status 1.
+TEST(Launch, interrupted) {
+  Launched chain(2, false, 1);
+  std::string err = chain.work.path + "/err.txt";
+  std::string command = chain.dir + "/launch --random --dim n=1000 --fault 1:publish:*:delay=50 2>" + err +
+                        " >/dev/null & host=$!; sleep 0.3; kill -TERM $host; wait $host; exit $?";
+  int state = std::system(command.c_str());
+  EXPECT_EQ(WEXITSTATUS(state), 1);
+  EXPECT_EQ(readAll(err), "error: interrupted\n");
 }
 
 // The trace has each microbatch of each stage once in category run, in order.

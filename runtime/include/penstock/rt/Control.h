@@ -145,7 +145,7 @@ class ProgressWatch {
 public:
   ProgressWatch(const RunControl &control, int64_t timeoutNs) : control(control), timeoutNs(timeoutNs) {}
   /// Forgets the past; a wait begins.
-  void start(int64_t now) { lastChangeNs = now, signature = 0; }
+  void start(int64_t now) { lastChangeNs = lastLookNs = now, signature = 0; }
   /// When the waiter should look again.
   int64_t nextLook(int64_t now) const;
   /// To be called at each look; true when the deadline has passed without progress.
@@ -154,7 +154,7 @@ public:
 
 private:
   const RunControl &control;
-  int64_t timeoutNs, lastChangeNs = 0;
+  int64_t timeoutNs, lastChangeNs = 0, lastLookNs = 0;
   uint64_t signature = 0;
 };
 
