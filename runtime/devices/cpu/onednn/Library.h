@@ -5,11 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Making a primitive takes up to milliseconds, so each is kept by (descriptor, extents). A primitive depends on those two
-// and the instruction set alone, never on what ran before: the same kernel gives the same bits in every role.
+// Making a primitive takes up to milliseconds, so each is kept by (descriptor, extents). A primitive depends on those
+// two and the instruction set alone, never on what ran before: the same kernel gives the same bits in every role.
 //
-// Ownership: the library owns primitives, packed weights and scratch memory; the weights it packed must not change while
-// it lives. Threads: one at a time; with one thread per kernel OpenMP is never entered. Errors: a message.
+// Ownership: the library owns primitives, packed weights and scratch memory; the weights it packed must not change
+// while it lives. Threads: one at a time; with one thread per kernel OpenMP is never entered. Errors: a message.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_DEVICES_CPU_ONEDNN_LIBRARY_H

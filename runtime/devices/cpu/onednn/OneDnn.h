@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // A library kernel is a small function that computes the extents of its tensors from its symbols and calls rt_dnnl_run
-// with a constant descriptor: one contraction and what is done to each of its elements. Every field is a 64-bit word, so
-// that the compiler can write a descriptor as a table of numbers. The numbers below are ours, not oneDNN's: they stay when
-// oneDNN's change.
+// with a constant descriptor: one contraction and what is done to each of its elements. Every field is a 64-bit word,
+// so that the compiler can write a descriptor as a table of numbers. The numbers below are ours, not oneDNN's: they
+// stay when oneDNN's change.
 //
 // Units: elements. Ownership: descriptors live as long as the executable. Threads: the role's thread. Errors: rt_fail.
 // Any change of layout or meaning raises RT_DNNL_VERSION.
@@ -44,12 +44,7 @@ enum rt_dnnl_layout {
   RT_DNNL_TRANSPOSED = 2     ///< the last two axes are swapped
 };
 
-enum rt_dnnl_isa {
-  RT_DNNL_AVX2 = 1,
-  RT_DNNL_AVX512 = 2,
-  RT_DNNL_AVX512_VNNI = 3,
-  RT_DNNL_AVX512_BF16 = 4
-};
+enum rt_dnnl_isa { RT_DNNL_AVX2 = 1, RT_DNNL_AVX512 = 2, RT_DNNL_AVX512_VNNI = 3, RT_DNNL_AVX512_BF16 = 4 };
 
 /// What is done to each element x of the contraction's result; v is the operand's element.
 enum rt_dnnl_post_op_kind {
@@ -76,8 +71,8 @@ enum rt_dnnl_post_op_kind {
 };
 
 typedef struct rt_dnnl_tensor {
-  int64_t buffer;   ///< index in the kernel's buffers; -1: there is none
-  int64_t extents;  ///< index of its first extent
+  int64_t buffer;  ///< index in the kernel's buffers; -1: there is none
+  int64_t extents; ///< index of its first extent
   int64_t num_dims;
   int64_t layout; ///< rt_dnnl_layout
 } rt_dnnl_tensor;

@@ -104,7 +104,8 @@ static memory::desc describeFilter(const rt_dnnl_desc &desc, const int64_t *exte
     return describe(dims, RT_DNNL_ROW_MAJOR);
   std::vector<int> axes; // as they lie
   if (groups != 1) {
-    grouped = turned ? memory::dims{groups, dims[1], dims[0] / groups} : memory::dims{groups, dims[0] / groups, dims[1]};
+    grouped =
+        turned ? memory::dims{groups, dims[1], dims[0] / groups} : memory::dims{groups, dims[0] / groups, dims[1]};
     axes = turned ? std::vector<int>{0, 2, 1} : std::vector<int>{0, 1, 2};
   } else {
     grouped = {dims[1], dims[0]};
@@ -234,8 +235,8 @@ void Primitive::build(const rt_dnnl_desc &desc, const int64_t *extents, const dn
     } else if (!appendElementwise(ops, op)) {
       memory::desc operand = describe(op.operand, extents);
       ops.append_binary(toBinary(op.kind), operand);
-      operands.push_back({op.operand.buffer, DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1,
-                          at(operand)});
+      operands.push_back(
+          {op.operand.buffer, DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1, at(operand)});
     }
   }
   dnnl::primitive_attr attributes;

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The only file beside Primitive.cpp that sees oneDNN's interface. A primitive is made with the layouts that oneDNN likes
-// best (never with run-time dimensions, which would fall to slow implementations unnoticed); where a buffer lies
+// The only file beside Primitive.cpp that sees oneDNN's interface. A primitive is made with the layouts that oneDNN
+// likes best (never with run-time dimensions, which would fall to slow implementations unnoticed); where a buffer lies
 // differently, it is reordered around the call.
 //
 // Units: bytes, elements. Threads: one at a time. Errors: a message; exceptions of oneDNN's wrapper end here.
@@ -70,10 +70,10 @@ private:
 
 class Primitive {
 public:
-  /// Makes the primitive, or leaves the reason in `error` and returns null. `extents` as for rt_dnnl_run. One that is only
-  /// described answers questions and cannot run; it takes microseconds.
-  static std::unique_ptr<Primitive> create(const rt_dnnl_desc &desc, const int64_t *extents,
-                                           const dnnl::engine &engine, std::string &error, bool onlyDescribed = false);
+  /// Makes the primitive, or leaves the reason in `error` and returns null. `extents` as for rt_dnnl_run. One that is
+  /// only described answers questions and cannot run; it takes microseconds.
+  static std::unique_ptr<Primitive> create(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine,
+                                           std::string &error, bool onlyDescribed = false);
 
   /// Scratch memory that a run needs.
   size_t scratchBytes() const { return totalScratch; }
