@@ -19,7 +19,7 @@ module {
     %1 = nn.call @k1 ins(%0 : tensor<1024xf32>) outs(%o1 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
     pipe.return %1 : tensor<4xf32>
   }
-  // expected-error @below {{@r0 needs 4224 bytes (weights 0, arena 4096, slots 128), 224 more than the limit of 4000}}
+  // expected-error @below {{@r0 needs 4224 bytes (weights 0, arena 4096, slots 128, states 0), 224 more than the limit of 4000}}
   pipe.program @r0 runs [@s0] steady {
     %0 = pipe.recv @x : tensor<1024xf32>
     %1 = pipe.run @s0(%0) : (tensor<1024xf32>) -> tensor<4xf32>
@@ -71,7 +71,7 @@ module {
 
 // -----
 
-// States are not placed yet.
+// The next value of a state may not be written while the present one is still read.
 module {
   pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
   pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
@@ -80,15 +80,36 @@ module {
     %0 = nn.unary exp %a : tensor<4xf32>
     nn.yield %0 : tensor<4xf32>
   }
-  // expected-error @below {{stage @s0 keeps @h; states cannot be placed yet}}
   pipe.stage @s0(%x: tensor<4xf32>, %h: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) reads [@x] writes [@y] states [@h] {
     %o0 = nn.empty : tensor<4xf32>
     %0 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%o0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
-    pipe.return %0, %h : tensor<4xf32>, tensor<4xf32>
+    %o1 = nn.empty : tensor<4xf32>
+    // expected-error @below {{state @h is read when its next value is already there}}
+    %1 = nn.call @k0 ins(%h : tensor<4xf32>) outs(%o1 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %1, %0 : tensor<4xf32>, tensor<4xf32>
   }
   pipe.program @r0 runs [@s0] steady {
     %0 = pipe.recv @x : tensor<4xf32>
     %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>
+  }
+}
+
+// -----
+
+// A state has static extents.
+module {
+  nn.symbol @n = 0 root
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<?xf32, #nn.extents<[s0]>>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<?xf32, #nn.extents<[s0]>>
+  pipe.state @h in @s0 : tensor<?xf32, #nn.extents<[s0]>>
+  // expected-error @below {{state @h has type 'tensor<?xf32, #nn.extents<[s0]>>'; expected static extents, so bind its dimensions}}
+  pipe.stage @s0(%x: tensor<?xf32, #nn.extents<[s0]>>, %h: tensor<?xf32, #nn.extents<[s0]>>) -> (tensor<?xf32, #nn.extents<[s0]>>, tensor<?xf32, #nn.extents<[s0]>>) reads [@x] writes [@y] states [@h] {
+    pipe.return %x, %h : tensor<?xf32, #nn.extents<[s0]>>, tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<?xf32, #nn.extents<[s0]>>
+    %1 = pipe.run @s0(%0) : (tensor<?xf32, #nn.extents<[s0]>>) -> tensor<?xf32, #nn.extents<[s0]>>
+    pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s0]>>
   }
 }

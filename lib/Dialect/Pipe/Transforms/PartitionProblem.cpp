@@ -36,6 +36,7 @@ private:
   LogicalResult addDevices();
   void addKernel(nn::KernelOp kernel);
   void addValues();
+  void addStates();
   LogicalResult addAnnotations();
   LogicalResult addOnnxStages();
   LogicalResult addPlan();
@@ -66,6 +67,7 @@ private:
   std::vector<partition::DeviceProfile> profiles;
   partition::Problem problem;
   DenseMap<int, int> pinned;
+  SmallVector<StateEdge> states;
 };
 
 //===----------------------------------------------------------------------===//
@@ -161,9 +163,11 @@ void ProblemBuilder::addValues() {
     result.name = std::move(name);
     result.producer = producer;
     result.numBytes = clamp(evaluate(nn::getNumBytes(cast<RankedTensorType>(value.getType()))));
-    for (Operation *user : value.getUsers()) {
+    for (OpOperand &use : value.getUses()) {
+      Operation *user = use.getOwner();
       if (isa<func::ReturnOp>(user))
-        result.isOutput = true;
+        result.isOutput |=
+            llvm::none_of(states, [&](StateEdge state) { return state.output == use.getOperandNumber(); });
       else if (!llvm::is_contained(result.consumers, numbers[user]))
         result.consumers.push_back(numbers[user]);
     }
@@ -171,10 +175,28 @@ void ProblemBuilder::addValues() {
     problem.values.push_back(result);
   };
   for (BlockArgument argument : entry.getArguments())
-    add(argument, getInputName(entry, argument.getArgNumber()), partition::kSource);
+    if (llvm::none_of(states, [&](StateEdge state) { return state.input == argument.getArgNumber(); }))
+      add(argument, getInputName(entry, argument.getArgNumber()), partition::kSource);
   for (auto [i, kernel] : llvm::enumerate(kernels))
     for (OpResult result : kernel->getResults())
       add(result, getTensorName(result), i);
+}
+
+/// Readers and writer of a state share a stage, which keeps its bytes.
+void ProblemBuilder::addStates() {
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (StateEdge state : states) {
+    auto writer = cast<nn::KernelOp>(ret.getOperand(state.output).getDefiningOp());
+    partition::Colocation together;
+    together.name = getInputName(entry, state.input);
+    together.kernels.push_back(numbers[writer]);
+    for (Operation *user : entry.getArgument(state.input).getUsers())
+      if (numbers.count(user) && !llvm::is_contained(together.kernels, numbers[user]))
+        together.kernels.push_back(numbers[user]);
+    llvm::sort(together.kernels);
+    problem.kernels[numbers[writer]].residentBytes += getMemory(entry.getArgument(state.input));
+    problem.colocations.push_back(together);
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -329,9 +351,14 @@ FailureOr<partition::Problem> ProblemBuilder::build() {
     return entry.emitError() << "the model has no kernel; expected at least one";
   if (failed(addDevices()))
     return failure();
+  FailureOr<SmallVector<StateEdge>> edges = getStates(entry);
+  if (failed(edges))
+    return failure();
+  states = *edges;
   for (nn::KernelOp kernel : kernels)
     addKernel(kernel);
   addValues();
+  addStates();
   if ((!options.ignoreAnnotations && failed(addAnnotations())) || (options.fromOnnxStages && failed(addOnnxStages())) ||
       (!options.plan.empty() && failed(addPlan())) || failed(addCuts()))
     return failure();

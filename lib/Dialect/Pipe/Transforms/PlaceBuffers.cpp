@@ -43,6 +43,8 @@ private:
   void addWorkspace(nn::CallOp call);
   LogicalResult placeResult(nn::CallOp call, unsigned index, StageOp stage,
                             const DenseMap<Operation *, int64_t> &steps);
+  LogicalResult placeNextState(nn::CallOp call, nn::EmptyOp empty, StageOp stage, unsigned index,
+                               const DenseMap<Operation *, int64_t> &steps);
   void placeWeight(nn::LoadWeightOp load);
   LogicalResult planArena();
   LogicalResult writeMemory(int64_t memoryLimit);
@@ -60,18 +62,23 @@ private:
   std::vector<ArenaValue> values;
   llvm::SetVector<StringRef> freeSymbols;
   DenseMap<Attribute, int64_t> weightOffsets; // by file range, or by name
-  int64_t numWeightBytes = 0, numSlotBytes = 0, nextStep = 0;
+  int64_t numWeightBytes = 0, numSlotBytes = 0, numStateBytes = 0, nextStep = 0;
   place::Plan plan;
 };
 
 /// Block arguments lie in the slots of their channels; everything else is decided value by value.
 LogicalResult RolePlacer::collectStage(StageOp stage) {
-  if (!stage.getStates().empty())
-    return stage.emitError() << "stage @" << stage.getSymName() << " keeps " << stage.getStates()[0]
-                             << "; states cannot be placed yet";
   SmallVector<Attribute> arguments;
   for (auto name : stage.getReads().getAsRange<FlatSymbolRefAttr>())
     arguments.push_back(getStorage(StorageKind::channel_in, name));
+  for (auto name : stage.getStates().getAsRange<FlatSymbolRefAttr>()) {
+    auto type = cast<RankedTensorType>(symbolTable.lookup<StateOp>(name.getValue()).getType());
+    if (!type.hasStaticShape())
+      return stage.emitError() << "state " << name << " has type " << type
+                               << "; expected static extents, so bind its dimensions";
+    numStateBytes += llvm::alignTo(*nn::getConstant(nn::getNumBytes(type)), kAlignment);
+    arguments.push_back(getStorage(StorageKind::state, name));
+  }
   stage->setAttr(PipeDialect::getStorageAttrName(), ArrayAttr::get(context, arguments));
   SmallVector<nn::CallOp> calls;
   for (Operation &op : stage.getBody().front()) {
@@ -126,6 +133,11 @@ LogicalResult RolePlacer::placeResult(nn::CallOp call, unsigned index, StageOp s
     return call.emitError() << "result #" << index << " has type " << empty.getType()
                             << ", which has an extent without expression";
   for (OpOperand &use : call.getResult(index).getUses()) {
+    if (isa<ReturnOp>(use.getOwner()) && use.getOperandNumber() >= stage.getWrites().size()) {
+      if (failed(placeNextState(call, empty, stage, use.getOperandNumber() - stage.getWrites().size(), steps)))
+        return failure();
+      continue;
+    }
     if (auto ret = dyn_cast<ReturnOp>(use.getOwner())) {
       auto channel = cast<FlatSymbolRefAttr>(stage.getWrites()[use.getOperandNumber()]);
       if (auto known = empty->getAttrOfType<StorageAttr>(PipeDialect::getStorageAttrName());
@@ -137,8 +149,21 @@ LogicalResult RolePlacer::placeResult(nn::CallOp call, unsigned index, StageOp s
     value.last = std::max(value.last, steps.lookup(use.getOwner()));
   }
   auto storage = empty->getAttrOfType<StorageAttr>(PipeDialect::getStorageAttrName());
-  if (!storage || storage.getKind() != StorageKind::channel_out)
+  if (!storage || (storage.getKind() != StorageKind::channel_out && storage.getKind() != StorageKind::state))
     values.push_back(value);
+  return success();
+}
+
+/// The next value of a state is written over the present one, which nothing may read from then on.
+LogicalResult RolePlacer::placeNextState(nn::CallOp call, nn::EmptyOp empty, StageOp stage, unsigned index,
+                                         const DenseMap<Operation *, int64_t> &steps) {
+  auto name = cast<FlatSymbolRefAttr>(stage.getStates()[index]);
+  if (!call.getResult(0).hasOneUse())
+    return call.emitError() << "the next value of state " << name << " is used elsewhere; expected a copy of its own";
+  for (Operation *user : stage.getBody().getArgument(stage.getReads().size() + index).getUsers())
+    if (!isa<nn::CallOp>(user) || steps.lookup(user) >= steps.lookup(call))
+      return user->emitError() << "state " << name << " is read when its next value is already there";
+  setStorage(empty, getStorage(StorageKind::state, name));
   return success();
 }
 
@@ -219,14 +244,16 @@ LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
       number("arena_lower_bound", isPlanned ? plan.lowerBound : -1),
       number("arena_no_reuse", isPlanned ? plan.noReuse : -1),
       number("slots", isKnown ? numSlotBytes : -1),
+      number("states", numStateBytes),
       number("total", isKnown ? total : -1),
       builder.getNamedAttr("unbounded", builder.getStrArrayAttr(freeSymbols.getArrayRef())),
       number("weights", numWeightBytes)};
   program->setAttr(PipeDialect::getMemoryAttrName(), builder.getDictionaryAttr(memory));
   if (memoryLimit > 0 && isKnown && total > memoryLimit)
     return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights "
-                               << numWeightBytes << ", arena " << plan.numBytes << ", slots " << numSlotBytes << "), "
-                               << total - memoryLimit << " more than the limit of " << memoryLimit;
+                               << numWeightBytes << ", arena " << plan.numBytes << ", slots " << numSlotBytes
+                               << ", states " << numStateBytes << "), " << total - memoryLimit
+                               << " more than the limit of " << memoryLimit;
   return success();
 }
 

@@ -38,6 +38,14 @@ struct Crossing {
   bool isControl = false;
 };
 
+/// A value that a stage keeps. `next` is what `@main` returns for it.
+struct KeptState {
+  std::string name;
+  BlockArgument current;
+  unsigned output;
+  int64_t stage;
+};
+
 /// The stages of one module, from annotations to ops.
 class Splitter {
 public:
@@ -45,11 +53,19 @@ public:
       : module(module), entry(entry), symbolTable(module), builder(entry), outliner(symbolTable, entry) {}
 
   LogicalResult readStages();
+  LogicalResult readStates();
+  void copyStates();
   void findCrossings();
   void createGraph();
   void createStages();
   void eraseEntry() { symbolTable.erase(entry); }
 
+  bool isState(BlockArgument argument) {
+    return llvm::any_of(states, [&](const KeptState &state) { return state.current == argument; });
+  }
+  bool isStateOutput(unsigned output) {
+    return llvm::any_of(states, [&](const KeptState &state) { return state.output == output; });
+  }
   int64_t getNumChannels() const { return crossings.size(); }
   int64_t numCalls = 0;
 
@@ -75,6 +91,7 @@ private:
   SmallVector<std::string> stageNames;
   llvm::MapVector<Value, Crossing> crossings;
   SmallVector<Crossing> controls;
+  SmallVector<KeptState> states;
   unsigned numNamed = 0;
 };
 
@@ -112,6 +129,34 @@ LogicalResult Splitter::readStages() {
   return success();
 }
 
+/// Every state lies in one stage: that of the kernels that read it and of the one that makes its next value.
+LogicalResult Splitter::readStates() {
+  FailureOr<SmallVector<StateEdge>> edges = getStates(entry);
+  if (failed(edges))
+    return failure();
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (StateEdge edge : *edges) {
+    BlockArgument current = entry.getArgument(edge.input);
+    int64_t stage = stageOf[ret.getOperand(edge.output).getDefiningOp()];
+    for (Operation *user : current.getUsers())
+      if (stageOf[user] != stage)
+        return user->emitError() << "state '" << getInputName(entry, edge.input) << "' is read in stage "
+                                 << stageOf[user] << " but made in stage " << stage << "; expected one stage";
+    states.push_back({makeName(getInputName(entry, edge.input)), current, edge.output, stage});
+  }
+  return success();
+}
+
+/// The next value is copied by a kernel of its own, the last of its stage, when nothing reads the present one any more.
+void Splitter::copyStates() {
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (const KeptState &state : states) {
+    nn::KernelOp copy = createCopy(ret, state.output, "state_" + state.name);
+    kernels.push_back(copy);
+    stageOf[copy] = state.stage;
+  }
+}
+
 /// The wanted name, or one made from it that nothing in the module has. Never a name of a pseudo-stage.
 std::string Splitter::makeName(StringRef wanted) {
   std::string name = wanted.str();
@@ -128,9 +173,10 @@ void Splitter::addCrossing(Value value, int64_t producer, StringRef name, String
   Crossing crossing;
   crossing.producer = producer;
   crossing.type = value.getType();
-  for (Operation *user : value.getUsers()) {
+  for (OpOperand &use : value.getUses()) {
+    Operation *user = use.getOwner();
     if (isa<func::ReturnOp>(user))
-      crossing.toSink = true;
+      crossing.toSink |= !isStateOutput(use.getOperandNumber());
     else if (stageOf[user] != producer)
       crossing.consumers.insert(stageOf[user]);
   }
@@ -144,12 +190,15 @@ void Splitter::addCrossing(Value value, int64_t producer, StringRef name, String
 void Splitter::findCrossings() {
   for (BlockArgument argument : entry.getArguments()) {
     std::string name = getInputName(entry, argument.getArgNumber());
+    if (isState(argument))
+      continue;
     addCrossing(argument, kSource, name, name);
   }
   DenseMap<Value, std::string> outputNames;
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
   for (auto [i, value] : llvm::enumerate(ret.getOperands()))
-    outputNames.try_emplace(value, getOutputName(entry, i));
+    if (!isStateOutput(i))
+      outputNames.try_emplace(value, getOutputName(entry, i));
   for (nn::KernelOp kernel : kernels)
     for (OpResult result : kernel->getResults())
       addCrossing(result, stageOf[kernel], outputNames.lookup(result), getTensorName(result));
@@ -169,6 +218,8 @@ void Splitter::findCrossings() {
 void Splitter::createGraph() {
   auto ref = [&](StringRef name) { return FlatSymbolRefAttr::get(module.getContext(), name); };
   for (BlockArgument argument : entry.getArguments()) {
+    if (isState(argument))
+      continue;
     auto crossing = crossings.find(argument);
     builder.create<InputOp>(entry.getLoc(), builder.getStringAttr(getInputName(entry, argument.getArgNumber())),
                             crossing == crossings.end() ? FlatSymbolRefAttr() : ref(crossing->second.name),
@@ -177,8 +228,10 @@ void Splitter::createGraph() {
   }
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
   for (auto [i, value] : llvm::enumerate(ret.getOperands()))
-    builder.create<OutputOp>(entry.getLoc(), builder.getStringAttr(getOutputName(entry, i)), ref(crossings[value].name),
-                             entry.getResultAttrOfType<IntegerAttr>(i, kBatchDimAttr), TypeAttr::get(value.getType()));
+    if (!isStateOutput(i))
+      builder.create<OutputOp>(entry.getLoc(), builder.getStringAttr(getOutputName(entry, i)),
+                               ref(crossings[value].name), entry.getResultAttrOfType<IntegerAttr>(i, kBatchDimAttr),
+                               TypeAttr::get(value.getType()));
   auto create = [&](Location loc, const Crossing &crossing) {
     SmallVector<Attribute> consumers;
     for (int64_t consumer : crossing.consumers)
@@ -198,6 +251,11 @@ void Splitter::createGraph() {
     create(value.getLoc(), crossing);
   for (Crossing &control : controls)
     create(entry.getLoc(), control);
+  for (const KeptState &state : states)
+    symbolTable.insert(builder.create<StateOp>(entry.getLoc(), builder.getStringAttr(state.name),
+                                               getStageRef(state.stage),
+                                               /*init=*/FlatSymbolRefAttr(), TypeAttr::get(state.current.getType()),
+                                               /*per_session=*/UnitAttr(), /*sym_visibility=*/StringAttr()));
 }
 
 /// What stands for a value of `@main` in a stage. Weights and constants are repeated in each stage that uses them.
@@ -251,6 +309,14 @@ void Splitter::createStage(int64_t stage) {
       reads.push_back(FlatSymbolRefAttr::get(module.getContext(), control.name));
       body.addArgument(control.type, entry.getLoc());
     }
+  SmallVector<Attribute> kept;
+  for (const KeptState &state : states)
+    if (state.stage == stage) {
+      kept.push_back(FlatSymbolRefAttr::get(module.getContext(), state.name));
+      values.map(state.current, body.addArgument(state.current.getType(), state.current.getLoc()));
+      writtenValues.push_back(entry.getBody().front().getTerminator()->getOperand(state.output));
+    }
+  op.setStatesAttr(builder.getArrayAttr(kept));
   op.setReadsAttr(builder.getArrayAttr(reads));
   op.setWritesAttr(builder.getArrayAttr(writes));
   builder.setInsertionPointToStart(&body);
@@ -277,8 +343,10 @@ struct SplitStagesPass : pipe::impl::SplitStagesPassBase<SplitStagesPass> {
       return signalPassFailure();
     copyTrivialOutputs(entry);
     Splitter splitter(getOperation(), entry);
-    if (failed(splitter.readStages()) || failed(refreshPlan(getOperation())))
+    if (failed(splitter.readStages()) || failed(splitter.readStates()) || failed(refreshPlan(getOperation())))
       return signalPassFailure();
+    splitter.copyStates();
+    getOperation()->removeAttr(kStatesAttr);
     splitter.findCrossings();
     splitter.createGraph();
     splitter.createStages();

@@ -5,7 +5,7 @@
 #include "StageGraph.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
-#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace penstock;
@@ -41,6 +41,22 @@ static Attribute chooseCopyStage(func::FuncOp entry, Value value) {
   return last;
 }
 
+nn::KernelOp pipe::createCopy(func::ReturnOp ret, unsigned output, const std::string &name) {
+  OpBuilder builder(ret);
+  Value value = ret.getOperand(output);
+  Location loc = NameLoc::get(builder.getStringAttr(name));
+  auto kernel = builder.create<nn::KernelOp>(loc, value.getType(), name, value);
+  Block &body = kernel.getBody().emplaceBlock();
+  builder.setInsertionPointToStart(&body);
+  Value inside =
+      builder.create<nn::UnaryOp>(loc, nn::UnaryKindAttr::get(builder.getContext(), nn::UnaryKind::identity),
+                                  body.addArgument(value.getType(), loc), /*alpha=*/FloatAttr(), /*beta=*/FloatAttr());
+  inside.getDefiningOp()->setAttr(nn::kTensorAttr, builder.getStringAttr(name));
+  builder.create<nn::YieldOp>(loc, inside);
+  ret.setOperand(output, kernel.getResult(0));
+  return kernel;
+}
+
 void pipe::copyTrivialOutputs(func::FuncOp entry) {
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
   DenseMap<Value, Value> copies;
@@ -48,26 +64,50 @@ void pipe::copyTrivialOutputs(func::FuncOp entry) {
     Value value = operand.get();
     if (value.getDefiningOp<nn::KernelOp>())
       continue;
-    Value &copy = copies[value];
-    if (!copy) {
-      OpBuilder builder(ret);
-      std::string name = getOutputName(entry, i);
-      Location loc = NameLoc::get(builder.getStringAttr(name));
-      auto kernel = builder.create<nn::KernelOp>(loc, value.getType(), name, value);
-      if (Attribute stage = chooseCopyStage(entry, value))
-        kernel->setAttr(PipeDialect::getStageIdAttrName(), stage);
-      kernel->setAttr(nn::kTensorsAttr, builder.getStrArrayAttr(StringRef(name)));
-      Block &body = kernel.getBody().emplaceBlock();
-      builder.setInsertionPointToStart(&body);
-      Value inside = builder.create<nn::UnaryOp>(
-          loc, nn::UnaryKindAttr::get(builder.getContext(), nn::UnaryKind::identity),
-          body.addArgument(value.getType(), loc), /*alpha=*/FloatAttr(), /*beta=*/FloatAttr());
-      inside.getDefiningOp()->setAttr(nn::kTensorAttr, builder.getStringAttr(name));
-      builder.create<nn::YieldOp>(loc, inside);
-      copy = kernel.getResult(0);
+    if (Value copy = copies.lookup(value)) {
+      operand.set(copy);
+      continue;
     }
-    operand.set(copy);
+    std::string name = getOutputName(entry, i);
+    Attribute stage = chooseCopyStage(entry, value);
+    nn::KernelOp kernel = createCopy(ret, i, name);
+    if (stage)
+      kernel->setAttr(PipeDialect::getStageIdAttrName(), stage);
+    kernel->setAttr(nn::kTensorsAttr, Builder(entry.getContext()).getStrArrayAttr(StringRef(name)));
+    copies[value] = kernel.getResult(0);
   }
+}
+
+FailureOr<SmallVector<StateEdge>> pipe::getStates(func::FuncOp entry) {
+  SmallVector<StateEdge> states;
+  auto list = entry->getParentOp()->getAttrOfType<ArrayAttr>(kStatesAttr);
+  for (Attribute attribute : list ? list.getValue() : ArrayRef<Attribute>()) {
+    auto pair = dyn_cast<ArrayAttr>(attribute);
+    auto in = pair && pair.size() == 2 ? dyn_cast<StringAttr>(pair[0]) : StringAttr();
+    auto out = pair && pair.size() == 2 ? dyn_cast<StringAttr>(pair[1]) : StringAttr();
+    if (!in || !out)
+      return entry.emitError() << kStatesAttr << " has " << attribute << "; expected a pair of names";
+    std::optional<unsigned> input, output;
+    for (unsigned i = 0; i < entry.getNumArguments(); ++i)
+      if (getInputName(entry, i) == in)
+        input = i;
+    for (unsigned i = 0; i < entry.getNumResults(); ++i)
+      if (getOutputName(entry, i) == out)
+        output = i;
+    if (!input || !output)
+      return entry.emitError() << "state '" << in.getValue() << "=" << out.getValue() << "': the model has no "
+                               << (input ? "output" : "input") << " of that name";
+    if (entry.getArgumentTypes()[*input] != entry.getResultTypes()[*output])
+      return entry.emitError() << "state '" << in.getValue() << "=" << out.getValue() << "': the input has type "
+                               << entry.getArgumentTypes()[*input] << ", the output " << entry.getResultTypes()[*output]
+                               << "; expected the same";
+    for (StateEdge other : states)
+      if (other.input == *input || other.output == *output)
+        return entry.emitError() << "state '" << in.getValue() << "=" << out.getValue()
+                                 << "': one of the two is part of another state";
+    states.push_back({*input, *output});
+  }
+  return states;
 }
 
 std::string pipe::getInputName(func::FuncOp entry, unsigned index) {

@@ -19,9 +19,20 @@ mlir::func::FuncOp findEntry(mlir::ModuleOp module);
 /// Kernels of the entry function, in program order.
 llvm::SmallVector<nn::KernelOp> getKernels(mlir::func::FuncOp entry);
 
+/// A kernel that copies what is returned as `output`, and takes its place there.
+nn::KernelOp createCopy(mlir::func::ReturnOp ret, unsigned output, const std::string &name);
+
 /// Gives every output that is a weight, a constant or an input a kernel that copies it. Stages, where they are
 /// annotated already, are those of the first reader of the input, else the last one.
 void copyTrivialOutputs(mlir::func::FuncOp entry);
+
+/// An output that is fed back as an input of the next call (`nn.states` of the module, pairs of names).
+struct StateEdge {
+  unsigned input, output; ///< positions in the signature of the entry function
+};
+
+/// The states of the module; an error if a name is unknown, or used twice, or the types differ.
+mlir::FailureOr<llvm::SmallVector<StateEdge>> getStates(mlir::func::FuncOp entry);
 
 /// Name of an input or output: `nn.name`, else its position.
 std::string getInputName(mlir::func::FuncOp entry, unsigned index);

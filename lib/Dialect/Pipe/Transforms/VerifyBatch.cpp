@@ -28,6 +28,10 @@ struct VerifyBatchPass : pipe::impl::VerifyBatchPassBase<VerifyBatchPass> {
       return signalPassFailure();
     }
     BatchProof proof = proveBatch(entry, batchDim);
+    if (auto states = getOperation()->getAttrOfType<ArrayAttr>(kStatesAttr); states && !states.empty()) {
+      proof = BatchProof();
+      proof.reason = "the model keeps states from one call to the next";
+    }
     if (!proof.isProved) {
       if (isRequired || !batchDim.empty()) {
         Operation *where = proof.mixing ? proof.mixing : entry.getOperation();

@@ -16,6 +16,8 @@ namespace penstock::pipe {
 inline constexpr llvm::StringLiteral kBatchDimAttr = "nn.batch_dim";
 /// Discardable attribute of a kernel: predicted seconds of one run (see `pipe-assign-stages`).
 inline constexpr llvm::StringLiteral kSecondsAttr = "pipe.seconds";
+/// Discardable attribute of the module: outputs fed back as inputs of the next call, pairs of names (input, output).
+inline constexpr llvm::StringLiteral kStatesAttr = "nn.states";
 /// Discardable attribute of the module: why requests cannot be cut into microbatches.
 inline constexpr llvm::StringLiteral kBatchUnprovedAttr = "nn.batch_unproved";
 

@@ -99,6 +99,10 @@ def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
               written, its figures are those of what is there now; the proven bound stays.
     Does not: choose cuts, or order microbatches (see `pipe-schedule`).
 
+    `nn.states` of the module lists pairs of an input and the output that is fed back into it: they become a `pipe.state`
+    of the stage that reads the one and makes the other, and are no longer part of the signature. The next value is copied
+    by the last kernel of the stage, when nothing reads the present one any more.
+
     Before:
     ```mlir
     func.func @main(%x: tensor<4x8xf32> {nn.name = "x"}) -> (tensor<4x8xf32> {nn.name = "y"}) {
@@ -197,7 +201,7 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
     Where all extents of a role's arena are static or bounded, offsets and the arena's size are fixed here; sizes are then
     bounds. Otherwise each offset is -1, `pipe.memory` names the free symbols, and the runtime plans with the same planner,
     once per tuple of symbol values, from `bytes`, `first` and `last`. `memory-limit` bounds the bytes of a role: weights,
-    arena and the slots that it writes.
+    arena, states and the slots that it writes.
 
     Before:
     ```mlir
@@ -236,7 +240,7 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
       %5 = nn.call @k0 ins(%2, %w : tensor<4xf32>, tensor<4xf32>) outs(%3 : tensor<4xf32>) workspace(%4 : tensor<256xi8>) symbols <[]> -> tensor<4xf32>
       pipe.return %5 : tensor<4xf32>
     }
-    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 320 : i64, arena_lower_bound = 320 : i64, arena_no_reuse = 576 : i64, slots = 128 : i64, total = 512 : i64, unbounded = [], weights = 64 : i64}} steady {
+    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 320 : i64, arena_lower_bound = 320 : i64, arena_no_reuse = 576 : i64, slots = 128 : i64, states = 0 : i64, total = 512 : i64, unbounded = [], weights = 64 : i64}} steady {
     ...
     ```
   }];
