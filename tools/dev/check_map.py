@@ -32,9 +32,9 @@ ALLOWED = {
     "Dialect/Rt": ("Support",),
     "Import": ("Support", "Dialect/NN"),
     "Conversion": ("Support", *DIALECTS, *PLAIN),
-    "Kernels": ("Support", *DIALECTS, "Conversion", "Target"),
-    "Target": ("Support", *DIALECTS, "Conversion", "Kernels"),
-    "Link": ("Support", *DIALECTS, "Kernels", "Target", *PLAIN),
+    "Kernels": ("Support", *DIALECTS, *PLAIN, "Conversion", "Target"),
+    "Target": ("Support", *DIALECTS, *PLAIN, "Conversion", "Kernels"),
+    "Link": ("Support", *DIALECTS, "Conversion", "Kernels", "Target", *PLAIN),
     "Driver": None,
 }
 FOREIGN = ("mlir", "mlir-c", "llvm", "llvm-c", "lld", "clang", "onnx")

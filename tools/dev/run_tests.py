@@ -248,6 +248,9 @@ def run_checks(context):
             continue
         status, output = run([sys.executable, ROOT / "tools/dev" / f"{check}.py"])
         results.append(Result(check, "passed" if status == 0 else "failed", tail(output)))
+    if context.pattern in "update_docs" and (context.build / "bin/penstock").exists():
+        status, output = run([sys.executable, ROOT / "tools/dev/update_docs.py", "--build", context.build, "--check"])
+        results.append(Result("update_docs", "passed" if status == 0 else "failed", tail(output)))
     return results + run_pytest(context, ["tools/dev/tests"])
 
 
