@@ -53,6 +53,7 @@ private:
   llvm::Expected<WeightSource> getSource(StringRef weight);
   std::string computeFingerprint();
   llvm::Error linkRole(LinkedRole &linked);
+  std::vector<std::string> getLibraries(rtir::RoleOp role) const;
   llvm::Expected<std::string> emitRole(rtir::RoleOp role);
   llvm::Error writeKernelObjects();
   llvm::Error copyLibraries();
@@ -218,6 +219,15 @@ llvm::Error BundleBuilder::writeKernelObjects() {
   return llvm::Error::success();
 }
 
+/// What an executable loads beside the C library.
+std::vector<std::string> BundleBuilder::getLibraries(rtir::RoleOp role) const {
+  static const char *const threads = "libgomp.so.1";
+  std::vector<std::string> needed = options.libraries;
+  if (role.getNumThreads() > 1 && !llvm::is_contained(needed, threads))
+    needed.push_back(threads);
+  return needed;
+}
+
 llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
   rtir::RoleOp role = linked.role;
   llvm::Expected<std::string> object = emitRole(role);
@@ -236,7 +246,8 @@ llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
   }
   for (StringRef hash : kernels)
     request.objects.push_back(folder.path((kScratch + ("/" + hash) + ".o").str()));
-  request.libraries = options.libraries;
+  request.archives.insert(request.archives.begin(), options.archives.begin(), options.archives.end());
+  request.libraries = getLibraries(role);
   request.output = folder.path(linked.executable);
   if (llvm::Error error = linkExecutable(installation, request))
     return error;
@@ -272,7 +283,10 @@ llvm::Error BundleBuilder::copyLibraries() {
 llvm::Expected<BundleSummary> BundleBuilder::build() {
   if (llvm::Error error = collectRoles())
     return std::move(error);
-  llvm::Expected<std::vector<std::string>> closure = installation.closeOver(options.libraries);
+  std::vector<std::string> needed;
+  for (const LinkedRole &linked : roles)
+    llvm::append_range(needed, getLibraries(linked.role));
+  llvm::Expected<std::vector<std::string>> closure = installation.closeOver(needed);
   if (!closure)
     return closure.takeError();
   libraries = std::move(*closure);

@@ -14,10 +14,13 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 using namespace penstock;
 using namespace penstock::link;
@@ -61,6 +64,37 @@ static std::string resolve(llvm::StringRef target) {
   return target.str();
 }
 
+/// The folder, locked for as long as the descriptor is open; -1 if another process holds it.
+static int openLocked(const std::string &folder) {
+  int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB)) {
+    ::close(descriptor);
+    return -1;
+  }
+  return descriptor;
+}
+
+/// Removes what killed writers of the same target left behind: their locks went with them. A writer that has just made
+/// its folder and not yet locked it is spared by its age.
+static void removeStale(const std::string &folder, const std::string &prefix) {
+  constexpr time_t kMinAgeSeconds = 60;
+  std::vector<std::string> found;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
+    if (llvm::sys::path::filename(entry->path()).starts_with(prefix))
+      found.push_back(entry->path());
+  for (const std::string &path : found) {
+    int descriptor = openLocked(path);
+    struct stat status;
+    if (descriptor < 0)
+      continue;
+    if (!::fstat(descriptor, &status) && status.st_uid == ::geteuid() &&
+        ::time(nullptr) - status.st_mtime >= kMinAgeSeconds)
+      fs::remove_directories(path);
+    ::close(descriptor);
+  }
+}
+
 llvm::Expected<FolderWriter> FolderWriter::create(llvm::StringRef wished) {
   if (wished.empty())
     return userError("the name of the output folder is empty");
@@ -70,20 +104,28 @@ llvm::Expected<FolderWriter> FolderWriter::create(llvm::StringRef wished) {
   llvm::StringRef parent = llvm::sys::path::parent_path(target), name = llvm::sys::path::filename(target);
   if (name == "." || name == ".." || name == "/")
     return userError("'{0}' cannot be replaced as a whole; expected the name of a folder", wished);
-  std::string temporary = (parent.empty() ? "." : parent.str()) + "/." + name.str() + ".tmp-XXXXXX";
+  std::string folder = parent.empty() ? "." : parent.str(), prefix = "." + name.str() + ".tmp-";
+  removeStale(folder, prefix);
+  std::string temporary = folder + "/" + prefix + "XXXXXX";
   if (!::mkdtemp(temporary.data())) // Mode 0700.
     return systemError("write folder", target, errno);
   return FolderWriter(std::move(target), std::move(temporary));
 }
 
+FolderWriter::FolderWriter(std::string target, std::string temporary)
+    : target(std::move(target)), temporary(std::move(temporary)), lock(openLocked(this->temporary)) {}
+
 FolderWriter::FolderWriter(FolderWriter &&other)
-    : target(std::move(other.target)), temporary(std::move(other.temporary)) {
+    : target(std::move(other.target)), temporary(std::move(other.temporary)), lock(other.lock) {
   other.temporary.clear();
+  other.lock = -1;
 }
 
 FolderWriter::~FolderWriter() {
   if (!temporary.empty())
     fs::remove_directories(temporary);
+  if (lock >= 0)
+    ::close(lock);
 }
 
 std::string FolderWriter::path(llvm::StringRef name) const { return temporary + "/" + name.str(); }

@@ -15,8 +15,9 @@
 #include "llvm/Support/Path.h"
 
 #include <cerrno>
-#include <csignal>
+#include <fcntl.h>
 #include <mutex>
+#include <thread>
 #include <unistd.h>
 
 LLD_HAS_DRIVER(elf)
@@ -92,9 +93,12 @@ static llvm::Error addInputs(Arguments &arguments, const LinkRequest &request) {
       !arguments.addInstalled({"libstdc++.a", "libgcc.a", "libgcc_eh.a"}, "", error))
     return error;
   arguments.add("--end-group");
+  // The runtime refers to libgomp weakly, which alone would not count as needing it.
+  arguments.add("--no-as-needed");
+  if (!arguments.addInstalled(request.libraries, "shared/", error))
+    return error;
   arguments.add("--as-needed");
-  if (!arguments.addInstalled(request.libraries, "shared/", error) ||
-      !arguments.addInstalled({"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libc_nonshared.a"}, "", error) ||
+  if (!arguments.addInstalled({"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libc_nonshared.a"}, "", error) ||
       !arguments.addInstalled({"crtendS.o", "crtn.o"}, "", error))
     return error;
   // The libraries may need libraries of their own; those are resolved when the executable starts.
@@ -133,7 +137,7 @@ static llvm::Error checkOutput(llvm::StringRef output) {
     return systemError("write executable", output, code.value());
   if (!llvm::sys::fs::is_directory(status))
     return systemError("write executable", output, ENOTDIR);
-  if (::access(folder.c_str(), W_OK | X_OK))
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS))
     return systemError("write executable", output, errno);
   return llvm::Error::success();
 }
@@ -148,13 +152,94 @@ static lld::Result runLld(llvm::ArrayRef<const char *> arguments, std::string &o
   return result;
 }
 
+namespace {
+/// A pipe into which lld writes, and a thread that keeps what comes out. To a file lld writes through a mapping, and a
+/// disk that gets full meanwhile would kill the process; whatever is no plain file it makes in memory and writes in one
+/// go.
+class OutputPipe {
+public:
+  OutputPipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC))
+      return;
+    readEnd = ends[0];
+    writeEnd = ends[1];
+    reader = std::thread([this] { drain(); });
+  }
+  ~OutputPipe() { finish(); }
+  OutputPipe(const OutputPipe &) = delete;
+  OutputPipe &operator=(const OutputPipe &) = delete;
+
+  bool isOpen() const { return readEnd >= 0; }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(writeEnd); }
+  /// What was written; nothing can be written any more.
+  const std::vector<char> &finish() {
+    if (writeEnd >= 0)
+      ::close(writeEnd);
+    writeEnd = -1;
+    if (reader.joinable())
+      reader.join();
+    if (readEnd >= 0)
+      ::close(readEnd);
+    readEnd = -1;
+    return bytes;
+  }
+
+private:
+  void drain() {
+    std::vector<char> chunk(1 << 16);
+    for (;;) {
+      ssize_t count = ::read(readEnd, chunk.data(), chunk.size());
+      if (count < 0 && errno == EINTR)
+        continue;
+      if (count <= 0)
+        return;
+      bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + count);
+    }
+  }
+
+  int readEnd = -1, writeEnd = -1;
+  std::vector<char> bytes;
+  std::thread reader;
+};
+} // namespace
+
+static llvm::Error writeAll(int file, const std::string &path, llvm::ArrayRef<char> bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = ::write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      return systemError("write executable", path, errno);
+    bytes = bytes.drop_front(count);
+  }
+  return llvm::Error::success();
+}
+
+/// Writes an executable file in the place of what is there.
+static llvm::Error writeExecutable(const std::string &path, llvm::ArrayRef<char> bytes) {
+  ::unlink(path.c_str());
+  int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
+  if (file < 0)
+    return systemError("write executable", path, errno);
+  llvm::Error error = writeAll(file, path, bytes);
+  if (::close(file) && !error)
+    error = systemError("write executable", path, errno);
+  if (error)
+    ::unlink(path.c_str());
+  return error;
+}
+
 llvm::Error penstock::link::linkExecutable(const Installation &installation, const LinkRequest &request) {
   if (llvm::Error error = checkOutput(request.output))
     return error;
+  OutputPipe linked;
+  if (!linked.isOpen())
+    return systemError("open a pipe for", request.output, errno);
   Arguments arguments(installation);
   addFlags(arguments);
   arguments.add("-o");
-  arguments.add(request.output);
+  arguments.add(linked.path());
   if (llvm::Error error = addInputs(arguments, request))
     return error;
 
@@ -167,8 +252,7 @@ llvm::Error penstock::link::linkExecutable(const Installation &installation, con
   lld::Result result = runLld(arguments.get(), output);
   state.usable = result.canRunAgain;
   if (result.retCode == 0 && result.canRunAgain)
-    return llvm::Error::success();
-  llvm::sys::fs::remove(request.output);
+    return writeExecutable(request.output, linked.finish());
   std::string reason = summarize(output);
   return worldError("cannot link '{0}': {1}", name, reason.empty() ? "the linker failed without a message" : reason);
 }

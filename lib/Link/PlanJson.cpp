@@ -185,7 +185,8 @@ Json PlanWriter::writeWeights(const LinkedRole &role) {
 /// What the placement promised; the bytes of the weights as they were written.
 Json PlanWriter::writeMemory(const LinkedRole &role) {
   Json memory = Json::object();
-  if (auto planned = pipe::ProgramOp(role.program)->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getMemoryAttrName()))
+  if (auto planned =
+          pipe::ProgramOp(role.program)->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getMemoryAttrName()))
     memory = toJson(planned);
   memory["weights"] = role.weights.numBytes;
   return memory;

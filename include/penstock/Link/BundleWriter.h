@@ -40,8 +40,11 @@ struct BundleOptions {
   TargetProfile profile;      ///< for the code of the roles
   std::string version;        ///< of the compiler, for plan.json
   int64_t microbatchRows = 0; ///< rows of a microbatch where the batch is a symbol; 0: 1
-  /// Shared libraries that the kernels' objects need, as in `shared/` of the installation.
+  /// Shared libraries that the kernels' objects need, as in `shared/` of the installation. libgomp is added where a
+  /// role has more than one thread per kernel.
   std::vector<std::string> libraries;
+  /// Archives of the installation that the kernels' objects need beside the runtime's.
+  std::vector<std::string> archives;
   /// Bytes of weights that are computed (`init`), by symbol; row-major, little-endian.
   llvm::StringMap<std::string> computedWeights;
 };

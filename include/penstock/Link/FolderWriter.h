@@ -7,7 +7,7 @@
 //
 // Files are written into a temporary folder beside the wished one, which only its owner may enter, and which then takes
 // its place in one step: whoever looks sees the old folder or the new one, never a part. A writer that is destroyed
-// before commit() removes what it wrote.
+// before commit() removes what it wrote; what a killed one leaves is removed by the next writer of the same target.
 //
 // An existing folder is replaced if Penstock wrote it (its plan.json says so) or if it is empty; anything else in the
 // way is refused, when the writer is created and again at the exchange.
@@ -45,11 +45,11 @@ public:
   llvm::Error commit();
 
 private:
-  FolderWriter(std::string target, std::string temporary)
-      : target(std::move(target)), temporary(std::move(temporary)) {}
+  FolderWriter(std::string target, std::string temporary);
   llvm::Error exchange();
 
   std::string target, temporary; ///< `temporary` is empty once nothing is to be removed
+  int lock = -1;                 ///< held on the temporary folder while its writer lives
 };
 
 } // namespace link

@@ -16,12 +16,18 @@
 #include "Testing.h"
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
 #include "penstock/rt/Abi.h"
+#include "penstock/rt/Plan.h"
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "gmock/gmock.h"
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 using namespace penstock;
 using namespace penstock::link;
@@ -121,7 +127,7 @@ protected:
     ASSERT_TRUE(module);
     mlir::PassManager passes(&context);
     ConvertPipeToRtPassOptions passOptions;
-    passOptions.numThreads = 2;
+    passOptions.numThreads = numThreads;
     passOptions.requiredFeatures = "avx2";
     passes.addPass(createConvertPipeToRtPass(passOptions));
     ASSERT_TRUE(mlir::succeeded(passes.run(*module)));
@@ -149,6 +155,7 @@ protected:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   llvm::StringMap<std::string> objects;
   BundleOptions options;
+  int64_t numThreads = 1;
   BundleSummary summary;
 };
 } // namespace
@@ -162,7 +169,7 @@ TEST_F(BundleTest, TablesAndCalls) {
   EXPECT_EQ(runCommand(file("stage-0")),
             "abi " + std::to_string(RT_ABI_VERSION) + " fingerprint " + summary.fingerprint +
                 "\n"
-                "model m.onnx name stage-0 role 0 of 2 stages 2 own 1: 0 threads 2 features avx2\n"
+                "model m.onnx name stage-0 role 0 of 2 stages 2 own 1: 0 threads 1 features avx2\n"
                 "symbol batch\n"
                 "symbol seq\n"
                 "channel x x id 0 dtype 1 dims -1 -2 from -1 to 0 depth 2 bytes -1 direction 1 consumer 0\n"
@@ -251,6 +258,22 @@ TEST_F(BundleTest, PlanDescribesTheFolder) {
   EXPECT_EQ(plan["stages"][1]["memory"]["arena"], -1);
 }
 
+// The host reads back what was written.
+TEST_F(BundleTest, HostReadsThePlan) {
+  options.microbatchRows = 2;
+  ASSERT_EQ(write(0), "");
+  rt::Plan plan;
+  rt::Status status = rt::Plan::load(options.output, plan);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(plan.fingerprint, summary.fingerprint);
+  EXPECT_EQ(plan.symbolNames(), (std::vector<std::string>{"batch", "seq"}));
+  EXPECT_EQ(plan.outputs[0].dims[1].toString(plan.symbolNames()), "(seq min 8)");
+  EXPECT_EQ(plan.channels[1].depth, 3);
+  EXPECT_EQ(plan.microbatchRows, 2);
+  EXPECT_EQ(plan.batchSymbol, 0);
+  EXPECT_EQ(plan.stages[0].weights, "stage-0.weights");
+}
+
 // Files are those of the contract and nothing else; executables can be run by all who could.
 TEST_F(BundleTest, Files) {
   ASSERT_EQ(write(0), "");
@@ -270,8 +293,13 @@ TEST_F(BundleTest, Files) {
 
 // Needed libraries lie in lib/ with what they need and their licences.
 TEST_F(BundleTest, Libraries) {
-  options.libraries = {"libgomp.so.1"};
   ASSERT_EQ(write(0), "");
+  EXPECT_FALSE(llvm::sys::fs::exists(file("lib/libgomp.so.1"))); // One thread per kernel.
+  numThreads = 2;
+  emit(kModule);
+  ASSERT_EQ(write(0), "");
+  EXPECT_THAT(runCommand(std::string(PENSTOCK_TEST_READELF) + " -d " + file("stage-0")),
+              testing::AllOf(HasSubstr("[libgomp.so.1]"), HasSubstr("[$ORIGIN/lib]")));
   EXPECT_TRUE(llvm::sys::fs::exists(file("lib/libgomp.so.1")));
   EXPECT_TRUE(llvm::sys::fs::exists(file("lib/libgomp.so.1.txt")));
 }
@@ -343,7 +371,7 @@ TEST_F(BundleTest, FailuresLeaveNothing) {
   int before = countEntries(folder.path());
   {
     FileSizeLimit limit(5000);
-    EXPECT_THAT(write(1), HasSubstr("cannot link 'stage-0'"));
+    EXPECT_THAT(write(1), HasSubstr("file too large"));
   }
   EXPECT_EQ(countEntries(folder.path()), before);
   objects.erase("shift");
@@ -353,6 +381,47 @@ TEST_F(BundleTest, FailuresLeaveNothing) {
   options.output = folder.file("absent/m.penstock");
   EXPECT_THAT(write(2), HasSubstr("absent/m.penstock': no such file or directory"));
   EXPECT_EQ(countEntries(folder.path()), before);
+}
+
+// What a killed writer left goes with the next one; what a living one is writing stays.
+TEST_F(BundleTest, StaleFoldersAreRemoved) {
+  std::string stale = folder.file(".m.penstock.tmp-killed"), other = folder.file(".m.penstock.tmp-alive");
+  for (const std::string &path : {stale, other}) {
+    ASSERT_FALSE(llvm::sys::fs::create_directory(path));
+    writeFile(path + "/stage-0", "part");
+    struct timeval old[2] = {{1000, 0}, {1000, 0}};
+    ASSERT_EQ(::utimes(path.c_str(), old), 0);
+  }
+  int held = ::open(other.c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(held, LOCK_EX | LOCK_NB), 0);
+  ASSERT_EQ(write(0), "");
+  ::close(held);
+  EXPECT_FALSE(llvm::sys::fs::exists(stale));
+  EXPECT_TRUE(llvm::sys::fs::exists(other));
+}
+
+// On a disk that is really full the message says so, and the disk is empty again.
+TEST_F(BundleTest, FullDisk) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "only root may mount a small disk";
+  std::string disk = folder.file("disk");
+  ASSERT_FALSE(llvm::sys::fs::create_directory(disk));
+  options.output = disk + "/m.penstock";
+  int numFull = 0;
+  for (int numKiB = 4; numKiB < 4096; numKiB += 4) {
+    if (::mount("none", disk.c_str(), "tmpfs", 0, ("size=" + std::to_string(numKiB) + "k").c_str()))
+      GTEST_SKIP() << "mounting is not permitted here";
+    llvm::Expected<BundleSummary> written = writeBundle(*module, objects, installation, options);
+    std::string message = written ? "" : messageOf(written.takeError(), 1);
+    int numEntries = countEntries(disk);
+    ::umount(disk.c_str());
+    if (message.empty())
+      break;
+    EXPECT_THAT(message, HasSubstr("no space left on device")) << numKiB;
+    EXPECT_EQ(numEntries, 0) << numKiB;
+    ++numFull;
+  }
+  EXPECT_GE(numFull, 4); // It was full while weights, objects, executables and the rest were written.
 }
 
 // A weight that is computed takes its bytes from the driver.

@@ -96,17 +96,19 @@ TEST_F(LinkerTest, MissingFolder) {
 }
 
 TEST_F(LinkerTest, UnwritableFolder) {
-  if (::geteuid() == 0)
-    GTEST_SKIP() << "root may write everywhere";
-  ::chmod(folder.path().c_str(), 0500);
-  EXPECT_THAT(linkMessage(2), HasSubstr("permission denied"));
+  ::chmod(folder.path().c_str(), 0555);
+  uid_t user = ::geteuid();
+  if (user == 0)
+    ASSERT_EQ(::seteuid(65534), 0); // Root may write everywhere.
+  EXPECT_EQ(linkMessage(2), "cannot write executable '" + request.output + "': permission denied");
+  ASSERT_EQ(::seteuid(user), 0);
   ::chmod(folder.path().c_str(), 0700);
 }
 
 TEST_F(LinkerTest, DiskFull) {
   {
     FileSizeLimit limit(10000);
-    EXPECT_THAT(linkMessage(1), HasSubstr("cannot link 'hello': failed to open"));
+    EXPECT_EQ(linkMessage(1), "cannot write executable '" + request.output + "': file too large");
   }
   EXPECT_EQ(countEntries(folder.path()), 0);
   EXPECT_EQ(linkMessage(0), "");
@@ -123,7 +125,7 @@ TEST_F(LinkerTest, SharedLibrariesCloseOverTheirNeeds) {
 
 // After a fatal error of the linker, which a damaged object causes, calls are refused instead of trusted.
 TEST(LinkerDeathTest, DamagedObject) {
-  auto damaged = [] {
+  auto link = [](std::string &first, std::string &second) {
     TemporaryFolder folder;
     Installation installation = llvm::cantFail(Installation::locate());
     LinkRequest request;
@@ -133,11 +135,15 @@ TEST(LinkerDeathTest, DamagedObject) {
     bytes.replace(40, 8, std::string(8, '\x7f')); // e_shoff
     writeFile(folder.file("damaged.o"), bytes);
     request.objects = {folder.file("damaged.o"), PENSTOCK_TEST_HELPER};
-    std::string first, second;
     int status = exitStatus(linkExecutable(installation, request), first);
     request.objects[0] = PENSTOCK_TEST_HELLO;
-    int again = exitStatus(linkExecutable(installation, request), second);
-    std::fprintf(stderr, "%d %s\n%d %s\n", status, first.c_str(), again, second.c_str());
+    exitStatus(linkExecutable(installation, request), second);
+    return status;
+  };
+  auto damaged = [&] {
+    std::string first, second;
+    int status = link(first, second);
+    std::fprintf(stderr, "%d %s\n%s\n", status, first.c_str(), second.c_str());
     std::exit(status);
   };
   EXPECT_EXIT(damaged(), testing::ExitedWithCode(1), "1 cannot link 'hello': .*damaged.o");
