@@ -27,9 +27,7 @@ public:
   fs::path path;
 };
 
-void writeFile(const std::string &path, const std::string &bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
+void writeFile(const std::string &path, const std::string &bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 /// z = x + w, where w has 512 floats (2 KiB) that count up.
 onnx::ModelProto makeAddModel() {
@@ -181,7 +179,8 @@ TEST(File, WrongFiles) {
   EXPECT_TRUE(importFile(folder / "none.onnx").failedWith("cannot open"));
   EXPECT_TRUE(importFile(folder.path.string()).failedWith("is not a regular file"));
   writeFile(folder / "text.onnx", "this is no model\n");
-  EXPECT_TRUE(importFile(folder / "text.onnx").failedWith("not an ONNX model")) << importFile(folder / "text.onnx").errors;
+  EXPECT_TRUE(importFile(folder / "text.onnx").failedWith("not an ONNX model"))
+      << importFile(folder / "text.onnx").errors;
 }
 
 // Extents whose product no memory holds, and tensors whose data do not fit them.

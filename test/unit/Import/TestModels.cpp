@@ -5,6 +5,7 @@
 #include "TestModels.h"
 #include "onnx/defs/parser.h"
 #include "gtest/gtest.h"
+#include <algorithm>
 
 namespace penstock::onnximport {
 
@@ -33,6 +34,9 @@ runImport(const std::function<mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
   EXPECT_EQ(result.ok, result.errors.empty()) << result.errors;
   if (result.ok)
     llvm::raw_string_ostream(result.module) << **module;
+  // Runs of spaces say nothing.
+  auto bothSpaces = [](char a, char b) { return a == ' ' && b == ' '; };
+  result.module.erase(std::unique(result.module.begin(), result.module.end(), bothSpaces), result.module.end());
   return result;
 }
 

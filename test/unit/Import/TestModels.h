@@ -18,7 +18,7 @@ namespace penstock::onnximport {
 
 struct Imported {
   bool ok = false;
-  std::string module; ///< printed
+  std::string module; ///< printed, runs of spaces as one
   std::string errors; ///< one a line
 
   bool has(const std::string &text) const { return module.find(text) != std::string::npos; }

@@ -121,11 +121,6 @@ LogicalResult convertGroupNormalization(NodeContext &n) {
     stash = type;
   Value groups = n.cast_(n.reshape(input, {extents[0], n.cst(numGroups), perGroup}), stash);
   Value normal = makeLayerNorm(n, groups, n.scalar(1, stash), {}, 2, n.getFloat("epsilon", 1e-5f), false);
-  // Before operator set 21 scale and bias are per group.
-  if (n.getOpset() < 21) {
-    normal = n.add(n.mul(n.cast_(normal, type), alignChannels(n, scale, 3)), alignChannels(n, bias, 3));
-    return n.setOutput(0, n.reshape(normal, extents));
-  }
   normal = n.cast_(n.reshape(normal, extents), type);
   return n.setOutput(0, n.add(n.mul(normal, alignChannels(n, scale, numDims)), alignChannels(n, bias, numDims)));
 }
@@ -173,7 +168,7 @@ LogicalResult convertLpNormalization(NodeContext &n) {
 void registerNormalizationOperators(OperatorRegistry &r) {
   r.add("BatchNormalization", 7, convertBatchNormalization);
   r.add("InstanceNormalization", 6, convertInstanceNormalization);
-  r.add("GroupNormalization", 18, convertGroupNormalization);
+  r.add("GroupNormalization", 21, convertGroupNormalization);
   r.add("LayerNormalization", 17, [](NodeContext &n) { return convertLayerNormalization(n, /*rms=*/false); });
   r.add("RMSNormalization", 23, [](NodeContext &n) { return convertLayerNormalization(n, /*rms=*/true); });
   r.add("LRN", 1, convertLRN);
