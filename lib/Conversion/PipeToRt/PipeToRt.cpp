@@ -67,6 +67,7 @@ private:
   rtir::RoleOp role;
   SmallVector<nn::CallOp> calls;
   llvm::StringMap<int64_t> channels; // position in the role, by symbol
+  llvm::StringMap<int64_t> states;   // storage, by symbol
   DenseMap<Value, int64_t> storages; // of block arguments, nn.empty, weights, constants and results
   SmallVector<rtir::StorageOp> storageOps;
 };
@@ -86,8 +87,11 @@ LogicalResult RoleBuilder::checkProgram() {
   if (program.getReplicas() != 1)
     return program.emitOpError() << "has " << program.getReplicas() << " replicas; only 1 can be emitted yet";
   stage = table.lookup<pipe::StageOp>(cast<FlatSymbolRefAttr>(program.getStages()[0]).getValue());
-  if (!stage.getStates().empty())
-    return stage.emitOpError() << "keeps a state, which cannot be emitted yet";
+  for (auto name : stage.getStates().getAsRange<FlatSymbolRefAttr>()) {
+    auto state = table.lookup<pipe::StateOp>(name.getValue());
+    if (state.getInit() || state.getPerSession())
+      return state.emitOpError() << "starts as a weight or belongs to a session; neither can be emitted yet";
+  }
   if (stage.getGroup())
     return stage.emitOpError() << "belongs to group '" << *stage.getGroup() << "', which cannot be emitted yet";
   auto memory = program->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getMemoryAttrName());
@@ -166,8 +170,10 @@ FailureOr<int64_t> RoleBuilder::createStorage(Value value, pipe::StorageAttr sto
                                      << "' has no storage; expected pipe-place-buffers to have run";
   if (storage.getKind() == pipe::StorageKind::arena)
     return createArenaStorage(value, storage, name);
+  // The present and the next value of a state are one storage.
   if (storage.getKind() == pipe::StorageKind::state)
-    return emitError(value.getLoc()) << "value '" << name << "' is a state, which cannot be emitted yet";
+    if (auto kept = states.find(storage.getSymbol().getValue()); kept != states.end())
+      return kept->second;
   // The kinds have the same numbers in both dialects.
   auto op =
       make<rtir::StorageOp>(value.getLoc(), storageOps.size(), static_cast<rtir::StorageKind>(storage.getKind()), name);
@@ -176,6 +182,8 @@ FailureOr<int64_t> RoleBuilder::createStorage(Value value, pipe::StorageAttr sto
     op.setWeightAttr(storage.getSymbol());
   else if (storage.getKind() == pipe::StorageKind::constant)
     op.setValueAttr(value.getDefiningOp<nn::ConstantOp>().getValueAttr());
+  else if (storage.getKind() == pipe::StorageKind::state)
+    states[storage.getSymbol().getValue()] = storageOps.size();
   else if (auto found = channels.find(storage.getSymbol().getValue()); found != channels.end())
     op.setChannel(found->second);
   else
@@ -222,7 +230,9 @@ LogicalResult RoleBuilder::createStorages() {
   for (BlockArgument argument : body.getArguments()) {
     unsigned i = argument.getArgNumber();
     auto storage = arguments && i < arguments.size() ? dyn_cast<pipe::StorageAttr>(arguments[i]) : pipe::StorageAttr();
-    if (failed(add(argument, storage, cast<FlatSymbolRefAttr>(stage.getReads()[i]).getValue())))
+    size_t numReads = stage.getReads().size();
+    Attribute source = i < numReads ? stage.getReads()[i] : stage.getStates()[i - numReads];
+    if (failed(add(argument, storage, cast<FlatSymbolRefAttr>(source).getValue())))
       return failure();
   }
   for (Operation &op : body.without_terminator()) {
