@@ -28,7 +28,7 @@ PROGRAM_TIMEOUT_S = 900
 CHECKS = ("check_map", "check_lit", "check_size", "check_models", "check_text")
 SANITIZERS = ("address,undefined", "thread")
 FUZZ_SECONDS = 60
-FUZZ_TARGETS = {"fuzz_import": "import", "fuzz_wire": "import"}    # target -> folder of its kept corpus
+FUZZ_TARGETS = {"fuzz_import": "import", "fuzz_wire": "import", "fuzz_runtime": "runtime"}  # target -> folder of its kept corpus
 PLANTED_CRASH = "fuzz_planted"
 
 
