@@ -99,7 +99,7 @@ def libraries_of(program, library_path):
 @pytest.mark.skipif(subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
                     reason="a mount namespace of its own needs root")
 def test_native(folder, input_file, tmp_path):
-    """Runs as nobody in a root that holds the folder, the C library, /proc and nothing else."""
+    """Runs as nobody in a root that holds the folder, the C library, /proc, an empty /dev/null and nothing else."""
     root = tmp_path / "root"
     shutil.copytree(folder, root / "app", symlinks=True)
     for program in [*executables(folder), folder / "launch", *(folder / "lib").glob("*.so*")]:
@@ -114,6 +114,8 @@ def test_native(folder, input_file, tmp_path):
     os.chown(root / "out", NOBODY, NOBODY)
     root.chmod(0o755)
     (root / "proc").mkdir()
+    (root / "dev").mkdir()
+    (root / "dev/null").touch()
     script = f"mount -t proc proc {root}/proc && exec env -i /usr/sbin/chroot --userspec={NOBODY}:{NOBODY} {root} " \
              "/app/launch --input x=/x.npy --output-dir /out"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script], text=True, capture_output=True, timeout=120)

@@ -1,0 +1,173 @@
+"""ONNX's own cases for single operators: imported, compiled as one kernel, run, compared.
+
+Each case of onnx.backend runs as it is; where a shape or the like is an input, again with the small inputs as constants.
+operators_expected.txt lists the cases that do not pass, with the reason; a case that fails unexpectedly, or passes although
+it is listed, fails the test. `--update` is the environment variable PENSTOCK_UPDATE=1: it writes the list anew.
+"""
+# Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import os
+import pathlib
+import subprocess
+import warnings
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+HERE = pathlib.Path(__file__).parent
+EXPECTED = HERE / "operators_expected.txt"
+BUILD = pathlib.Path(os.environ.get("PENSTOCK_BUILD", HERE.parent.parent / "build"))
+RUNNER = BUILD / "test" / "unit" / "OperatorRunner"
+CHUNK = 40
+MAX_CONSTANT = 64  # elements of an input that may become a constant
+DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i1": np.bool_,
+          "i2": ml_dtypes.int2, "ui2": ml_dtypes.uint2, "i4": ml_dtypes.int4, "ui4": ml_dtypes.uint4,
+          "i8": np.int8, "ui8": np.uint8, "i16": np.int16, "ui16": np.uint16, "i32": np.int32, "ui32": np.uint32,
+          "i64": np.int64, "ui64": np.uint64, "f8E4M3FN": ml_dtypes.float8_e4m3fn, "f8E5M2": ml_dtypes.float8_e5m2,
+          "f8E4M3FNUZ": ml_dtypes.float8_e4m3fnuz, "f8E5M2FNUZ": ml_dtypes.float8_e5m2fnuz}
+TOLERANCE = {"f32": 1e-3, "f64": 1e-3, "f16": 1e-2, "bf16": 2e-2}
+
+
+def as_array(value):
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def bind_small_inputs(model, values):
+    """The model with small inputs, but for the first, as initializers; None if there is none."""
+    bound = onnx.ModelProto()
+    bound.CopyFrom(model)
+    kept = []
+    for index, (info, value) in enumerate(zip(model.graph.input, values)):
+        is_tensor = info.type.HasField("tensor_type") and isinstance(value, (np.ndarray, np.generic))
+        if index == 0 or not is_tensor or np.size(value) > MAX_CONSTANT:
+            kept.append(info)
+            continue
+        tensor = numpy_helper.from_array(np.asarray(value), info.name)
+        tensor.data_type = info.type.tensor_type.elem_type
+        bound.graph.initializer.append(tensor)
+    if len(kept) == len(model.graph.input):
+        return None
+    del bound.graph.input[:]
+    bound.graph.input.extend(kept)
+    return bound
+
+
+def write_case(folder, model, values):
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    number = 0
+    for info in model.graph.input:
+        if info.name in constants or info.name not in values:
+            continue
+        try:
+            array = as_array(values[info.name])
+        except ValueError:
+            return  # sequences and the like: the importer refuses them anyway
+        array.tofile(folder / f"input_{number}.bin")
+        (folder / f"input_{number}.shape").write_text(" ".join(map(str, array.shape)))
+        number += 1
+
+
+def write_cases(root):
+    """Writes every case; gives the expected outputs by name, and the names of cases with a bound form."""
+    from onnx.backend.test.case.node import collect_testcases
+    expected, bound_names = {}, set()
+    for case in collect_testcases(None):
+        if not case.data_sets:
+            continue
+        inputs, outputs = case.data_sets[0]
+        values = {info.name: value for info, value in zip(case.model.graph.input, inputs)}
+        try:
+            expected[case.name] = [as_array(output) for output in outputs]
+        except ValueError:
+            expected[case.name] = None
+        write_case(root / "plain" / case.name, case.model, values)
+        try:
+            bound = bind_small_inputs(case.model, inputs)
+        except (TypeError, ValueError):
+            bound = None
+        if bound is not None:
+            write_case(root / "bound" / case.name, bound, values)
+            bound_names.add(case.name)
+    return expected, bound_names
+
+
+def run_folders(folders):
+    """The runner's words about each folder; a crash is one too."""
+    answers = {}
+    for start in range(0, len(folders), CHUNK):
+        chunk = folders[start:start + CHUNK]
+        while chunk:
+            result = subprocess.run([RUNNER, *chunk], capture_output=True, text=True, timeout=600, check=False)
+            lines = [line for line in result.stdout.splitlines() if line.startswith(("ok ", "fail "))]
+            for line in lines:
+                status, folder, *rest = line.split(" ", 2)
+                answers[folder] = (status, rest[0] if rest else "")
+            if len(lines) == len(chunk):
+                break
+            answers[str(chunk[len(lines)])] = ("fail", f"crash with status {result.returncode}")
+            chunk = chunk[len(lines) + 1:]
+    return answers
+
+
+def compare(folder, types, expected):
+    """None if all outputs are right, else what is wrong."""
+    if expected is None or len(types.split()) != len(expected):
+        return "outputs differ in number or kind"
+    for index, (text, want) in enumerate(zip(types.split(), expected)):
+        *extents, dtype = text.replace("xf8E", "x f8E").replace("x", " ").split() if "f8E" in text else text.split("x")
+        got = np.fromfile(folder / f"output_{index}.bin", dtype=DTYPES[dtype]).reshape([int(e) for e in extents])
+        if got.shape != want.shape:
+            return f"output {index} has shape {got.shape}, expected {want.shape}"
+        want = want.view(got.dtype) if want.dtype.kind == "V" else want
+        tolerance = TOLERANCE.get(dtype, 0)
+        if not np.allclose(got.astype(np.float64), want.astype(np.float64), rtol=tolerance,
+                           atol=1e-6 if tolerance else 0, equal_nan=True):
+            return f"output {index} differs"
+    return None
+
+
+def reason_of(status, text, folder, expected):
+    if status == "ok":
+        return compare(folder, text, expected)
+    # Without the names of files and nodes, so that equal reasons are equal.
+    text = text.split("model.onnx: ")[-1].split(";")[0].strip()
+    return text[:160]
+
+
+def read_expected():
+    lines = EXPECTED.read_text().splitlines() if EXPECTED.exists() else []
+    return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.skipif(not RUNNER.exists(), reason="OperatorRunner is not built")
+def test_operators(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, bound_names = write_cases(tmp_path)
+    reasons = {}
+    for form, names in (("plain", sorted(expected)), ("bound", None)):
+        names = names if names is not None else sorted(name for name in reasons if name in bound_names)
+        answers = run_folders([tmp_path / form / name for name in names])
+        for name in names:
+            folder = tmp_path / form / name
+            status, text = answers.get(str(folder), ("fail", "no answer"))
+            reason = reason_of(status, text, folder, expected[name])
+            if reason is None:
+                reasons.pop(name, None)
+            else:
+                reasons[name] = reason
+    print(f"{len(expected) - len(reasons)} of {len(expected)} cases pass")
+    if os.environ.get("PENSTOCK_UPDATE"):
+        head = "# Cases of onnx.backend that do not pass, and why. Written by PENSTOCK_UPDATE=1 pytest test_operators.py\n"
+        EXPECTED.write_text(head + "".join(f"{name}: {reason}\n" for name, reason in sorted(reasons.items())))
+        return
+    known = read_expected()
+    broken = {name: reason for name, reason in reasons.items() if name not in known}
+    mended = [name for name in known if name not in reasons]
+    assert not broken, "\n".join(f"{name}: {reason}" for name, reason in broken.items())
+    assert not mended, f"these cases pass now; take them from {EXPECTED.name}: " + ", ".join(mended)
