@@ -46,8 +46,8 @@ constexpr int64_t kCheap = 4;
 bool paysOff(OpOperand *operand) {
   auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
   auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
-  if (!producer || !consumer)
-    return true; // reshapes
+  if (!producer || !consumer) // a reshape, which may move across elementwise ops only
+    return (!producer || producer.getNumReductionLoops() == 0) && (!consumer || consumer.getNumReductionLoops() == 0);
   int64_t cost = costOf(producer);
   bool oneUse = operand->get().hasOneUse();
   // Repeats: some loop of the consumer does not move the operand.

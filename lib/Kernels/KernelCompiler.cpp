@@ -53,7 +53,7 @@ static std::string printCanonically(nn::KernelDefOp kernel) {
   return text;
 }
 
-static std::string hashText(StringRef text, const TargetProfile &profile, const LibraryTable *library) {
+static std::string hashText(StringRef text, const TargetProfile &profile, StringRef library) {
   std::string key;
   llvm::raw_string_ostream stream(key);
   stream << kCompilerVersion << '\n'
@@ -61,14 +61,14 @@ static std::string hashText(StringRef text, const TargetProfile &profile, const 
          << profile.cpu << '\n'
          << profile.features << '\n'
          << profile.optLevel << ' ' << profile.vectorBits << '\n'
-         << (library ? library->getVersion() : "") << '\n'
+         << library << '\n'
          << text;
   XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
   return llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) + llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16);
 }
 
 std::string kernels::hashKernel(nn::KernelDefOp kernel, const TargetProfile &profile, const LibraryTable *library) {
-  return hashText(printCanonically(kernel), profile, library);
+  return hashText(printCanonically(kernel), profile, library ? library->describe(kernel, profile) : "");
 }
 
 namespace {
@@ -196,8 +196,9 @@ FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::Kern
   std::vector<std::string> hashes;
   for (nn::KernelDefOp kernel : kernels) {
     std::string text = printCanonically(kernel);
-    hashes.push_back(hashText(text, profile, library));
-    if ((!library || !library->accepts(kernel, profile)) && jobOf.try_emplace(hashes.back(), jobs.size()).second)
+    std::string description = library ? library->describe(kernel, profile) : "";
+    hashes.push_back(hashText(text, profile, description));
+    if (description.empty() && jobOf.try_emplace(hashes.back(), jobs.size()).second)
       jobs.push_back({std::move(text), hashes.back(), {}});
   }
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(numThreads));

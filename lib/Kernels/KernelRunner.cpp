@@ -35,6 +35,11 @@ llvm::Expected<std::unique_ptr<KernelRunner>> KernelRunner::create() {
   return std::unique_ptr<KernelRunner>(new KernelRunner(std::move(*jit)));
 }
 
+llvm::Error KernelRunner::define(llvm::StringRef name, void *function) {
+  llvm::orc::ExecutorSymbolDef symbol(llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported);
+  return jit->getMainJITDylib().define(llvm::orc::absoluteSymbols({{jit->mangleAndIntern(name), symbol}}));
+}
+
 llvm::Error KernelRunner::add(const CompiledKernel &kernel) {
   if (functions.count(kernel.symbolName))
     return llvm::Error::success();

@@ -34,6 +34,9 @@ std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();
 inline constexpr llvm::StringLiteral kWorkspaceAttr = "kernel.workspace";
 
+/// Gives every user of a tensor.empty one of its own.
+std::unique_ptr<mlir::Pass> createSeparateEmptiesPass();
+
 /// memref.copy between strided buffers as loops.
 std::unique_ptr<mlir::Pass> createLowerCopiesPass();
 

@@ -88,6 +88,7 @@ static void addFusion(OpPassManager &passes) {
 }
 
 static void addBufferization(OpPassManager &passes) {
+  passes.addNestedPass<func::FuncOp>(createSeparateEmptiesPass());
   passes.addPass(bufferization::createEmptyTensorEliminationPass());
   passes.addPass(bufferization::createEmptyTensorToAllocTensorPass());
   bufferization::OneShotBufferizationOptions options;

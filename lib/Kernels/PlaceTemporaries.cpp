@@ -95,17 +95,49 @@ private:
 
   AffineExpr extentOf(memref::DimOp dim) {
     std::optional<int64_t> axis = dim.getConstantIndex();
-    auto type = dyn_cast<MemRefType>(dim.getSource().getType());
-    if (!axis || !type)
+    return axis ? extentOf(dim.getSource(), *axis) : AffineExpr();
+  }
+
+  AffineExpr findMixed(OpFoldResult size) {
+    if (auto value = dyn_cast<Value>(size))
+      return find(value);
+    return getAffineConstantExpr(*getConstantIntValue(size), context);
+  }
+
+  AffineExpr extentOf(Value memref, int64_t axis) {
+    auto type = dyn_cast<MemRefType>(memref.getType());
+    Operation *source = memref.getDefiningOp();
+    if (!type || !source)
       return {};
-    if (!type.isDynamicDim(*axis))
-      return getAffineConstantExpr(type.getDimSize(*axis), context);
-    Operation *source = dim.getSource().getDefiningOp();
-    if (auto cast = dyn_cast_or_null<UnrealizedConversionCastOp>(source))
-      return extentOfDescriptor(cast.getInputs()[0], *axis);
-    if (auto alloc = dyn_cast_or_null<memref::AllocOp>(source))
-      return find(alloc.getDynamicSizes()[type.getDynamicDimIndex(*axis)]);
+    if (!type.isDynamicDim(axis))
+      return getAffineConstantExpr(type.getDimSize(axis), context);
+    if (auto cast = dyn_cast<UnrealizedConversionCastOp>(source))
+      return extentOfDescriptor(cast.getInputs()[0], axis);
+    if (auto alloc = dyn_cast<memref::AllocOp>(source))
+      return find(alloc.getDynamicSizes()[type.getDynamicDimIndex(axis)]);
+    if (auto view = dyn_cast<memref::ViewOp>(source))
+      return find(view.getSizes()[type.getDynamicDimIndex(axis)]);
+    if (auto expand = dyn_cast<memref::ExpandShapeOp>(source))
+      return find(Value(expand.getOutputShape()[type.getDynamicDimIndex(axis)]));
+    if (auto cast = dyn_cast<memref::CastOp>(source))
+      return extentOf(cast.getSource(), axis);
+    if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source))
+      return extentOfGroup(collapse, axis);
+    if (auto slice = dyn_cast<memref::SubViewOp>(source))
+      if (slice.getSourceType().getRank() == type.getRank())
+        return findMixed(slice.getMixedSizes()[axis]);
     return {};
+  }
+
+  AffineExpr extentOfGroup(memref::CollapseShapeOp collapse, int64_t axis) {
+    AffineExpr product = getAffineConstantExpr(1, context);
+    for (int64_t inner : collapse.getReassociationIndices()[axis]) {
+      AffineExpr extent = extentOf(collapse.getSrc(), inner);
+      if (!extent)
+        return {};
+      product = product * extent;
+    }
+    return product;
   }
 
   /// The value that was put at position [3, axis] of the descriptor.

@@ -44,10 +44,9 @@ struct CompiledKernel {
 class LibraryTable {
 public:
   virtual ~LibraryTable();
-  /// Enters the key of every kernel, so that objects made with another library or version are not mixed up.
-  virtual std::string getVersion() const = 0;
-  /// True if the library takes the kernel; then `compile` must succeed.
-  virtual bool accepts(nn::KernelDefOp kernel, const TargetProfile &profile) const = 0;
+  /// Empty if the library does not take the kernel. Otherwise `compile` must succeed, and the text names the library, its
+  /// version and whatever the object depends on beside the kernel itself; it enters the kernel's hash.
+  virtual std::string describe(nn::KernelDefOp kernel, const TargetProfile &profile) const = 0;
   virtual mlir::FailureOr<CompiledKernel> compile(nn::KernelDefOp kernel, llvm::StringRef hash,
                                                   const TargetProfile &profile) const = 0;
 };

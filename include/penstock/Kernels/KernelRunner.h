@@ -32,6 +32,9 @@ public:
   static llvm::Expected<std::unique_ptr<KernelRunner>> create();
   ~KernelRunner();
 
+  /// Makes a function known to kernels that are added later, beside those of this process: what library kernels call.
+  llvm::Error define(llvm::StringRef name, void *function);
+
   /// Loads a kernel; once is enough, a second time is no error.
   llvm::Error add(const CompiledKernel &kernel);
 

@@ -116,7 +116,11 @@ Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedT
     product = product * expr;
   flat.push_back(product);
   flat.append(toExtents.end() - groups.trailing, toExtents.end());
-  RankedTensorType flatType = storageType(nn::getTensorType(flat, element));
+  // An unknown axis keeps its group unknown for the ops below, even where the product is a constant (of 0, say).
+  SmallVector<int64_t> flatShape(storageType(nn::getTensorType(flat, element)).getShape());
+  if (!llvm::all_of(middle, [](AffineExpr expr) { return nn::getConstant(expr).has_value(); }))
+    flatShape[groups.leading] = ShapedType::kDynamic;
+  auto flatType = RankedTensorType::get(flatShape, element);
   if (from.getRank() > static_cast<int64_t>(flat.size()))
     value = b.create<tensor::CollapseShapeOp>(loc, value, groups.of(from.getRank()));
   if (value.getType() != flatType)
@@ -164,6 +168,11 @@ Value Emitter::generate(Location loc, RankedTensorType type, ScalarFn fn) {
     return fn(inner, innerLoc, indices);
   };
   return elementwise(loc, type, {}, body);
+}
+
+Value Emitter::storedIn(Location loc, Value value, Value init) {
+  // Not a linalg.generic: those that do not read their result are given other storage by upstream's cleanups.
+  return b.create<linalg::CopyOp>(loc, value, init).getResult(0);
 }
 
 static bool isHalf(Type type) { return isa<Float16Type, BFloat16Type>(type); }
@@ -291,6 +300,8 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitIndexed(*this, op);
   if (isa<ScatterElementsOp, ScatterNDOp, TopKOp>(op))
     return emitScatter(*this, op);
+  if (auto branch = dyn_cast<IfOp>(op))
+    return emitIf(*this, branch);
   if (auto recurrent = dyn_cast<RecurrentOp>(op))
     return emitRecurrent(*this, recurrent);
   return op->emitOpError() << "has no lowering to linalg; this version cannot compile it";

@@ -52,6 +52,8 @@ public:
   /// linalg.generic with one result.
   Value generic(Location loc, ValueRange inputs, Value init, ArrayRef<AffineMap> maps,
                 ArrayRef<utils::IteratorType> iterators, ScalarFn fn);
+  /// `value` in the storage of `init`, of the same type: what a loop carries must stay in one place.
+  Value storedIn(Location loc, Value value, Value init);
   /// `value` as f32 if its elements are f16 or bf16, else itself. Changes `type` along.
   Value widen(Location loc, Value value, RankedTensorType &type);
   /// The inverse: to the element type of `type`.
@@ -96,6 +98,7 @@ LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);
 LogicalResult emitIndexed(Emitter &e, Operation *op);
 LogicalResult emitScatter(Emitter &e, Operation *op);
+LogicalResult emitIf(Emitter &e, nn::IfOp op);
 LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);
 
 } // namespace penstock::linalg_lowering

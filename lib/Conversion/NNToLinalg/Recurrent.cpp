@@ -311,6 +311,8 @@ void RecurrentLowering::runDirection(int64_t d, Value &output, Value &lastH, Val
     SmallVector<OpFoldResult> offsets{t, b.getIndexAttr(d), nothing, nothing}, strides(4, b.getIndexAttr(1));
     SmallVector<OpFoldResult> extents{b.getIndexAttr(1), b.getIndexAttr(1), rows, b.getIndexAttr(hidden)};
     Value out = b.create<tensor::InsertSliceOp>(loc, shown, loop.getRegionIterArgs()[0], offsets, extents, strides);
+    h = e.storedIn(loc, h, h0);
+    cell = cell == c0 ? cell : e.storedIn(loc, cell, c0);
     b.create<scf::YieldOp>(loc, ValueRange{out, h, cell});
   }
   output = loop.getResult(0);

@@ -205,7 +205,7 @@ static LogicalResult emitCumSum(Emitter &e, CumSumOp op) {
                           });
     if (!out)
       out = write(sum);
-    b.create<scf::YieldOp>(inner, ValueRange{out, sum});
+    b.create<scf::YieldOp>(inner, ValueRange{out, e.storedIn(inner, sum, carried[1])});
   };
   Value init[] = {e.empty(loc, type), e.zeros(loc, slice)};
   OpBuilder::InsertionGuard guard(b);
