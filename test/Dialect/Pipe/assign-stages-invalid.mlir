@@ -20,7 +20,7 @@
 // PLAN: error: the plan does not fit the model: stage 0 has kernel 'a', which the model does not have
 // ABSENT: error: plan file '{{.*}}absent.json' cannot be read
 // JSON: error: plan file '{{.*}}' is no JSON
-// MEMORY: error: stage 1 needs 80 B, 70 B more than its limit of 10 B{{.*}}kernel 'left' alone needs 32 B
+// MEMORY: error: stage 1 needs 80 B, 70 B more than its limit of 10 B{{.*}}kernel 'left' alone needs 16 B
 func.func @main(%x: tensor<4xf32> {nn.name = "x"}) -> (tensor<4xf32> {nn.name = "y"}) {
   %0 = nn.kernel "left" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) {
     %t = nn.unary exp %i {nn.tensor = "tensor_a"} : tensor<4xf32>

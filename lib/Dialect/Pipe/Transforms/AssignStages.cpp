@@ -180,6 +180,17 @@ static bool isPlanOf(DictionaryAttr plan, ArrayRef<nn::KernelOp> kernels, int64_
   return true;
 }
 
+LogicalResult pipe::assignStages(ModuleOp module, const PartitionOptions &options) {
+  FailureOr<partition::Problem> problem = buildPartitionProblem(module, options);
+  if (failed(problem))
+    return failure();
+  FailureOr<partition::Plan> plan = solvePartition(module, *problem);
+  if (failed(plan))
+    return failure();
+  applyPlan(module, *problem, *plan);
+  return success();
+}
+
 LogicalResult pipe::refreshPlan(ModuleOp module) {
   SmallVector<nn::KernelOp> kernels = getKernels(findEntry(module));
   partition::Plan plan;
@@ -239,16 +250,10 @@ struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
         return failure();
       options.plan = *stages;
     }
-    FailureOr<partition::Problem> problem = buildPartitionProblem(module, options);
-    if (failed(problem))
+    if (failed(assignStages(module, options)))
       return failure();
-    partition::Result result = partition::solve(*problem);
-    for (const std::string &error : result.errors)
-      module.emitError() << error;
-    if (!result.plan)
-      return failure();
-    applyPlan(module, *problem, *result.plan);
-    numClones = result.plan->clones.size();
+    for (nn::KernelOp kernel : getKernels(findEntry(module)))
+      numClones += kernel->hasAttr("nn.clone_of");
     return success();
   }
 

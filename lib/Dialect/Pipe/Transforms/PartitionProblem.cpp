@@ -34,6 +34,7 @@ public:
 
 private:
   LogicalResult addDevices();
+  void measureLiveBytes();
   void addKernel(nn::KernelOp kernel);
   void addValues();
   void addStates();
@@ -66,6 +67,7 @@ private:
   llvm::MapVector<StringRef, int> weights;
   std::vector<partition::DeviceProfile> profiles;
   partition::Problem problem;
+  std::vector<double> liveBytes; // by kernel
   DenseMap<int, int> pinned;
   SmallVector<StateEdge> states;
 };
@@ -128,6 +130,25 @@ bool ProblemBuilder::isCheap(nn::KernelOp kernel, const partition::Work &work) {
   });
 }
 
+/// Bytes of the activations that are alive while each kernel runs, were all in one arena. Inputs of the model are read
+/// in their slots. Where a value leaves its stage it is in a slot instead, so this is no less than what a stage needs.
+void ProblemBuilder::measureLiveBytes() {
+  liveBytes.assign(kernels.size(), 0);
+  for (auto [i, kernel] : llvm::enumerate(kernels))
+    for (Value result : kernel->getResults()) {
+      int last = i;
+      for (Operation *user : result.getUsers())
+        if (auto reader = numbers.find(user); reader != numbers.end())
+          last = std::max(last, reader->second);
+      double bytes = getMemory(result);
+      for (int k = i; k <= last; ++k)
+        liveBytes[k] += bytes;
+    }
+  if (options.getWorkspaceBytes)
+    for (auto [i, kernel] : llvm::enumerate(kernels))
+      liveBytes[i] += options.getWorkspaceBytes(kernel);
+}
+
 void ProblemBuilder::addKernel(nn::KernelOp kernel) {
   partition::Work work;
   work.kernelClass = classify(kernel, [&](AffineExpr expr) { return evaluate(expr); });
@@ -139,13 +160,7 @@ void ProblemBuilder::addKernel(nn::KernelOp kernel) {
   result.name = kernel.getName().str();
   for (const partition::DeviceProfile &profile : profiles)
     result.seconds.push_back(partition::predict(profile, work).seconds);
-  double workspace = 0;
-  for (Value input : kernel.getInputs())
-    if (input.getDefiningOp<nn::KernelOp>() || isa<BlockArgument>(input))
-      workspace += getMemory(input);
-  for (Value output : kernel.getResults())
-    workspace += getMemory(output);
-  result.workspaceBytes = clamp(workspace);
+  result.workspaceBytes = clamp(liveBytes[numbers[kernel]]);
   for (nn::LoadWeightOp load : getWeights(kernel)) {
     auto [entry, isNew] = weights.insert({load.getWeight(), static_cast<int>(problem.weights.size())});
     if (isNew)
@@ -355,6 +370,7 @@ FailureOr<partition::Problem> ProblemBuilder::build() {
   if (failed(edges))
     return failure();
   states = *edges;
+  measureLiveBytes();
   for (nn::KernelOp kernel : kernels)
     addKernel(kernel);
   addValues();
@@ -380,8 +396,7 @@ FailureOr<partition::Problem> pipe::buildPartitionProblem(ModuleOp module, const
   return ProblemBuilder(module, entry, options).build();
 }
 
-/// The solver's answer; its reasons become errors of the module.
-static FailureOr<partition::Plan> solve(ModuleOp module, const partition::Problem &problem) {
+FailureOr<partition::Plan> pipe::solvePartition(ModuleOp module, const partition::Problem &problem) {
   partition::Result result = partition::solve(problem);
   for (const std::string &error : result.errors)
     module.emitError() << error;
@@ -394,5 +409,5 @@ FailureOr<partition::Plan> pipe::planStages(ModuleOp module, const PartitionOpti
   FailureOr<partition::Problem> problem = buildPartitionProblem(module, options);
   if (failed(problem))
     return failure();
-  return solve(module, *problem);
+  return solvePartition(module, *problem);
 }

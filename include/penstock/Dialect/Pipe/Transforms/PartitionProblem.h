@@ -15,6 +15,7 @@
 #include "penstock/Partition/CostModel.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include <functional>
 
 namespace penstock::pipe {
 
@@ -36,6 +37,8 @@ struct PartitionOptions {
   std::vector<partition::Link> links;
   /// What the device classes of `devices` are; empty: one CPU core of the kind that is common.
   std::vector<partition::DeviceProfile> profiles;
+  /// Scratch storage that the target's code of a kernel will ask for, at the bounds of the symbols; empty: not counted.
+  std::function<double(nn::KernelOp)> getWorkspaceBytes;
   /// Drops the stages that kernels are annotated with.
   bool ignoreAnnotations = false;
 };
@@ -47,11 +50,18 @@ mlir::FailureOr<std::vector<std::vector<std::string>>> readPlanFile(llvm::String
 /// kernel of their own first.
 mlir::FailureOr<partition::Problem> buildPartitionProblem(mlir::ModuleOp module, const PartitionOptions &options);
 
+/// The solver's answer; where there is none, its reasons are errors of the module.
+mlir::FailureOr<partition::Plan> solvePartition(mlir::ModuleOp module, const partition::Problem &problem);
+
 /// Builds and solves. The plan's kernels are those of buildPartitionProblem().
 mlir::FailureOr<partition::Plan> planStages(mlir::ModuleOp module, const PartitionOptions &options);
 
 /// Writes a plan into the module: `pipe.stage_id` on every kernel, clones of cheap producers, and `pipe.plan`.
 void applyPlan(mlir::ModuleOp module, const partition::Problem &problem, const partition::Plan &plan);
+
+/// Builds, solves and applies: what `pipe-assign-stages` does, with devices, links and profiles that a pass option
+/// cannot say.
+mlir::LogicalResult assignStages(mlir::ModuleOp module, const PartitionOptions &options);
 
 /// Writes `pipe.plan` anew if kernels were moved by hand since it was written, or if there is none. Every kernel has a
 /// stage.
