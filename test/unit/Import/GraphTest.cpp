@@ -88,6 +88,24 @@ TEST(Graph, InferredExtentDivides) {
   EXPECT_TRUE(m.has("tensor<?x32xf32, #nn.extents<[(s0 * s1) * 2]>>")) << m.module;
 }
 
+// Scales that an exporter computes from extents, through floats, are constants again.
+TEST(Graph, ComputedScalesFold) {
+  Imported m = importGraph(
+      R"(g (float[1, 1, h, w] x) => (float[1, 1, a, b] z) <float[1] twice = {2.0}, float[2] ones = {1.0, 1.0}> {
+    s = Shape(x)
+    hw = Slice<starts = [2], ends = [4]>(s)
+    f = Cast<to = 1>(hw)
+    scaled = Mul(f, twice)
+    whole = Floor(scaled)
+    ratio = Div(whole, f)
+    scales = Concat<axis = 0>(ones, ratio)
+    z = Upsample<mode = "nearest">(x, scales)
+  })",
+      {}, 9);
+  ASSERT_TRUE(m.ok) << m.errors;
+  EXPECT_TRUE(m.has("#nn.extents<[s0 * 2, s1 * 2]>")) << m.module;
+}
+
 // A shape that depends on data is an error that names the node.
 TEST(Graph, DataDependentShape) {
   Imported m = importGraph(R"(g (float[4] x, int64[2] shape) => (float[a, b] z) {

@@ -127,6 +127,12 @@ static MaybeElement foldBinaryFloat(NodeContext &n, nn::BinaryKind kind, const E
       return left ? Element{rhs.expr, rhs.factor * *left} : Element{lhs.expr, lhs.factor * *right};
     if (kind == nn::BinaryKind::div && right && *right != 0)
       return Element{lhs.expr, lhs.factor / *right};
+    // A quotient of dimensions that comes out even, as in "the new extent over the old one".
+    if (kind == nn::BinaryKind::div && !left && !right && rhs.factor != 0) {
+      AffineExpr quotient = n.algebra().floorDiv(lhs.expr, rhs.expr);
+      if (nn::getConstant(quotient) && n.algebra().mul(quotient, rhs.expr) == n.algebra().normalize(lhs.expr))
+        return makeFloat(n, lhs.factor / rhs.factor * static_cast<double>(*nn::getConstant(quotient)), type);
+    }
     auto integral = [&](const Element &element, std::optional<double> value) -> AffineExpr {
       if (!value)
         return element.factor == 1.0 ? element.expr : AffineExpr();

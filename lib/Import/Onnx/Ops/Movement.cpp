@@ -46,7 +46,7 @@ LogicalResult convertConcat(NodeContext &n) {
   if (failed(axis))
     return failure();
   Elements joined;
-  bool isKnown = isIntegerType(n.getElementType(0)) && n.getNumDims(0) == 1;
+  bool isKnown = n.getNumDims(0) == 1;
   for (int i = 0; i < n.getNumInputs(); ++i) {
     RankedTensorType type = n.getType(i);
     if (!type)
