@@ -86,7 +86,6 @@ struct ReshapeGroups {
 Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedTensorType to) {
   if (storageType(from) == storageType(to) && nn::getExtents(from) == nn::getExtents(to))
     return value;
-  Type element = getStorageType(to.getElementType());
   if (from.getRank() == 0) {
     from = RankedTensorType::get({1}, from.getElementType());
     value = b.create<tensor::ExpandShapeOp>(loc, storageType(from), value, SmallVector<ReassociationIndices>{});
@@ -100,9 +99,12 @@ Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedT
   if (fromExtents == toExtents)
     return value;
   ReshapeGroups groups(fromExtents, toExtents);
-  ArrayRef<AffineExpr> middle = ArrayRef(toExtents).drop_front(groups.leading).drop_back(groups.trailing);
-  if (llvm::count_if(middle, [](AffineExpr expr) { return !nn::getConstant(expr); }) > 1) {
-    // Upstream expands a group to one unknown extent at most.
+  auto middleOf = [&](ArrayRef<AffineExpr> all) { return all.drop_front(groups.leading).drop_back(groups.trailing); };
+  auto isUnknown = [](AffineExpr expr) { return !nn::getConstant(expr); };
+  int64_t numUnknownFrom = llvm::count_if(middleOf(fromExtents), isUnknown);
+  int64_t numUnknownTo = llvm::count_if(middleOf(toExtents), isUnknown);
+  if (numUnknownTo > 1 || (numUnknownFrom > 0) != (numUnknownTo > 0)) {
+    // Upstream expands a group to one unknown extent at most, and an unknown group is not a known one to it.
     SmallVector<Value> shape;
     for (AffineExpr expr : toExtents)
       shape.push_back(index(loc, expr));
@@ -110,22 +112,10 @@ Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedT
     Value shapeTensor = b.create<tensor::FromElementsOp>(loc, shapeType, shape);
     return b.create<tensor::ReshapeOp>(loc, storageType(to), value, shapeTensor);
   }
-  SmallVector<AffineExpr> flat(toExtents.begin(), toExtents.begin() + groups.leading);
-  AffineExpr product = constantExpr(1);
-  for (AffineExpr expr : middle)
-    product = product * expr;
-  flat.push_back(product);
-  flat.append(toExtents.end() - groups.trailing, toExtents.end());
-  // An unknown axis keeps its group unknown for the ops below, even where the product is a constant (of 0, say).
-  SmallVector<int64_t> flatShape(storageType(nn::getTensorType(flat, element)).getShape());
-  if (!llvm::all_of(middle, [](AffineExpr expr) { return nn::getConstant(expr).has_value(); }))
-    flatShape[groups.leading] = ShapedType::kDynamic;
-  auto flatType = RankedTensorType::get(flatShape, element);
-  if (from.getRank() > static_cast<int64_t>(flat.size()))
+  size_t numFlat = groups.leading + 1 + groups.trailing;
+  if (fromExtents.size() > numFlat)
     value = b.create<tensor::CollapseShapeOp>(loc, value, groups.of(from.getRank()));
-  if (value.getType() != flatType)
-    value = b.create<tensor::CastOp>(loc, flatType, value);
-  if (to.getRank() > static_cast<int64_t>(flat.size()))
+  if (toExtents.size() > numFlat)
     value = b.create<tensor::ExpandShapeOp>(loc, storageType(to), value, groups.of(to.getRank()), extents(loc, to));
   return value;
 }
