@@ -33,7 +33,8 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 // Annotations that would make a value flow back.
-// expected-error @below {{'b'}}
+// expected-error @below {{kernel 'a' cannot be placed: it must be in stage 1 or later because kernel 'a' is pinned to stage 1, and in stage 0 or earlier because kernel 'b' is pinned to stage 0}}
+// expected-error @below {{kernel 'b' cannot be placed}}
 module {
   func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
     %0 = nn.kernel "a" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 1 : i32} {

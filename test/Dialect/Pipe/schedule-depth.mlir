@@ -4,7 +4,7 @@
 // CHECK:       pipe.channel @x from @source to [@s0] depth 2
 // CHECK:       pipe.channel @c0 from @s0 to [@s1] depth 1
 // CHECK:       pipe.program @r0 runs [@s0] period 2.000000e-03
-// expected-remark @below {{channel 'c0'}}
+// expected-remark @below {{channel 'c0' has depth 1 instead of 2: a period of 2000000 ns instead of 1000000 ns}}
 module attributes {pipe.plan = {stages = [{compute_seconds = 0.001}, {compute_seconds = 0.001}]}} {
   pipe.channel @x from @source to [@s0] : tensor<4xf32>
   pipe.channel @c0 from @s0 to [@s1] depth 1 : tensor<4xf32>

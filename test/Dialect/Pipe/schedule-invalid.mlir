@@ -7,7 +7,7 @@ module {}
 // -----
 
 // A cycle of channels needs a delay somewhere.
-// expected-error @below {{delay}}
+// expected-error @below {{data flows in a cycle without delay: stage 0 ('s0') -> channel 'c0' -> stage 1 ('s1') -> channel 'back' -> stage 0 ('s0')}}
 module {
   pipe.channel @x from @source to [@s0] : tensor<4xf32>
   pipe.channel @c0 from @s0 to [@s1] : tensor<4xf32>
@@ -34,7 +34,7 @@ module {
 // -----
 
 // Programs written by hand are proved too: here each role waits for the other.
-// expected-error @below {{wait}}
+// expected-error @below {{deadlock: stage 1 ('s1') waits for channel 'c0' from stage 0 ('s0'); stage 2 ('s2') waits for channel 'c1' from stage 1 ('s1')}}
 module {
   pipe.channel @x from @source to [@s0] : tensor<4xf32>
   pipe.channel @c0 from @s0 to [@s1] : tensor<4xf32>

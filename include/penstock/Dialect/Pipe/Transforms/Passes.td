@@ -69,9 +69,9 @@ def AssignStagesPass : Pass<"pipe-assign-stages", "::mlir::ModuleOp"> {
     ```
     After (with `num-stages=2`): the module has `pipe.plan`, and
     ```mlir
-      %0 = nn.kernel "a" ins(%i = %x : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.stage_id = 0 : i32} {
+      %0 = nn.kernel "a" ins(%i = %x : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.seconds = ..., pipe.stage_id = 0 : i32} {
       ...
-      %1 = nn.kernel "b" ins(%i = %0 : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.stage_id = 1 : i32} {
+      %1 = nn.kernel "b" ins(%i = %0 : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {pipe.seconds = ..., pipe.stage_id = 1 : i32} {
       ...
     ```
   }];
@@ -123,7 +123,7 @@ def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
     pipe.output "y" via @y : tensor<4x8xf32>
     pipe.channel @x from @source to [@s0] tensor "x" : tensor<4x8xf32>
     pipe.channel @c0 from @s0 to [@s1] tensor "a" : tensor<4x8xf32>
-    pipe.channel @y from @s1 to [@sink] tensor "y" : tensor<4x8xf32>
+    pipe.channel @y from @s1 to [@sink] tensor "b" : tensor<4x8xf32>
     nn.kernel_def @k0(%arg0: tensor<4x8xf32>) -> (tensor<4x8xf32>) symbols 0 {
       %0 = nn.unary tanh %arg0 : tensor<4x8xf32>
       nn.yield %0 : tensor<4x8xf32>
