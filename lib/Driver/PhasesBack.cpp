@@ -8,6 +8,7 @@
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
 #include "penstock/Link/BundleWriter.h"
+#include "penstock/Support/CpuFeatures.h"
 #include "penstock/Support/Error.h"
 #include "penstock/Target/TargetBackend.h"
 
@@ -52,8 +53,13 @@ LogicalResult runKernels(Compilation &compilation) {
 }
 
 LogicalResult runEmit(Compilation &compilation) {
+  if (failed(openTarget(compilation)))
+    return failure();
+  ConvertPipeToRtPassOptions options;
+  options.numThreads = compilation.options.numThreads;
+  options.requiredFeatures = getRequiredFeatures(compilation.target->getProfile());
   PassManager passes(&compilation.context);
-  passes.addPass(createConvertPipeToRtPass());
+  passes.addPass(createConvertPipeToRtPass(options));
   return passes.run(*compilation.module);
 }
 
