@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <climits>
 #include <cstdio>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 namespace penstock {
@@ -18,8 +19,12 @@ namespace rt {
 static std::string ownFolder() {
   char path[PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
-  std::string text = length > 0 ? std::string(path, size_t(length)) : std::string("./launch");
-  return text.substr(0, text.rfind('/'));
+  std::string text = length > 0 ? std::string(path, size_t(length)) : std::string();
+  const char *given = reinterpret_cast<const char *>(getauxval(AT_EXECFN)); // where there is no /proc
+  if (text.empty() && given)
+    text = given;
+  size_t slash = text.rfind('/');
+  return slash == std::string::npos ? "." : text.substr(0, slash);
 }
 
 static void addOptions(CLI::App &app, LaunchOptions &options) {

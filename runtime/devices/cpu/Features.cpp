@@ -89,7 +89,7 @@ Status checkCpu(const char *requiredFeatures) {
     at = comma + 1;
     if (!feature.empty() && feature[0] == '+')
       feature.erase(0, 1);
-    if (feature.empty())
+    if (feature.empty() || feature[0] == '-') // what code was compiled to do without
       continue;
     int has = hasFeature(feature);
     if (has < 0)

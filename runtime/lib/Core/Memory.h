@@ -64,7 +64,7 @@ private:
 
 /// An unnamed file of a fixed size in memory: sealed, so that no holder can make it shrink under another one's feet.
 Status createMemfd(const char *name, int64_t numBytes, Fd &fd);
-/// The same file again, through a descriptor that allows no writable mapping.
+/// The same file again, through a descriptor that allows no writable mapping (where /proc is there to open it anew).
 Status reopenReadOnly(int fd, Fd &readOnly);
 
 } // namespace rt

@@ -74,7 +74,7 @@ private:
 
   std::vector<Member> members; ///< the supervisor's own
   std::map<int, std::pair<Fd, int32_t>> connections;
-  Fd wakeUp;
+  Fd wakeUp, emptyInput; ///< the roles' standard input is an empty file: /dev/null may not be there
   std::thread thread;
 
   mutable std::mutex mutex; ///< guards what follows
@@ -103,6 +103,8 @@ Status ProcessCrew::start() {
   wakeUp.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wakeUp.valid())
     return failErrno("cannot create an event descriptor");
+  if (Status status = createMemfd("penstock-empty", 0, emptyInput); !status.ok())
+    return status;
   thread = std::thread([this] { supervise(); });
   std::unique_lock<std::mutex> lock(mutex);
   changed.wait(lock, [&] { return done || !failure.ok() || (spawned && numReady == members.size()); });
@@ -164,7 +166,7 @@ Status ProcessCrew::spawn(size_t index) {
   char *arguments[] = {const_cast<char *>(path.c_str()), nullptr};
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, emptyInput.get(), STDIN_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   // Signals that an embedding process (Python, a server) has blocked or ignored are not the roles' business.

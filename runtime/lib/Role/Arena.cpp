@@ -10,6 +10,7 @@
 #include "penstock/Place/Planner.h"
 
 #include <algorithm>
+#include <sys/mman.h>
 
 using namespace penstock;
 using namespace penstock::rt;
@@ -20,6 +21,8 @@ Status rt_ctx::reserveArena() {
   int64_t numBytes = desc.arena_bytes < 0 ? freeReservationBytes() : std::max<int64_t>(desc.arena_bytes, 4096);
   if (Status status = Mapping::anonymous(numBytes, "the arena", arena); !status.ok())
     return status;
+  // Large pages where the system allows; they lie within the arena, so that it takes no more memory than it says.
+  (void)madvise(arena.data(), size_t(arena.bytes()), MADV_HUGEPAGE);
   for (int32_t i = 0; i < desc.num_storages; ++i) {
     const rt_storage_desc &storage = desc.storages[i];
     void *&buffer = buffers[size_t(i)];

@@ -89,7 +89,7 @@ TEST(Cpu, oneThreadStaysAtHome) {
 TEST(Cpu, features) {
   EXPECT_TRUE(checkCpu(nullptr).ok());
   EXPECT_TRUE(checkCpu("").ok());
-  EXPECT_TRUE(checkCpu("+sse2,sse,cx8,fxsr").ok());
+  EXPECT_TRUE(checkCpu("+sse2,sse,cx8,fxsr,-no-such-thing").ok());
   Status status = checkCpu("sse2,no-such-thing");
   EXPECT_EQ(status.code(), Code::kMismatch);
   EXPECT_NE(status.message().find("no-such-thing"), std::string::npos) << status.message();
