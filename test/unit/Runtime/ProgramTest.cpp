@@ -15,7 +15,8 @@ namespace {
 using Single = Role<0, 1, true>;
 
 /// Runs one request through a one-stage folder whose program is `program`.
-Status runWith(int32_t (*program)(rt_ctx *), const std::function<void(rt_role_desc &)> &change = nullptr) {
+Status runWith(int32_t (*program)(rt_ctx *), const std::function<void(rt_role_desc &)> &change = nullptr,
+               int64_t timeoutNs = 5000000000) {
   TemporaryFolder folder;
   writeFile(folder.path + "/plan.json", chainPlan(1, true).dump());
   writeFile(folder.path + "/stage-0.weights", chainWeights());
@@ -24,7 +25,7 @@ Status runWith(int32_t (*program)(rt_ctx *), const std::function<void(rt_role_de
     change(role);
   SessionOptions options;
   options.roles = {&role};
-  options.timeoutNs = 5000000000;
+  options.timeoutNs = timeoutNs;
   std::unique_ptr<Session> session;
   Status status = Session::open(folder.path, options, session);
   if (!status.ok())
@@ -101,6 +102,26 @@ TEST(Program, misuseIsNamed) {
 TEST(Program, earlyEnd) {
   Status status = runWith([](rt_ctx *) -> int32_t { return RT_OK; });
   EXPECT_EQ(status.message(), "stage-0: the program ended before the stream did");
+}
+
+/// Spends about a second of CPU time.
+void compute(rt_ctx *) {
+  for (int64_t until = nowNs() + 1000000000; nowNs() < until;) {
+  }
+}
+
+/// Spends a second doing nothing.
+void sleepOn(rt_ctx *) { usleep(1000000); }
+
+// A stage that computes longer than the timeout is waited for; one that only sleeps is not, and is named.
+TEST(Deadline, computingIsProgress) {
+  constexpr int64_t kTimeoutNs = 300000000;
+  Status status = runWith(Single::program<compute>, nullptr, kTimeoutNs);
+  EXPECT_TRUE(status.ok()) << status.message();
+  status = runWith(Single::program<sleepOn>, nullptr, kTimeoutNs);
+  EXPECT_EQ(status.code(), Code::kTimeout);
+  EXPECT_NE(status.message().find("for '/h1' from stage 0 (last done: microbatch 0, '/add')"), std::string::npos)
+      << status.message();
 }
 
 int numDestroyed = 0;
