@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/Path.h"
+#include <exception>
 
 namespace penstock::onnximport {
 namespace {
@@ -56,7 +57,11 @@ FailureOr<OwnedModule> importOpened(MLIRContext &context, StringRef path, const 
     std::unique_ptr<ModelFile> file = open(error);
     if (!file)
       return emitError(UnknownLoc::get(&context)) << error, failure();
-    return importFile(context, *file, options);
+    try {
+      return importFile(context, *file, options);
+    } catch (const std::exception &problem) { // ONNX's library says so where it meets what its checker let through
+      return emitError(UnknownLoc::get(&context)) << "not a valid ONNX model: " << problem.what(), failure();
+    }
   });
 }
 
