@@ -12,7 +12,8 @@ import sources
 
 MAX_LINES = 400
 SUFFIXES = {"", "NEXT", "SAME", "NOT", "DAG", "LABEL", "EMPTY"}
-LIT_WORDS = {"RUN", "REQUIRES", "UNSUPPORTED", "XFAIL", "DEFINE", "REDEFINE", "COM", "END", "ALLOW_RETRIES", "NOTE"}
+LIT_WORDS = {"RUN", "REQUIRES", "UNSUPPORTED", "XFAIL", "DEFINE", "REDEFINE", "COM", "END", "ALLOW_RETRIES", "NOTE",
+             "ONNX"}    # a line of the model that test/Import/Inputs/from_text.py makes of the test
 PREFIX = re.compile(r"--?check-prefix(?:es)?[= ]([\w,-]+)")
 DIRECTIVE = re.compile(r"^\s*(?://|#|;)\s*([A-Z][A-Z0-9_]*(?:-[A-Z0-9_]+)*)(\{[A-Z,]+\})?\s*:")
 SSA_NUMBER = re.compile(r"%\d+")
