@@ -12,6 +12,8 @@
 
 #include "penstock/Link/BundleWriter.h"
 
+#include "KernelLibraries.h"
+
 #include "penstock/Conversion/RtToLLVM/RtToLLVM.h"
 #include "penstock/Link/FolderWriter.h"
 #include "penstock/Link/Linker.h"
@@ -53,7 +55,6 @@ private:
   llvm::Expected<WeightSource> getSource(StringRef weight);
   std::string computeFingerprint();
   llvm::Error linkRole(LinkedRole &linked);
-  std::vector<std::string> getLibraries(rtir::RoleOp role) const;
   llvm::Expected<std::string> emitRole(rtir::RoleOp role);
   llvm::Error writeKernelObjects();
   llvm::Error copyLibraries();
@@ -219,15 +220,6 @@ llvm::Error BundleBuilder::writeKernelObjects() {
   return llvm::Error::success();
 }
 
-/// What an executable loads beside the C library.
-std::vector<std::string> BundleBuilder::getLibraries(rtir::RoleOp role) const {
-  static const char *const threads = "libgomp.so.1";
-  std::vector<std::string> needed = options.libraries;
-  if (role.getNumThreads() > 1 && !llvm::is_contained(needed, threads))
-    needed.push_back(threads);
-  return needed;
-}
-
 llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
   rtir::RoleOp role = linked.role;
   llvm::Expected<std::string> object = emitRole(role);
@@ -246,8 +238,11 @@ llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
   }
   for (StringRef hash : kernels)
     request.objects.push_back(folder.path((kScratch + ("/" + hash) + ".o").str()));
-  request.archives.insert(request.archives.begin(), options.archives.begin(), options.archives.end());
-  request.libraries = getLibraries(role);
+  llvm::Expected<RoleNeeds> needs = getRoleNeeds(module, role);
+  if (!needs)
+    return needs.takeError();
+  request.archives.insert(request.archives.begin(), needs->archives.begin(), needs->archives.end());
+  request.libraries = needs->libraries;
   request.output = folder.path(linked.executable);
   if (llvm::Error error = linkExecutable(installation, request))
     return error;
@@ -284,8 +279,12 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
   if (llvm::Error error = collectRoles())
     return std::move(error);
   std::vector<std::string> needed;
-  for (const LinkedRole &linked : roles)
-    llvm::append_range(needed, getLibraries(linked.role));
+  for (const LinkedRole &linked : roles) {
+    llvm::Expected<RoleNeeds> needs = getRoleNeeds(module, linked.role);
+    if (!needs)
+      return needs.takeError();
+    llvm::append_range(needed, needs->libraries);
+  }
   llvm::Expected<std::vector<std::string>> closure = installation.closeOver(needed);
   if (!closure)
     return closure.takeError();

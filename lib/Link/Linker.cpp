@@ -73,8 +73,9 @@ static void addFlags(Arguments &arguments) {
        {"ld.lld", "--threads=1", "-pie", "--hash-style=gnu", "--eh-frame-hdr", "-m", "elf_x86_64", "--build-id=none",
         "--gc-sections", "--strip-debug", "-z", "relro", "-z", "now", "-z", "noexecstack", "--color-diagnostics=never",
         // What a library loaded beside the executable defines must not be replaced by our static copy of it.
-        "--exclude-libs=ALL", "--enable-new-dtags", "-rpath", "$ORIGIN/lib", "--dynamic-linker",
-        "/lib64/ld-linux-x86-64.so.2"})
+        "--exclude-libs=ALL",
+        // DT_RPATH, unlike DT_RUNPATH, also holds for what the libraries themselves need.
+        "--disable-new-dtags", "-rpath", "$ORIGIN/lib", "--dynamic-linker", "/lib64/ld-linux-x86-64.so.2"})
     arguments.add(flag);
 }
 

@@ -12,7 +12,7 @@
 //   stage-K.weights              the weights that stage K loads, if any
 //   plan.json                    the description (docs/plan-json.md)
 //   launch                       feeds inputs and collects outputs
-//   lib/                         shared libraries that the kernels need, and licences
+//   lib/                         shared libraries that kernels need, and licences
 //
 // Every executable carries a fingerprint of the graph, the cut, the schedule, the weights' contents, the kernels, the
 // target and the ABI, so that stages of different folders refuse each other. The folder is the same byte for byte for
@@ -40,11 +40,6 @@ struct BundleOptions {
   TargetProfile profile;      ///< for the code of the roles
   std::string version;        ///< of the compiler, for plan.json
   int64_t microbatchRows = 0; ///< rows of a microbatch where the batch is a symbol; 0: 1
-  /// Shared libraries that the kernels' objects need, as in `shared/` of the installation. libgomp is added where a
-  /// role has more than one thread per kernel.
-  std::vector<std::string> libraries;
-  /// Archives of the installation that the kernels' objects need beside the runtime's.
-  std::vector<std::string> archives;
   /// Bytes of weights that are computed (`init`), by symbol; row-major, little-endian.
   llvm::StringMap<std::string> computedWeights;
 };

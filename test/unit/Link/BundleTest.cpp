@@ -304,6 +304,27 @@ TEST_F(BundleTest, Libraries) {
   EXPECT_TRUE(llvm::sys::fs::exists(file("lib/libgomp.so.1.txt")));
 }
 
+// A role links a library only if one of its own kernels is run by it.
+TEST_F(BundleTest, LibraryKernels) {
+  std::string text = kModule, kind = "kernel.object = \"scale\", kernel.kind = \"generated\"";
+  text.replace(text.find(kind), kind.size(), "kernel.object = \"scale\", kernel.library = \"oneDNN 2.6.3\"");
+  emit(text);
+  writeFile(installation.getFolder() + "/libPenstockOneDnn.a", "!<arch>\n");
+  ASSERT_EQ(write(0), "");
+  std::string readelf = std::string(PENSTOCK_TEST_READELF) + " -d ";
+  EXPECT_THAT(runCommand(readelf + file("stage-0")), testing::Not(HasSubstr("libdnnl")));
+  EXPECT_THAT(runCommand(readelf + file("stage-1")), HasSubstr("[libdnnl.so.2]"));
+  for (const char *library : {"libdnnl.so.2", "libgomp.so.1", "libstdc++.so.6"})
+    EXPECT_TRUE(llvm::sys::fs::exists(file(std::string("lib/") + library))) << library;
+  // All of them are found beside the executable, also by one another.
+  std::string loaded = runCommand("env -i /lib64/ld-linux-x86-64.so.2 --list " + file("stage-1"));
+  for (const char *library : {"libdnnl.so.2", "libstdc++.so.6", "libgcc_s.so.1"})
+    EXPECT_THAT(loaded, HasSubstr("m.penstock/lib/" + std::string(library)));
+  text.replace(text.find("oneDNN 2.6.3"), 12, "otherlib 1.0");
+  emit(text);
+  EXPECT_EQ(write(2), "kernel 'k_scale' of 'out' is run by library 'otherlib 1.0', which cannot be linked here");
+}
+
 // The same inputs give the same bytes, in another place and from another copy of the model's files too.
 TEST_F(BundleTest, Reproducible) {
   ASSERT_EQ(write(0), "");
