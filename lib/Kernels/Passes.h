@@ -29,6 +29,9 @@ std::unique_ptr<mlir::Pass> createFuseElementwisePass();
 /// Elementwise ops that write to a tensor of their own take over the buffer of an operand that nobody else needs.
 std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 
+/// Products and convolutions on buffers as loops around tiles of sums in vector registers.
+std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits);
+
 /// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the function,
 /// and leaves their size as the attribute kWorkspaceAttr of the function.
 std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();

@@ -22,6 +22,7 @@
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Dialect/Affine/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/Dialect/Arith/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
@@ -80,14 +81,14 @@ static void addCleanup(OpPassManager &passes) {
   passes.addPass(createCSEPass());
 }
 
-static void addFusion(OpPassManager &passes) {
+static void addFusion(OpPassManager &passes, const TargetProfile &) {
   addCleanup(passes);
   passes.addPass(createFuseElementwisePass());
   addCleanup(passes);
   passes.addPass(createWorkInPlacePass());
 }
 
-static void addBufferization(OpPassManager &passes) {
+static void addBufferization(OpPassManager &passes, const TargetProfile &) {
   passes.addNestedPass<func::FuncOp>(createSeparateEmptiesPass());
   passes.addPass(bufferization::createEmptyTensorEliminationPass());
   passes.addPass(bufferization::createEmptyTensorToAllocTensorPass());
@@ -97,10 +98,11 @@ static void addBufferization(OpPassManager &passes) {
   passes.addPass(bufferization::createOneShotBufferizePass(options));
   passes.addPass(memref::createResolveShapedTypeResultDimsPass());
   addCleanup(passes);
-  passes.addPass(createPlaceTemporariesPass());
 }
 
-static void addLoops(OpPassManager &passes) {
+static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
+  passes.addPass(createTileContractionsPass(profile.vectorBits));
+  passes.addPass(createPlaceTemporariesPass());
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
   passes.addPass(createConvertLinalgToLoopsPass());
   passes.addPass(memref::createFoldMemRefAliasOpsPass());
@@ -119,6 +121,7 @@ static void addConversionToLLVM(OpPassManager &passes) {
   passes.addPass(createConvertSCFToCFPass());
   ConvertMathToLLVMPassOptions math;
   math.approximateLog1p = false;
+  passes.addPass(createConvertVectorToLLVMPass());
   passes.addPass(createConvertMathToLLVMPass(math));
   passes.addPass(createConvertMathToLibmPass());
   passes.addPass(createFinalizeMemRefToLLVMConversionPass());
@@ -132,7 +135,7 @@ static void addConversionToLLVM(OpPassManager &passes) {
 
 LogicalResult kernels::lowerModule(ModuleOp module, const TargetProfile &profile, KernelForm form) {
   PassManager passes(module.getContext(), ModuleOp::getOperationName(), OpPassManager::Nesting::Implicit);
-  using AddPasses = void (*)(OpPassManager &);
+  using AddPasses = void (*)(OpPassManager &, const TargetProfile &);
   static constexpr std::pair<KernelForm, AddPasses> parts[] = {
       {KernelForm::Fused, addFusion},
       {KernelForm::Buffers, addBufferization},
@@ -140,7 +143,7 @@ LogicalResult kernels::lowerModule(ModuleOp module, const TargetProfile &profile
   };
   for (auto [made, add] : parts)
     if (made <= form)
-      add(passes);
+      add(passes, profile);
   if (form >= KernelForm::LLVM)
     addConversionToLLVM(passes);
   return passes.run(module);

@@ -1,0 +1,359 @@
+//===- TileContractions.cpp - Products and convolutions in registers -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A linalg.generic that adds products into its result becomes loops around a tile of sums that stays in vector registers
+// while all reduction loops run:
+//
+//   for other parallel loops, columns by tiles, rows by tiles
+//     sums = result tile
+//     for reductions, in the order of the op: sums[r][c] = fma(weight[r], data[c], sums[r][c])
+//     result tile = sums
+//
+// Columns are the loop that is contiguous in the result, rows a loop over which the vectors of a column tile are used again.
+// Each element's products are added one after the other in the op's own order: the same bits as from plain loops, for any
+// tile, vector width or number of rows. Ops of another form stay as they are.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Passes.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace penstock;
+using namespace penstock::kernels;
+
+namespace {
+
+constexpr int64_t kNone = -1;
+
+/// How an op's loops serve as rows, columns and the rest.
+struct Roles {
+  int64_t column = kNone, row = kNone;
+  SmallVector<int64_t> outer, reductions;
+  AffineMap weights, data, result;   ///< of the scalar, the vector operand, the sums
+  int64_t weightsOperand = 0;        ///< 0 or 1; the other one is the data
+  int64_t step = 1;                  ///< of the data's elements along a column tile
+  bool rowMovesData = false, rowMovesWeights = false;
+};
+
+bool dependsOn(AffineMap map, int64_t dim) { return map.isFunctionOfDim(dim); }
+
+bool isContiguous(Value memref) {
+  auto type = cast<MemRefType>(memref.getType());
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  return type.getRank() > 0 && succeeded(getStridesAndOffset(type, strides, offset)) && strides.back() == 1;
+}
+
+/// result += in0 * in1, fused, on floats.
+bool isMultiplyAdd(linalg::GenericOp op) {
+  if (op.getNumDpsInputs() != 2 || op.getNumDpsInits() != 1 || !op.hasPureBufferSemantics())
+    return false;
+  Block &body = *op.getBody();
+  auto fma = dyn_cast<math::FmaOp>(body.front());
+  return fma && llvm::hasSingleElement(body.without_terminator()) && fma.getC() == body.getArgument(2) &&
+         ((fma.getA() == body.getArgument(0) && fma.getB() == body.getArgument(1)) ||
+          (fma.getA() == body.getArgument(1) && fma.getB() == body.getArgument(0))) &&
+         body.getTerminator()->getOperand(0) == fma.getResult() && isa<Float32Type, Float64Type>(fma.getType());
+}
+
+/// The step of `dim` in the last index if no other index moves along it; 0 otherwise.
+int64_t stepAlong(AffineMap map, int64_t dim) {
+  for (AffineExpr expr : map.getResults().drop_back())
+    if (expr.isFunctionOfDim(dim))
+      return 0;
+  SmallVector<AffineExpr> zero, one;
+  MLIRContext *context = map.getContext();
+  for (unsigned i = 0; i < map.getNumDims(); ++i) {
+    zero.push_back(getAffineConstantExpr(0, context));
+    one.push_back(getAffineConstantExpr(static_cast<int64_t>(i) == dim ? 1 : 0, context));
+  }
+  AffineExpr last = map.getResults().back();
+  auto at = [&](ArrayRef<AffineExpr> dims) { return cast<AffineConstantExpr>(last.replaceDims(dims)).getValue(); };
+  return at(one) - at(zero);
+}
+
+std::optional<Roles> findRoles(linalg::GenericOp op) {
+  Roles roles;
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  roles.result = maps[2];
+  if (!roles.result.isProjectedPermutation() || roles.result.getNumResults() == 0)
+    return std::nullopt;
+  roles.column = roles.result.getDimPosition(roles.result.getNumResults() - 1);
+  bool first = dependsOn(maps[0], roles.column), second = dependsOn(maps[1], roles.column);
+  if (first == second)
+    return std::nullopt;
+  roles.weightsOperand = first ? 1 : 0;
+  roles.weights = maps[roles.weightsOperand];
+  roles.data = maps[1 - roles.weightsOperand];
+  roles.step = stepAlong(roles.data, roles.column);
+  if (roles.step != 1 && roles.step != 2)
+    return std::nullopt;
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  for (int64_t i = 0, n = iterators.size(); i < n; ++i)
+    if (iterators[i] == utils::IteratorType::reduction)
+      roles.reductions.push_back(i);
+    else if (i != roles.column)
+      roles.outer.push_back(i);
+  // Best are rows that use the same data again, else rows that use the same weights again.
+  for (bool movesData : {false, true})
+    for (int64_t dim : llvm::reverse(roles.outer))
+      if (roles.row == kNone && dependsOn(roles.data, dim) == movesData && dependsOn(roles.weights, dim) != movesData)
+        roles.row = dim;
+  if (roles.row != kNone) {
+    llvm::erase(roles.outer, roles.row);
+    roles.rowMovesData = dependsOn(roles.data, roles.row);
+    roles.rowMovesWeights = dependsOn(roles.weights, roles.row);
+  }
+  return roles;
+}
+
+/// Rows and vectors of a tile.
+struct TileShape {
+  int64_t numRows, numVectors;
+};
+
+class Emitter {
+public:
+  Emitter(linalg::GenericOp op, const Roles &roles, int64_t vectorBits)
+      : b(op), loc(op.getLoc()), roles(roles), weights(op.getDpsInputs()[roles.weightsOperand]),
+        data(op.getDpsInputs()[1 - roles.weightsOperand]), result(op.getDpsInits()[0]), positions(op.getNumLoops()) {
+    Type element = getElementTypeOrSelf(result.getType());
+    lanes = vectorBits / element.getIntOrFloatBitWidth();
+    vectorType = VectorType::get({lanes}, element);
+    for (Range range : cast<linalg::LinalgOp>(op.getOperation()).createLoopRanges(b, loc))
+      extents.push_back(range.size);
+    numRegisters = vectorBits == 512 ? 32 : 16;
+  }
+
+  void run() { emitOuter(0); }
+
+private:
+  Value index(int64_t value) { return b.create<arith::ConstantIndexOp>(loc, value); }
+  Value toValue(OpFoldResult value) { return getValueOrCreateConstantIndexOp(b, loc, value); }
+
+  /// [low, high) by `step`, with `body` inside; the position is set for `dim`.
+  void loop(int64_t dim, Value low, Value high, int64_t step, function_ref<void()> body) {
+    auto forOp = b.create<scf::ForOp>(loc, low, high, index(step));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(forOp.getBody());
+    positions[dim] = forOp.getInductionVar();
+    body();
+  }
+
+  void emitOuter(size_t depth) {
+    if (depth == roles.outer.size())
+      return emitColumns();
+    int64_t dim = roles.outer[depth];
+    loop(dim, index(0), toValue(extents[dim]), 1, [&] { emitOuter(depth + 1); });
+  }
+
+  /// Sums, one column tile and a scalar must fit in the registers.
+  TileShape chooseTile() {
+    int64_t numSums = numRegisters == 32 ? 24 : 12;
+    std::optional<int64_t> columns = getConstantIntValue(extents[roles.column]);
+    int64_t numVectors = numRegisters == 32 ? 4 : 2;
+    if (columns) {
+      int64_t needed = llvm::divideCeil(*columns, lanes);
+      while (numVectors > 1 && (needed < numVectors || (needed % numVectors != 0 && needed < 3 * numVectors)))
+        --numVectors;
+    }
+    int64_t numRows = roles.row == kNone ? 1 : std::min<int64_t>(numSums / numVectors, 12);
+    if (roles.rowMovesData)
+      numRows = std::min<int64_t>(numRows, 4);
+    if (roles.row != kNone)
+      if (std::optional<int64_t> rows = getConstantIntValue(extents[roles.row])) {
+        int64_t numTiles = llvm::divideCeil(std::max<int64_t>(*rows, 1), numRows);
+        numRows = std::max<int64_t>(llvm::divideCeil(*rows, numTiles), 1);
+      }
+    return {numRows, numVectors};
+  }
+
+  void emitColumns() {
+    TileShape tile = chooseTile();
+    Value extent = toValue(extents[roles.column]);
+    std::optional<int64_t> constant = getConstantIntValue(extents[roles.column]);
+    int64_t width = tile.numVectors * lanes;
+    Value wide = roundDown(extent, constant, width), narrow = roundDown(extent, constant, lanes);
+    loop(roles.column, index(0), wide, width, [&] { emitRows(tile, {}); });
+    if (tile.numVectors > 1)
+      loop(roles.column, wide, narrow, lanes, [&] { emitRows({tile.numRows, 1}, {}); });
+    if (constant && *constant % lanes == 0)
+      return;
+    loop(roles.column, narrow, extent, lanes, [&] {
+      Value rest = b.create<arith::SubIOp>(loc, extent, positions[roles.column]);
+      Value mask = b.create<vector::CreateMaskOp>(loc, VectorType::get({lanes}, b.getI1Type()), rest);
+      emitRows({tile.numRows, 1}, mask);
+    });
+  }
+
+  Value roundDown(Value extent, std::optional<int64_t> constant, int64_t unit) {
+    if (constant)
+      return index(*constant / unit * unit);
+    return b.create<arith::SubIOp>(loc, extent, b.create<arith::RemUIOp>(loc, extent, index(unit)));
+  }
+
+  void emitRows(TileShape tile, Value mask) {
+    if (roles.row == kNone)
+      return emitTile(tile, mask);
+    Value extent = toValue(extents[roles.row]);
+    std::optional<int64_t> constant = getConstantIntValue(extents[roles.row]);
+    Value whole = roundDown(extent, constant, tile.numRows);
+    loop(roles.row, index(0), whole, tile.numRows, [&] { emitTile(tile, mask); });
+    int64_t rest = constant ? *constant % tile.numRows : 0;
+    if (constant && rest)
+      loop(roles.row, whole, extent, rest, [&] { emitTile({rest, tile.numVectors}, mask); });
+    else if (!constant && tile.numRows > 1)
+      loop(roles.row, whole, extent, 1, [&] { emitTile({1, tile.numVectors}, mask); });
+  }
+
+  /// Indices of an operand at the current position, moved by rows and columns.
+  SmallVector<Value> indicesOf(AffineMap map, int64_t row, int64_t column) {
+    SmallVector<OpFoldResult> dims;
+    for (size_t i = 0; i < positions.size(); ++i) {
+      AffineExpr moved = b.getAffineDimExpr(0);
+      if (static_cast<int64_t>(i) == roles.row)
+        moved = moved + row;
+      if (static_cast<int64_t>(i) == roles.column)
+        moved = moved + column;
+      dims.push_back(affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(1, 0, moved), {positions[i]}));
+    }
+    SmallVector<Value> result;
+    for (AffineExpr expr : map.getResults())
+      result.push_back(toValue(affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(map.getNumDims(), 0, expr), dims)));
+    return result;
+  }
+
+  Value zeros() { return b.create<arith::ConstantOp>(loc, b.getZeroAttr(vectorType)); }
+
+  Value loadVector(Value memref, ArrayRef<Value> indices, Value mask) {
+    if (mask)
+      return b.create<vector::MaskedLoadOp>(loc, vectorType, memref, indices, mask, zeros());
+    return b.create<vector::LoadOp>(loc, vectorType, memref, indices);
+  }
+
+  /// Every second element, without touching one more than needed: elements 0..n-1 and n-1..2n-2 of the row.
+  Value loadSecond(Value memref, SmallVector<Value> indices, Value mask) {
+    if (mask) {
+      SmallVector<int32_t> offsets;
+      for (int64_t i = 0; i < lanes; ++i)
+        offsets.push_back(2 * i);
+      Value steps = b.create<arith::ConstantOp>(loc, b.getI32VectorAttr(offsets));
+      return b.create<vector::GatherOp>(loc, vectorType, memref, indices, steps, mask, zeros());
+    }
+    Value low = loadVector(memref, indices, {});
+    indices.back() = b.create<arith::AddIOp>(loc, indices.back(), index(lanes - 1));
+    Value high = loadVector(memref, indices, {});
+    SmallVector<int64_t> picked;
+    for (int64_t i = 0; i < lanes / 2; ++i)
+      picked.push_back(2 * i);
+    for (int64_t i = 0; i < lanes / 2; ++i)
+      picked.push_back(lanes + 2 * i + 1);
+    return b.create<vector::ShuffleOp>(loc, low, high, picked);
+  }
+
+  Value loadData(int64_t row, int64_t vector, Value mask) {
+    SmallVector<Value> indices = indicesOf(roles.data, row, vector * lanes);
+    return roles.step == 2 ? loadSecond(data, indices, mask) : loadVector(data, indices, mask);
+  }
+
+  void emitTile(TileShape tile, Value mask) {
+    SmallVector<Value> sums;
+    for (int64_t row = 0; row < tile.numRows; ++row)
+      for (int64_t vector = 0; vector < tile.numVectors; ++vector)
+        sums.push_back(loadVector(result, indicesOf(roles.result, row, vector * lanes), mask));
+    sums = emitReductions(0, tile, mask, sums);
+    for (int64_t row = 0, i = 0; row < tile.numRows; ++row)
+      for (int64_t vector = 0; vector < tile.numVectors; ++vector, ++i) {
+        SmallVector<Value> indices = indicesOf(roles.result, row, vector * lanes);
+        if (mask)
+          b.create<vector::MaskedStoreOp>(loc, result, indices, mask, sums[i]);
+        else
+          b.create<vector::StoreOp>(loc, sums[i], result, indices);
+      }
+  }
+
+  SmallVector<Value> emitReductions(size_t depth, TileShape tile, Value mask, SmallVector<Value> sums) {
+    if (depth == roles.reductions.size())
+      return emitProducts(tile, mask, std::move(sums));
+    int64_t dim = roles.reductions[depth];
+    auto forOp = b.create<scf::ForOp>(loc, index(0), toValue(extents[dim]), index(1), sums);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(forOp.getBody());
+    positions[dim] = forOp.getInductionVar();
+    SmallVector<Value> inner(forOp.getRegionIterArgs());
+    b.create<scf::YieldOp>(loc, emitReductions(depth + 1, tile, mask, std::move(inner)));
+    return SmallVector<Value>(forOp.getResults());
+  }
+
+  SmallVector<Value> emitProducts(TileShape tile, Value mask, SmallVector<Value> sums) {
+    SmallVector<Value> columns;
+    for (int64_t row = 0, i = 0; row < tile.numRows; ++row) {
+      if (row == 0 || roles.rowMovesData) {
+        columns.clear();
+        for (int64_t vector = 0; vector < tile.numVectors; ++vector)
+          columns.push_back(loadData(row, vector, mask));
+      }
+      Value weight = b.create<memref::LoadOp>(loc, weights, indicesOf(roles.weights, row, 0));
+      Value all = b.create<vector::BroadcastOp>(loc, vectorType, weight);
+      for (int64_t vector = 0; vector < tile.numVectors; ++vector, ++i)
+        sums[i] = b.create<vector::FMAOp>(loc, all, columns[vector], sums[i]);
+    }
+    return sums;
+  }
+
+  OpBuilder b;
+  Location loc;
+  const Roles &roles;
+  Value weights, data, result;
+  SmallVector<OpFoldResult> extents;
+  SmallVector<Value> positions;
+  VectorType vectorType;
+  int64_t lanes, numRegisters;
+};
+
+class TileContractionsPass : public PassWrapper<TileContractionsPass, OperationPass<func::FuncOp>> {
+public:
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileContractionsPass)
+  explicit TileContractionsPass(int64_t vectorBits = 256) : vectorBits(vectorBits) {}
+  StringRef getArgument() const override { return "kernel-tile-contractions"; }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<affine::AffineDialect, arith::ArithDialect, memref::MemRefDialect, scf::SCFDialect,
+                    vector::VectorDialect>();
+  }
+
+  void runOnOperation() override {
+    SmallVector<linalg::GenericOp> ops;
+    getOperation().walk([&](linalg::GenericOp op) { ops.push_back(op); });
+    for (linalg::GenericOp op : ops) {
+      if (!isMultiplyAdd(op) || !llvm::all_of(op.getDpsInputs(), isContiguous) || !isContiguous(op.getDpsInits()[0]))
+        continue;
+      std::optional<Roles> roles = findRoles(op);
+      if (!roles)
+        continue;
+      Emitter(op, *roles, vectorBits).run();
+      op.erase();
+    }
+  }
+
+private:
+  int64_t vectorBits;
+};
+
+} // namespace
+
+std::unique_ptr<Pass> kernels::createTileContractionsPass(unsigned vectorBits) {
+  return std::make_unique<TileContractionsPass>(vectorBits);
+}
