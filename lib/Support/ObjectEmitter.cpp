@@ -58,8 +58,8 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine, unsigne
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager graphs;
   llvm::ModuleAnalysisManager modules;
-  // Kernels have small constant loops (the window of a convolution); unrolling them fully makes the code many times larger
-  // and compilation several times longer for no speed.
+  // Kernels have small constant loops (the window of a convolution); unrolling them fully makes the code many times
+  // larger and compilation several times longer for no speed.
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false;
   llvm::PassBuilder builder(&machine, tuning);

@@ -14,8 +14,8 @@
 namespace penstock {
 
 /// The features that code for `profile` may use, in LLVM's words, sorted, joined by commas: those that the processor's
-/// name implies and those that are added, as far as a code generator uses them unasked. An executable checks them before
-/// anything else, so that a lesser CPU is an error and not a signal.
+/// name implies and those that are added, as far as a code generator uses them unasked. An executable checks them
+/// before anything else, so that a lesser CPU is an error and not a signal.
 std::string getRequiredFeatures(const TargetProfile &profile);
 
 } // namespace penstock

@@ -33,8 +33,8 @@ struct TargetProfile {
   unsigned vectorBits = 256;     ///< width of the registers that kernels use
 };
 
-/// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations or
-/// those it uses); symbols that are not `internal` stay visible to the linker.
+/// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations
+/// or those it uses); symbols that are not `internal` stay visible to the linker.
 llvm::Expected<std::string> emitObject(mlir::ModuleOp module, const TargetProfile &profile);
 
 /// The same module as LLVM IR after optimization, for people.
