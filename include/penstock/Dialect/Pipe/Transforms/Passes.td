@@ -248,4 +248,67 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
   let dependentDialects = ["::penstock::nn::NNDialect", "::penstock::pipe::PipeDialect"];
 }
 
+def VerifySchedulePass : Pass<"pipe-verify-schedule", "::mlir::ModuleOp"> {
+  let summary = "check the programs of all roles, and prove that they do not block";
+  let description = [{
+    Requires: nothing.
+    Ensures:  what must hold after schedule, also of programs that were written by hand: every stage is run by one program,
+              every send has its receives, of one type and in order, no cyclic wait for any number of microbatches, every
+              channel has a depth. Changes nothing.
+
+    Before:
+    ```mlir
+    pipe.channel @x from @source to [@s0] depth 2 : tensor<4xf32>
+    pipe.channel @y from @s0 to [@sink] depth 2 : tensor<4xf32>
+    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] {
+      pipe.return %x : tensor<4xf32>
+    }
+    pipe.program @r0 runs [@s0] steady {
+      %0 = pipe.recv @x : tensor<4xf32>
+      %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+      pipe.send %1 to @y : tensor<4xf32>
+    }
+    ```
+    After: the same.
+    ```mlir
+    pipe.program @r0 runs [@s0] steady {
+    ```
+  }];
+}
+
+def VerifyPlacementPass : Pass<"pipe-verify-placement", "::mlir::ModuleOp"> {
+  let summary = "check the storage of every value of every stage";
+  let description = [{
+    Requires: programs (see `pipe-schedule`).
+    Ensures:  what must hold after place, also of storage that was written by hand: every value has one, large enough for
+              its bound and held as long as it is used; what leaves a stage is written into its slot; values that are in
+              use at one step do not overlap, and lie inside of the arena. Changes nothing, and shares no code with
+              `pipe-place-buffers`.
+
+    Before:
+    ```mlir
+    pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+    pipe.channel @y from @s0 to [@sink] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+    nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+      %0 = nn.unary tanh %a : tensor<4xf32>
+      nn.yield %0 : tensor<4xf32>
+    }
+    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+      %0 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
+      %1 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+      pipe.return %1 : tensor<4xf32>
+    }
+    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 0 : i64}} steady {
+      %0 = pipe.recv @x : tensor<4xf32>
+      %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+      pipe.send %1 to @y : tensor<4xf32>
+    }
+    ```
+    After: the same.
+    ```mlir
+    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 0 : i64}} steady {
+    ```
+  }];
+}
+
 #endif
