@@ -20,19 +20,30 @@ def ConvertPipeToRtPass : Pass<"convert-pipe-to-rt", "::mlir::ModuleOp"> {
 
     Before:
     ```mlir
-    nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 attributes {kernel.object = "1a"} {
-      %0 = nn.unary tanh %a : tensor<4xf32>
-      nn.yield %0 : tensor<4xf32>
-    }
-    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
-      %0 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
-      %1 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> {nn.kernel_name = "tanh"} -> tensor<4xf32>
-      pipe.return %1 : tensor<4xf32>
+    module attributes {nn.model = "m.onnx"} {
+      pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+      pipe.channel @y from @s0 to [@sink] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+      nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 attributes {kernel.object = "1a"} {
+        %0 = nn.unary tanh %a : tensor<4xf32>
+        nn.yield %0 : tensor<4xf32>
+      }
+      pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+        %0 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
+        %1 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> {nn.kernel_name = "tanh"} -> tensor<4xf32>
+        pipe.return %1 : tensor<4xf32>
+      }
+      pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 0 : i64}} prologue {
+      } steady {
+        %0 = pipe.recv @x : tensor<4xf32>
+        %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+        pipe.send %1 to @y : tensor<4xf32>
+      } epilogue {
+      }
     }
     ```
     After: in addition
     ```mlir
-    rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0 extents affine_map<() -> ()> {
+    rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0 extents #... {
       rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
       rt.channel @y id 1 "y" f32 [4] from 0 to [-2] depth 2 bytes 16 out
       rt.storage 0 channel_in "x" {channel = 0 : i64, num_bytes = 16 : i64}

@@ -20,20 +20,32 @@ def ConvertRtToLLVMPass : Pass<"convert-rt-to-llvm", "::mlir::ModuleOp"> {
 
     Before:
     ```mlir
-    rt.program {
-      rt.begin
-      rt.wait @x
-      ...
+    rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0 extents affine_map<() -> ()>
+        attributes {fingerprint = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"} {
+      rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+      rt.program {
+        rt.begin
+        rt.wait @x
+        rt.bind
+        rt.release @x
+        rt.end
+      }
     }
     ```
     After:
     ```mlir
-    llvm.func internal @program(%ctx: !llvm.ptr) -> i32 {
-      %0 = llvm.call @rt_buffers(%ctx) : (!llvm.ptr) -> !llvm.ptr
-      ...
-    ^loop:
-      %2 = llvm.call @rt_begin(%ctx) : (!llvm.ptr) -> i32
-      ...
+    module @role_0 {
+    ...
+      llvm.mlir.global internal constant @channels() ...
+    ...
+      llvm.func internal @program(%arg0: !llvm.ptr) -> i32 {
+        %0 = llvm.call @rt_buffers(%arg0) : (!llvm.ptr) -> !llvm.ptr
+    ...
+        %5 = llvm.call @rt_begin(%arg0) : (!llvm.ptr) -> i32
+    ...
+        %11 = llvm.call @rt_wait(%arg0, %10) : (!llvm.ptr, i32) -> i32
+    ...
+      llvm.mlir.global external constant @penstock_role() ...
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
