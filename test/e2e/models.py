@@ -137,17 +137,16 @@ def sequences():
 STATE = (("stateN", "state"),)
 BOUND = ("--bind", "sr=16000", "--shape", "input=1x576", "--shape", "state=2x1x128")
 VOICE_MODELS = [
-    Model("voice-if", voice("silero_vad"), lambda: chunks(0, True), stages=(1,), feedback=STATE, tier="accept"),
-    Model("voice-if-bound", voice("silero_vad"), lambda: chunks(0), flags=BOUND, bind=(("sr", 16000),), feedback=STATE,
+    Model("voice-if", voice("silero_vad"), lambda: chunks(0, True), stages=(1,), feedback=STATE,
           tier="accept"),
-    Model("voice-op18", voice("silero_vad_op18_ifless"), lambda: chunks(0, True), stages=(1,), feedback=STATE,
-          tier="accept"),
+    Model("voice-if-bound", voice("silero_vad"), lambda: chunks(0), flags=BOUND, bind=(("sr", 16000),), feedback=STATE),
+    Model("voice-op18", voice("silero_vad_op18_ifless"), lambda: chunks(0, True), stages=(1,), feedback=STATE),
     Model("voice-op18-bound", voice("silero_vad_op18_ifless"), lambda: chunks(0), flags=BOUND, bind=(("sr", 16000),),
-          feedback=STATE, tier="accept"),
-    Model("voice-op15", voice("silero_vad_16k_op15"), lambda: chunks(0, True), feedback=STATE, tier="accept"),
-    Model("voice-half", voice("silero_vad_half"), lambda: chunks(0), feedback=STATE, tier="accept"),
-    Model("voice-plain", voice("silero_vad_openvino_16k"), lambda: chunks(0), feedback=STATE, tier="accept"),
-    Model("voice-sequence", voice("silero_vad_16k_sequence"), sequences, tier="accept"),
+          feedback=STATE),
+    Model("voice-op15", voice("silero_vad_16k_op15"), lambda: chunks(0, True), feedback=STATE),
+    Model("voice-half", voice("silero_vad_half"), lambda: chunks(0), feedback=STATE),
+    Model("voice-plain", voice("silero_vad_openvino_16k"), lambda: chunks(0), feedback=STATE),
+    Model("voice-sequence", voice("silero_vad_16k_sequence"), sequences),
 ]
 
 # ---- nine classifiers of the onnx package ---------------------------------------------------------------------------
@@ -155,6 +154,10 @@ VOICE_MODELS = [
 LIGHT = {"bvlc_alexnet": "data_0", "densenet121": "data_0", "inception_v1": "data_0", "inception_v2": "data_0",
          "resnet50": "gpu_0/data_0", "shufflenet": "gpu_0/data_0", "squeezenet": "data_0", "vgg19": "data_0",
          "zfnet512": "gpu_0/data_0"}
+
+
+# The small ones run in ./dev test; the others take a minute each.
+LIGHT_TIER = {"squeezenet": "ci", "shufflenet": "ci", "inception_v1": "ci"}
 
 
 def shipped_light(name):
@@ -177,9 +180,10 @@ def photos(input_name, batches=(1, 1)):
 
 LIGHT_MODELS = [
     Model(f"light-{name}", functools.partial(refilled_light, name), functools.partial(photos, feed, (1, 1, 3)), rows=1,
-          tier="accept") for name, feed in LIGHT.items()
+          tier=LIGHT_TIER.get(name, "accept")) for name, feed in LIGHT.items()
 ] + [
-    Model(f"light-{name}-shipped", shipped_light(name), functools.partial(photos, feed), fixed=True, tier="accept")
+    Model(f"light-{name}-shipped", shipped_light(name), functools.partial(photos, feed), fixed=True,
+          tier=LIGHT_TIER.get(name, "accept"))
     for name, feed in LIGHT.items()
 ]
 
