@@ -5,7 +5,7 @@
 #include "penstock/Driver/Phases.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
-#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/Verification.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -89,7 +89,9 @@ static LogicalResult verifyScheduled(ModuleOp module) {
     if (runs.lookup(stage.getSymName()) != 1)
       return stage.emitOpError() << "is run by " << runs.lookup(stage.getSymName())
                                  << " programs; expected exactly one after schedule";
-  return verifySplit(module);
+  if (failed(verifySplit(module)))
+    return failure();
+  return pipe::verifySchedule(module);
 }
 
 static LogicalResult verifyCompiledKernels(ModuleOp module) {
@@ -115,10 +117,13 @@ LogicalResult verifyPhase(Phase phase, ModuleOp module) {
   case Phase::Schedule:
     return verifyScheduled(module);
   case Phase::Kernels:
+    return verifyCompiledKernels(module);
   case Phase::Place:
   case Phase::Emit:
   case Phase::Link:
-    return verifyCompiledKernels(module);
+    if (failed(verifyCompiledKernels(module)))
+      return failure();
+    return pipe::verifyPlacement(module);
   }
   return success();
 }
