@@ -283,6 +283,31 @@ const Case kOthers[] = {
 INSTANTIATE_TEST_SUITE_P(Others, Operator, testing::ValuesIn(kOthers),
                          [](const auto &info) { return info.param.name; });
 
+// Operators that ONNX Runtime's optimizer and quantizer write.
+TEST(Contrib, FusedOperators) {
+  Imported m = importModel(parseModel(R"(<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+    g (float[2, 8] x, float[2, 8] s, float[8] w, float[8] b) => (float[2, 8] z) {
+      n = com.microsoft.SkipLayerNormalization<epsilon = 0.001>(x, s, w, b)
+      f = com.microsoft.FastGelu(n, b)
+      z = com.microsoft.FusedMatMul<transB = 1, alpha = 0.5>(f, f)
+    })"));
+  ASSERT_TRUE(m.ok) << m.errors;
+  for (const char *text : {"nn.layer_norm", "gelu_tanh", "[1, 0]", "dense<5.0"})
+    EXPECT_TRUE(m.has(text)) << text << m.module;
+}
+
+// Quantized weights of a recurrent layer are turned into floats of ONNX's layout.
+TEST(Contrib, QuantizedLstm) {
+  Imported m = importModel(parseModel(R"(<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+    g (float[5, 2, 3] x, int8[1, 3, 16] w, int8[1, 4, 16] r, float[1] ws, int8[1] wz, float[1, 16] rs, int8[1, 16] rz)
+      => (float[5, 1, 2, 4] y) {
+      y = com.microsoft.DynamicQuantizeLSTM<hidden_size = 4>(x, w, r, , , , , , ws, wz, rs, rz)
+    })"));
+  ASSERT_TRUE(m.ok) << m.errors;
+  for (const char *text : {"nn.recurrent lstm", "tensor<1x16x3xf32>", "tensor<1x1x16xf32>", "round_even"})
+    EXPECT_TRUE(m.has(text)) << text << m.module;
+}
+
 //===----------------------------------------------------------------------===//
 // What does not fit
 //===----------------------------------------------------------------------===//

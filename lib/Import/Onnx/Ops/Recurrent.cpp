@@ -63,14 +63,13 @@ struct Cell {
   std::vector<const char *> activations;
 };
 
-LogicalResult convertRecurrent(NodeContext &n, const Cell &cell) {
+LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value weights, Value recurrence) {
   std::string directionName = n.getString("direction", "forward");
   std::optional<RecurrentDirection> direction = nn::symbolizeRecurrentDirection(directionName);
   if (!direction)
     return n.emitError() << "direction is '" << directionName << "'; expected forward, reverse or bidirectional";
   int64_t numDirections = *direction == RecurrentDirection::bidirectional ? 2 : 1;
   bool batchFirst = n.getInt("layout", 0);
-  Value input = n.getInput(0), weights = n.getInput(1), recurrence = n.getInput(2);
   if (!input || !weights || !recurrence)
     return failure();
   if (n.typeOf(input).getRank() != 3 || n.typeOf(recurrence).getRank() != 3 || n.typeOf(weights).getRank() != 3)
@@ -118,7 +117,58 @@ LogicalResult convertRecurrent(NodeContext &n, const Cell &cell) {
 }
 
 Converter recurrent(Cell cell) {
-  return [cell](NodeContext &n) { return convertRecurrent(n, cell); };
+  return [cell](NodeContext &n) { return makeRecurrent(n, cell, n.getInput(0), n.getInput(1), n.getInput(2)); };
+}
+
+const Cell kLstm{RecurrentKind::lstm, 4, {"Sigmoid", "Tanh", "Tanh"}};
+
+/// Quantized weights [directions, features, gates * hidden] as ONNX's LSTM has them, in floats.
+Value dequantizeWeights(NodeContext &n, Value weights, Value scale, Value zeroPoint) {
+  if (!weights || !scale || n.typeOf(weights).getRank() != 3)
+    return {};
+  Extents aligned(3, n.cst(1)), given = n.extentsOf(scale);
+  if (given.size() > 2 || given.empty())
+    return (n.emitError() << "a scale has type " << n.typeOf(scale) << "; expected one or two axes"), Value();
+  aligned[0] = given[0];
+  if (given.size() == 2)
+    aligned[2] = given[1];
+  Type i32 = IntegerType::get(n.getContext(), 32);
+  Value integers = n.cast_(weights, i32);
+  if (zeroPoint)
+    integers = n.sub(integers, n.cast_(n.reshape(zeroPoint, aligned), i32));
+  Value real = n.mul(n.cast_(integers, n.elementOf(scale)), n.reshape(scale, aligned));
+  return n.transpose(real, {0, 2, 1});
+}
+
+/// The values that 8 bits over the range of the whole tensor (with zero in it) can tell apart.
+Value roundToBytes(NodeContext &n, Value input) {
+  if (!input)
+    return {};
+  Type type = n.elementOf(input);
+  Ints axes;
+  for (int64_t axis = 0; axis < n.typeOf(input).getRank(); ++axis)
+    axes.push_back(axis);
+  auto number = [&](double value) { return n.scalar(value, type); };
+  Value low = n.binary(nn::BinaryKind::minimum, n.reduce(nn::ReduceKind::min, input, axes, false), number(0));
+  Value high = n.binary(nn::BinaryKind::maximum, n.reduce(nn::ReduceKind::max, input, axes, false), number(0));
+  Value range = n.sub(high, low);
+  Value isFlat = n.compare(nn::CompareKind::eq, range, number(0));
+  Value scale = n.select(isFlat, number(1), n.div(range, number(255)));
+  auto clamp = [&](Value value) {
+    return n.binary(nn::BinaryKind::minimum, n.binary(nn::BinaryKind::maximum, value, number(0)), number(255));
+  };
+  auto round = [&](Value value) { return n.unary(nn::UnaryKind::round_even, value); };
+  Value zeroPoint = round(clamp(n.unary(nn::UnaryKind::neg, n.div(low, scale))));
+  Value bytes = clamp(n.add(round(n.div(input, scale)), zeroPoint));
+  return n.mul(n.sub(bytes, zeroPoint), scale);
+}
+
+/// ONNX Runtime's LSTM with quantized weights. The input is rounded as it is there; the hidden state, which is rounded
+/// there before every product, keeps its precision.
+LogicalResult convertDynamicQuantizeLSTM(NodeContext &n) {
+  Value weights = dequantizeWeights(n, n.getInput(1), n.getInput(8), n.getOptionalInput(9));
+  Value recurrence = dequantizeWeights(n, n.getInput(2), n.getInput(10), n.getOptionalInput(11));
+  return makeRecurrent(n, kLstm, roundToBytes(n, n.getInput(0)), weights, recurrence);
 }
 
 } // namespace
@@ -126,7 +176,8 @@ Converter recurrent(Cell cell) {
 void registerRecurrentOperators(OperatorRegistry &r) {
   r.add("RNN", 7, recurrent({RecurrentKind::rnn, 1, {"Tanh"}}));
   r.add("GRU", 7, recurrent({RecurrentKind::gru, 3, {"Sigmoid", "Tanh"}}));
-  r.add("LSTM", 7, recurrent({RecurrentKind::lstm, 4, {"Sigmoid", "Tanh", "Tanh"}}));
+  r.add("LSTM", 7, recurrent(kLstm));
+  r.add("com.microsoft", "DynamicQuantizeLSTM", 1, convertDynamicQuantizeLSTM);
 }
 
 } // namespace penstock::onnximport
