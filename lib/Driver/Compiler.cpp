@@ -96,7 +96,7 @@ static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase>
       return compilation.fail(
           userError("--compile-from={0} comes after --compile-to={1}", options.compileFrom, options.compileTo));
   }
-  if (options.numStages < 1)
+  if (options.numStages < 0)
     return compilation.fail(userError("--stages is {0}; expected at least 1", options.numStages));
   return success();
 }

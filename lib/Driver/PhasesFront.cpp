@@ -35,6 +35,7 @@ LogicalResult runNormalize(Compilation &compilation) {
   passes.addPass(nn::createVerifySymbolsPass());
   pipe::VerifyBatchPassOptions batch;
   batch.isRequired = compilation.options.microbatch > 0;
+  batch.batchDim = compilation.options.import.batchDim;
   passes.addPass(pipe::createVerifyBatchPass(batch));
   return passes.run(*compilation.module);
 }

@@ -38,7 +38,7 @@ void BenchCommand::addOptions(CLI::App &app) {
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   app.add_option("--inflight", options.inFlight, "requests in flight under load (default: 2 * stages + 1)")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
+      ->check(atLeastOne());
   app.add_option("--rate", options.rate, "requests per second that arrive, whatever the pipeline does")
       ->check(CLI::Range(1e-3, 1e9));
   app.add_option("--dim", dims, "value of a free dimension")->type_name("NAME=N");

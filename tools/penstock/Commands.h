@@ -25,6 +25,9 @@ struct Command {
 
 void addCommonOptions(CLI::App &app, CommonOptions &common);
 
+/// For options that count something.
+CLI::Validator atLeastOne();
+
 Command addCompileCommand(CLI::App &parent);
 Command addRunCommand(CLI::App &parent);
 Command addPlanCommand(CLI::App &parent);

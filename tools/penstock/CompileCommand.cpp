@@ -34,7 +34,10 @@ void CompileCommand::addOptions(CLI::App &app) {
   addCommonOptions(app, common);
   app.add_option("MODEL", options.model, "the ONNX model; with --compile-from, a dump")->required();
   app.add_option("-o,--output", options.output, "folder to write (default: MODEL.penstock)");
-  app.add_option("--stages,--pp-size", options.numStages, "number of pipeline stages")->capture_default_str();
+  app.add_option("--stages,--pp-size", options.numStages,
+                 "number of pipeline stages (default: as cuts or a plan imply, else 1)")
+      ->type_name("N")
+      ->check(atLeastOne());
   app.add_option("--dim", dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]")->type_name("NAME=RANGE");
   app.add_option("--shape", shapes, "shape of an input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
   app.add_option("--bind", binds, "make an input a constant: INPUT=VALUE")->type_name("INPUT=VALUE");
@@ -43,10 +46,17 @@ void CompileCommand::addOptions(CLI::App &app) {
   app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
       ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
       ->capture_default_str();
+  app.add_flag("--from-onnx-stages", options.fromOnnxStages, "keep the stages that the model's nodes carry");
+  app.add_option("--plan", options.planFile, "keep the stages of a plan.json, or of what 'penstock plan --json' wrote")
+      ->type_name("FILE");
+  app.add_option("--microbatch", options.microbatch, "rows of a microbatch (default: the model's static batch, else 1)")
+      ->type_name("N")
+      ->check(atLeastOne());
+  app.add_option("--batch-dim", options.import.batchDim, "the dimension that is the batch")->type_name("NAME");
   app.add_option("--memory-limit", options.memoryLimitBytes, "most memory of a stage, e.g. 8GiB")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
-  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
   app.add_option("--external-data-dir", options.import.externalDataDirs,
                  "folder besides the model's own in which external data may lie");
   app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());

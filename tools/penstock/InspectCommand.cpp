@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <fstream>
@@ -30,7 +31,7 @@ struct InspectCommand {
 
   int run();
   int inspectModel();
-  int inspectFolder();
+  int inspectFolder(const std::string &folder, llvm::StringRef executable);
   ordered_json listOperators(const std::vector<onnximport::OperatorUse> &uses);
   ordered_json listCuts(mlir::ModuleOp module);
   void printModel(const ordered_json &report);
@@ -48,6 +49,26 @@ ordered_json InspectCommand::listOperators(const std::vector<onnximport::Operato
   return list;
 }
 
+/// "s0x64" with the dimensions' own names: "batchx64".
+static std::string nameSymbols(mlir::ModuleOp module, llvm::StringRef text) {
+  llvm::DenseMap<int64_t, llvm::StringRef> names;
+  for (auto symbol : module.getOps<nn::SymbolOp>())
+    names[symbol.getIndex()] = symbol.getSymName();
+  std::string result;
+  while (!text.empty()) {
+    llvm::StringRef digits = text.drop_front().take_while(llvm::isDigit);
+    int64_t index;
+    if (text.front() == 's' && !digits.getAsInteger(10, index) && names.count(index)) {
+      result += names[index];
+      text = text.drop_front(1 + digits.size());
+    } else {
+      result += text.front();
+      text = text.drop_front();
+    }
+  }
+  return result;
+}
+
 /// The tensors at which a pipeline can be cut: what kernels make.
 ordered_json InspectCommand::listCuts(mlir::ModuleOp module) {
   ordered_json list = ordered_json::array();
@@ -57,8 +78,8 @@ ordered_json InspectCommand::listCuts(mlir::ModuleOp module) {
       auto type = mlir::cast<mlir::RankedTensorType>(result.getType());
       mlir::AffineExpr bytes = nn::getNumBytes(type);
       list.push_back({{"name", kernel.getName().str()},
-                      {"shape", nn::formatExtents(nn::getExtents(type))},
-                      {"bytes", bytes ? nn::formatExtents(bytes) : "?"}});
+                      {"shape", nameSymbols(module, nn::formatExtents(nn::getExtents(type)))},
+                      {"bytes", bytes ? nameSymbols(module, nn::formatExtents(bytes)) : "?"}});
     }
   return list;
 }
@@ -128,11 +149,59 @@ static std::string text(const ordered_json &object, const char *key) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-int InspectCommand::inspectFolder() {
-  std::string path = options.model + "/plan.json";
+/// Bytes of a plan; -1 stands for what the shapes of a run decide.
+static std::string bytesText(const ordered_json &object, const char *key) {
+  std::string value = text(object, key);
+  return value == "-1" ? "by shape" : value;
+}
+
+static void printStage(const ordered_json &stage) {
+  ordered_json memory = stage.value("memory", ordered_json::object());
+  llvm::outs() << "stage " << text(stage, "name") << ": bytes of weights " << bytesText(memory, "weights") << ", arena "
+               << bytesText(memory, "arena") << ", slots " << bytesText(memory, "slots") << "\n";
+  for (const ordered_json &kernel : stage.value("kernels", ordered_json::array()))
+    llvm::outs() << llvm::format("  %-44s %-10s %s %s\n", text(kernel, "name").c_str(), text(kernel, "kind").c_str(),
+                                 text(kernel, "kernel").c_str(), text(kernel, "library").c_str());
+}
+
+static void printFolder(const ordered_json &plan) {
+  for (const char *key : {"model", "fingerprint"})
+    llvm::outs() << llvm::format("%-14s %s\n", key, text(plan, key).c_str());
+  llvm::outs() << llvm::format("target         %s\n", text(plan.value("target", ordered_json()), "cpu").c_str());
+  for (const ordered_json &stage : plan["stages"])
+    printStage(stage);
+  for (const ordered_json &channel : plan.value("channels", ordered_json::array()))
+    llvm::outs() << "channel " << text(channel, "name") << " '" << text(channel, "tensor") << "' from "
+                 << text(channel, "from") << " to " << text(channel, "to") << " depth " << text(channel, "depth")
+                 << " bytes " << bytesText(channel, "slot_bytes") << "\n";
+}
+
+/// Keeps of a plan the stage whose executable this is, and the channels that it reads and writes.
+static bool keepStage(ordered_json &plan, llvm::StringRef executable) {
+  ordered_json stages = ordered_json::array(), channels = ordered_json::array();
+  for (size_t i = 0; i < plan["stages"].size(); ++i) {
+    const ordered_json &stage = plan["stages"][i];
+    if (text(stage, "executable") != executable)
+      continue;
+    stages.push_back(stage);
+    for (const ordered_json &channel : plan.value("channels", ordered_json::array())) {
+      ordered_json to = channel.value("to", ordered_json::array());
+      if (text(channel, "from") == std::to_string(i) ||
+          llvm::any_of(to, [&](const ordered_json &reader) { return reader == i; }))
+        channels.push_back(channel);
+    }
+  }
+  plan["stages"] = stages;
+  plan["channels"] = channels;
+  return !stages.empty();
+}
+
+/// With `executable` only what concerns that one.
+int InspectCommand::inspectFolder(const std::string &folder, llvm::StringRef executable) {
+  std::string path = folder + "/plan.json";
   std::ifstream file(path);
   if (!file) {
-    llvm::errs() << "error: '" << options.model << "' has no plan.json; expected a folder that penstock compile wrote\n";
+    llvm::errs() << "error: '" << folder << "' has no plan.json; expected a folder that penstock compile wrote\n";
     return 2;
   }
   ordered_json plan = ordered_json::parse(file, nullptr, /*allow_exceptions=*/false);
@@ -140,40 +209,44 @@ int InspectCommand::inspectFolder() {
     llvm::errs() << "error: '" << path << "' is no plan: expected an object with 'stages'\n";
     return 2;
   }
-  if (common.json) {
+  if (!executable.empty() && !keepStage(plan, executable)) {
+    llvm::errs() << "error: '" << path << "' has no stage whose executable is '" << executable << "'\n";
+    return 2;
+  }
+  if (common.json)
     llvm::outs() << plan.dump(2) << "\n";
-    return 0;
-  }
-  for (const char *key : {"model", "fingerprint", "target", "microbatch"})
-    llvm::outs() << llvm::format("%-14s %s\n", key, text(plan, key).c_str());
-  for (const ordered_json &stage : plan["stages"]) {
-    llvm::outs() << "stage " << text(stage, "name") << "\n";
-    if (!stage.contains("kernels") || !stage["kernels"].is_array())
-      continue;
-    for (const ordered_json &kernel : stage["kernels"])
-      llvm::outs() << llvm::format("  %-44s %-10s %s\n", text(kernel, "name").c_str(), text(kernel, "kind").c_str(),
-                                   text(kernel, "object").c_str());
-  }
-  for (const ordered_json &channel : plan.value("channels", ordered_json::array()))
-    llvm::outs() << "channel " << text(channel, "name") << " '" << text(channel, "tensor") << "' from "
-                 << text(channel, "from") << " to " << text(channel, "to") << " depth " << text(channel, "depth")
-                 << " bytes " << text(channel, "slot_bytes") << "\n";
+  else
+    printFolder(plan);
   return 0;
+}
+
+/// True for an ELF file, which no ONNX model can begin like.
+static bool isExecutable(const std::string &path) {
+  char magic[4] = {};
+  std::ifstream(path).read(magic, sizeof(magic));
+  return llvm::StringRef(magic, sizeof(magic)) == "\177ELF";
 }
 
 int InspectCommand::run() {
   if (llvm::sys::fs::is_directory(options.model))
-    return inspectFolder();
+    return inspectFolder(options.model, "");
+  if (isExecutable(options.model)) {
+    llvm::StringRef folder = llvm::sys::path::parent_path(options.model);
+    return inspectFolder(folder.empty() ? "." : folder.str(), llvm::sys::path::filename(options.model));
+  }
   return inspectModel();
 }
 
 } // namespace
 
 Command addInspectCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand("inspect", "show operators and cuttable tensors of a model, or what a folder holds");
+  CLI::App *app =
+      parent.add_subcommand("inspect", "show operators and cuttable tensors of a model, or what a folder holds");
   auto command = std::make_shared<InspectCommand>();
   addCommonOptions(*app, command->common);
-  app->add_option("MODEL|DIR", command->options.model, "an ONNX model or a compiled folder")->required();
+  app->add_option("MODEL|DIR|EXECUTABLE", command->options.model,
+                  "an ONNX model, a compiled folder, or one of its executables")
+      ->required();
   app->add_option("--dim", command->dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]");
   app->add_option("--shape", command->shapes, "shape of an input: INPUT=1x3x224x224");
   return {app, [command] { return command->run(); }};

@@ -17,6 +17,16 @@ void penstock::tool::addCommonOptions(CLI::App &app, CommonOptions &common) {
   app.add_flag("--json", common.json, "print results as JSON");
 }
 
+CLI::Validator penstock::tool::atLeastOne() {
+  auto check = [](std::string &text) {
+    int64_t value;
+    if (!CLI::detail::lexical_cast(text, value))
+      return "is '" + text + "'; expected a number";
+    return value < 1 ? "is " + text + "; expected at least 1" : std::string();
+  };
+  return CLI::Validator(check, "");
+}
+
 /// A parser's complaint as one line in the project's voice.
 static int reportParseError(const CLI::App &app, const CLI::ParseError &error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))

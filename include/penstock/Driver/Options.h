@@ -20,7 +20,7 @@ struct CompileOptions {
   std::string output; ///< folder to write; empty: the model's name with .penstock
   onnximport::ImportOptions import;
 
-  int64_t numStages = 1;
+  int64_t numStages = 0;        ///< 0: as many as cuts, annotations or a plan imply, else 1
   std::string balance = "time"; ///< time, params, memory or uniform
   std::vector<std::string> cuts; ///< names of ONNX tensors or nodes, in order
   int64_t memoryLimitBytes = 0;  ///< of each stage; 0: none
