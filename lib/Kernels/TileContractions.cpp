@@ -37,6 +37,8 @@ using namespace penstock::kernels;
 namespace {
 
 constexpr int64_t kNone = -1;
+/// From so many rows on, copying columns together pays.
+constexpr int64_t kManyRows = 32;
 
 /// How an op's loops serve as rows, columns and the rest.
 struct Roles {
@@ -138,7 +140,10 @@ public:
     numRegisters = vectorBits == 512 ? 32 : 16;
   }
 
-  void run() { emitOuter(0); }
+  void run() {
+    choosePanel();
+    emitOuter(0);
+  }
 
 private:
   Value index(int64_t value) { return b.create<arith::ConstantIndexOp>(loc, value); }
@@ -187,16 +192,81 @@ private:
     std::optional<int64_t> constant = getConstantIntValue(extents[roles.column]);
     int64_t width = tile.numVectors * lanes;
     Value wide = roundDown(extent, constant, width), narrow = roundDown(extent, constant, lanes);
-    loop(roles.column, index(0), wide, width, [&] { emitRows(tile, {}); });
+    loop(roles.column, index(0), wide, width, [&] { emitColumnTile(tile, {}); });
     if (tile.numVectors > 1)
-      loop(roles.column, wide, narrow, lanes, [&] { emitRows({tile.numRows, 1}, {}); });
+      loop(roles.column, wide, narrow, lanes, [&] { emitColumnTile({tile.numRows, 1}, {}); });
     if (constant && *constant % lanes == 0)
       return;
     loop(roles.column, narrow, extent, lanes, [&] {
       Value rest = b.create<arith::SubIOp>(loc, extent, positions[roles.column]);
       Value mask = b.create<vector::CreateMaskOp>(loc, VectorType::get({lanes}, b.getI1Type()), rest);
-      emitRows({tile.numRows, 1}, mask);
+      emitColumnTile({tile.numRows, 1}, mask);
     });
+  }
+
+  /// Where many rows read the same columns, and not one line of the cache after the other, these are copied together first.
+  void choosePanel() {
+    if (roles.row == kNone || roles.rowMovesData || (roles.step == 1 && roles.reductions.size() != 1))
+      return;
+    std::optional<int64_t> rows = getConstantIntValue(extents[roles.row]);
+    if (rows && *rows < kManyRows)
+      return;
+    AffineExpr product = b.getAffineConstantExpr(1);
+    SmallVector<OpFoldResult> factors;
+    for (int64_t dim : roles.reductions) {
+      product = product * b.getAffineSymbolExpr(factors.size());
+      factors.push_back(extents[dim]);
+    }
+    OpFoldResult depth = affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(0, factors.size(), product), factors);
+    std::optional<int64_t> constant = getConstantIntValue(depth);
+    auto type = MemRefType::get({constant ? *constant : ShapedType::kDynamic, chooseTile().numVectors * lanes},
+                                vectorType.getElementType());
+    panel = b.create<memref::AllocOp>(loc, type, constant ? ValueRange() : ValueRange(toValue(depth)));
+  }
+
+  void emitColumnTile(TileShape tile, Value mask) {
+    if (!panel)
+      return emitRows(tile, mask);
+    if (getConstantIntValue(extents[roles.row]))
+      return emitWithPanel(tile, mask);
+    Value many = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::sge, toValue(extents[roles.row]), index(kManyRows));
+    auto ifOp = b.create<scf::IfOp>(loc, many, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(ifOp.thenBlock());
+    emitWithPanel(tile, mask);
+    b.setInsertionPointToStart(ifOp.elseBlock());
+    emitRows(tile, mask);
+  }
+
+  void emitWithPanel(TileShape tile, Value mask) {
+    if (roles.row != kNone)
+      positions[roles.row] = index(0); // the data does not move with it
+    fillPanel(0, tile, mask);
+    readsPanel = true;
+    emitRows(tile, mask);
+    readsPanel = false;
+  }
+
+  void fillPanel(size_t depth, TileShape tile, Value mask) {
+    if (depth < roles.reductions.size()) {
+      int64_t dim = roles.reductions[depth];
+      return loop(dim, index(0), toValue(extents[dim]), 1, [&] { fillPanel(depth + 1, tile, mask); });
+    }
+    Value line = panelLine();
+    for (int64_t vector = 0; vector < tile.numVectors; ++vector)
+      b.create<vector::StoreOp>(loc, loadData(0, vector, mask), panel, ValueRange{line, index(vector * lanes)});
+  }
+
+  /// The reduction positions as one number.
+  Value panelLine() {
+    Value line;
+    for (int64_t dim : roles.reductions) {
+      if (line)
+        line = b.create<arith::AddIOp>(loc, b.create<arith::MulIOp>(loc, line, toValue(extents[dim])), positions[dim]);
+      else
+        line = positions[dim];
+    }
+    return line;
   }
 
   Value roundDown(Value extent, std::optional<int64_t> constant, int64_t unit) {
@@ -265,6 +335,8 @@ private:
   }
 
   Value loadData(int64_t row, int64_t vector, Value mask) {
+    if (readsPanel)
+      return loadVector(panel, {panelLine(), index(vector * lanes)}, {});
     SmallVector<Value> indices = indicesOf(roles.data, row, vector * lanes);
     return roles.step == 2 ? loadSecond(data, indices, mask) : loadVector(data, indices, mask);
   }
@@ -322,6 +394,8 @@ private:
   SmallVector<Value> positions;
   VectorType vectorType;
   int64_t lanes, numRegisters;
+  Value panel; ///< reductions x columns of one tile; null if the data is read where it lies
+  bool readsPanel = false;
 };
 
 class TileContractionsPass : public PassWrapper<TileContractionsPass, OperationPass<func::FuncOp>> {
