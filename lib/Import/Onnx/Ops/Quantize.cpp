@@ -6,14 +6,44 @@
 // kernels for them. DynamicQuantizeLinear comes from ONNX's function body.
 //===----------------------------------------------------------------------===//
 #include "Families.h"
+#include "Quantization.h"
 #include "Windows.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
 
 namespace penstock::onnximport {
-namespace {
+static bool isFloat(Type type) { return isa<FloatType>(type); }
 
-using nn::BinaryKind;
-using nn::UnaryKind;
+Value quantize(NodeContext &n, Value input, Value scale, Value zeroPoint, Type to) {
+  if (!input || !scale)
+    return {};
+  Type real = n.elementOf(scale);
+  Value quotient = n.div(n.cast_(input, real), scale);
+  if (isFloat(to))
+    return n.cast_(quotient, to, n.getInt("saturate", 1));
+  Value rounded = n.unary(nn::UnaryKind::round_even, quotient);
+  if (zeroPoint) {
+    // The sum of a narrow float and a zero point need not be exact.
+    Type wide = real.getIntOrFloatBitWidth() < 32 ? Float32Type::get(n.getContext()) : real;
+    rounded = n.add(n.cast_(rounded, wide), n.cast_(zeroPoint, wide));
+  }
+  return n.cast_(rounded, to, /*saturate=*/true);
+}
+
+Value subtractZeroPoint(NodeContext &n, Value input, Value zeroPoint) {
+  Type i32 = IntegerType::get(n.getContext(), 32);
+  Value wide = n.cast_(input, i32);
+  return zeroPoint ? n.sub(wide, n.cast_(zeroPoint, i32)) : wide;
+}
+
+Value dequantize(NodeContext &n, Value input, Value scale, Value zeroPoint) {
+  if (!input || !scale)
+    return {};
+  // Zero points of float8 are zero.
+  Value difference = isFloat(n.elementOf(input)) ? input : subtractZeroPoint(n, input, zeroPoint);
+  return n.mul(n.cast_(difference, n.elementOf(scale)), scale);
+}
+
+namespace {
 
 /// A scale or zero point, shaped to broadcast to `like`: a scalar, one per element of `axis`, or one per block of it.
 Value alignParameter(NodeContext &n, Value parameter, Value like, int64_t axis, int64_t blockSize) {
@@ -58,25 +88,6 @@ FailureOr<int64_t> getBlockSize(NodeContext &n) {
   return (n.emitError() << "block_size is " << blockSize << "; expected at least 0"), failure();
 }
 
-bool isFloat(Type type) { return isa<FloatType>(type); }
-
-/// round(x / scale) + zero point, within the range of `to`. The division is done in the element type of `scale`.
-Value quantize(NodeContext &n, Value input, Value scale, Value zeroPoint, Type to) {
-  if (!input || !scale)
-    return {};
-  Type real = n.elementOf(scale);
-  Value quotient = n.div(n.cast_(input, real), scale);
-  if (isFloat(to))
-    return n.cast_(quotient, to, n.getInt("saturate", 1));
-  Value rounded = n.unary(UnaryKind::round_even, quotient);
-  if (zeroPoint) {
-    // The sum of a narrow float and a zero point need not be exact.
-    Type wide = real.getIntOrFloatBitWidth() < 32 ? Float32Type::get(n.getContext()) : real;
-    rounded = n.add(n.cast_(rounded, wide), n.cast_(zeroPoint, wide));
-  }
-  return n.cast_(rounded, to, /*saturate=*/true);
-}
-
 LogicalResult convertQuantizeLinear(NodeContext &n) {
   Value input = n.getInput(0), scale = n.getInput(1), zeroPoint = n.getOptionalInput(2);
   FailureOr<int64_t> blockSize = getBlockSize(n);
@@ -98,31 +109,19 @@ LogicalResult convertQuantizeLinear(NodeContext &n) {
   return n.setOutput(0, quantize(n, input, scale, zeroPoint, to));
 }
 
-/// x - zero point in i32.
-Value subtractZeroPoint(NodeContext &n, Value input, Value zeroPoint) {
-  Type i32 = IntegerType::get(n.getContext(), 32);
-  Value wide = n.cast_(input, i32);
-  return zeroPoint ? n.sub(wide, n.cast_(zeroPoint, i32)) : wide;
-}
-
 LogicalResult convertDequantizeLinear(NodeContext &n) {
   Value input = n.getInput(0), scale = n.getInput(1), zeroPoint = n.getOptionalInput(2);
   FailureOr<int64_t> blockSize = getBlockSize(n);
   if (!input || !scale || failed(blockSize))
     return failure();
-  Type real = n.elementOf(scale), result = real;
+  Type result = n.elementOf(scale);
   if (n.getInt("output_dtype", 0) && !(result = n.getTypeAttr("output_dtype", 0)))
     return failure();
   int64_t axis = getQuantizationAxis(n);
   scale = alignParameter(n, scale, input, axis, *blockSize);
   if (zeroPoint && !(zeroPoint = alignParameter(n, zeroPoint, input, axis, *blockSize)))
     return failure();
-  Value difference;
-  if (isFloat(n.elementOf(input)))
-    difference = n.cast_(input, real); // zero points of float8 are zero
-  else
-    difference = n.cast_(subtractZeroPoint(n, input, zeroPoint), real);
-  return n.setOutput(0, n.cast_(n.mul(difference, scale), result));
+  return n.setOutput(0, n.cast_(dequantize(n, input, scale, zeroPoint), result));
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,7 +165,7 @@ Value requantize(NodeContext &n, Value accumulators, Value lhsScale, Value rhsSc
     return {};
   Type real = Float32Type::get(n.getContext());
   Value factor = n.div(n.mul(n.cast_(lhsScale, real), n.cast_(rhsScale, real)), n.cast_(scale, real));
-  Value rounded = n.unary(UnaryKind::round_even, n.mul(n.cast_(accumulators, real), factor));
+  Value rounded = n.unary(nn::UnaryKind::round_even, n.mul(n.cast_(accumulators, real), factor));
   return n.cast_(n.add(rounded, n.cast_(zeroPoint, real)), n.elementOf(zeroPoint), /*saturate=*/true);
 }
 
