@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "OneDnnTable.h"
 #include "penstock/Target/TargetBackend.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -30,10 +31,12 @@ constexpr llvm::StringLiteral kWideFeatures[] = {"avx512f", "avx512vl", "avx512b
 
 class CpuTarget : public TargetBackend {
 public:
-  CpuTarget(TargetProfile profile, bool hasIntegerDot) : profile(std::move(profile)), hasIntegerDot(hasIntegerDot) {}
+  CpuTarget(TargetProfile profile, bool hasIntegerDot)
+      : profile(std::move(profile)), hasIntegerDot(hasIntegerDot), library(createOneDnnTable()) {}
 
   llvm::StringRef getName() const override { return "cpu"; }
   const TargetProfile &getProfile() const override { return profile; }
+  const kernels::LibraryTable *getLibrary() const override { return library.get(); }
   partition::DeviceProfile getDeviceProfile(int numThreads) const override {
     partition::CpuTraits traits;
     traits.numThreads = numThreads;
@@ -45,6 +48,7 @@ public:
 private:
   TargetProfile profile;
   bool hasIntegerDot;
+  std::unique_ptr<kernels::LibraryTable> library;
 };
 
 } // namespace

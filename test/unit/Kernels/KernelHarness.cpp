@@ -91,14 +91,15 @@ double load(Type type, const unsigned char *from) {
 
 } // namespace
 
-Kernel::Kernel(const std::string &text, const TargetProfile &profile) {
+Kernel::Kernel(const std::string &text, const TargetProfile &profile, const kernels::LibraryTable *library,
+               const std::vector<std::pair<std::string, void *>> &functions) {
   context.loadDialect<nn::NNDialect, func::FuncDialect>();
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) { error += diagnostic.str() + "\n"; });
   module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
   if (!module)
     return;
   op = *module->getOps<nn::KernelDefOp>().begin();
-  FailureOr<kernels::CompiledKernel> made = kernels::compileKernel(op, profile);
+  FailureOr<kernels::CompiledKernel> made = kernels::compileKernel(op, profile, library);
   if (failed(made))
     return;
   compiled = std::move(*made);
@@ -108,6 +109,8 @@ Kernel::Kernel(const std::string &text, const TargetProfile &profile) {
     return;
   }
   runner = std::move(*created);
+  for (const auto &[name, function] : functions)
+    llvm::cantFail(runner->define(name, function));
   if (llvm::Error failure = runner->add(compiled))
     error = llvm::toString(std::move(failure));
 }

@@ -42,7 +42,10 @@ TargetProfile baselineProfile(); ///< x86-64-v3
 class Kernel {
 public:
   /// \p text is an `nn.kernel_def`. Failures of any step become the message.
-  explicit Kernel(const std::string &text, const TargetProfile &profile = hostProfile());
+  /// With a library, kernels that it takes are its own; \p functions are what those call.
+  explicit Kernel(const std::string &text, const TargetProfile &profile = hostProfile(),
+                  const kernels::LibraryTable *library = nullptr,
+                  const std::vector<std::pair<std::string, void *>> &functions = {});
 
   bool ok() const { return error.empty(); }
   /// Extents of input \p i (then the results) for these symbols.

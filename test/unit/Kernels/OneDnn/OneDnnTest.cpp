@@ -1,0 +1,444 @@
+//===- OneDnnTest.cpp - Kernels that oneDNN runs ----------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelText.h"
+#include "Library.h"
+
+#include "penstock/Target/TargetBackend.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+#include <cmath>
+
+using namespace penstock;
+using namespace penstock::test;
+namespace onednn = penstock::rt::onednn;
+
+namespace {
+
+const kernels::LibraryTable &getTable() {
+  static std::unique_ptr<TargetBackend> target = llvm::cantFail(createCpuTarget("native"));
+  return *target->getLibrary();
+}
+
+/// What a role keeps for its kernels; tests replace it.
+std::unique_ptr<onednn::Library> &currentLibrary() {
+  static std::unique_ptr<onednn::Library> library;
+  return library;
+}
+
+void runKernel(rt_ctx *, const rt_dnnl_desc *desc, void *const *buffers, const int64_t *extents) {
+  std::string error = currentLibrary()->run(*desc, buffers, extents);
+  EXPECT_EQ(error, "");
+}
+
+std::unique_ptr<Kernel> makeLibraryKernel(const std::string &text) {
+  auto kernel = std::make_unique<Kernel>(
+      text, hostProfile(), &getTable(),
+      std::vector<std::pair<std::string, void *>>{{"rt_dnnl_run", reinterpret_cast<void *>(&runKernel)}});
+  EXPECT_TRUE(kernel->ok()) << kernel->error;
+  currentLibrary() = std::make_unique<onednn::Library>(1);
+  return kernel;
+}
+
+/// Makes input `index` of the kernel a weight of the model: a function that calls the kernel with it.
+std::string withWeight(const KernelText &text, size_t index) {
+  std::string arguments, inputs, names;
+  for (size_t i = 0; i < text.inputs.size(); ++i) {
+    if (i != index)
+      arguments += "%a" + std::to_string(i) + ": " + text.inputs[i] + ", ";
+    names += (i ? ", %a" : "%a") + std::to_string(i);
+    inputs += (i ? ", " : "") + text.inputs[i];
+  }
+  // The range of the file must have the tensor's size.
+  int64_t bytes = 4;
+  llvm::SmallVector<llvm::StringRef> parts;
+  llvm::StringRef(text.inputs[index]).drop_front(7).split(parts, 'x');
+  for (llvm::StringRef part : parts) {
+    int64_t extent;
+    if (!part.getAsInteger(10, extent))
+      bytes *= extent;
+  }
+  const std::string &type = text.inputs[index], &result = text.types[0];
+  return text.str() + "nn.weight @w : " + type + " from <\"w\", 0, " + std::to_string(bytes) + ">\n" +
+         "func.func @use(" + arguments + "%o: " + result + ") -> " + result + " {\n  %a" + std::to_string(index) +
+         " = nn.load_weight @w : " + type + "\n  %r = nn.call @kernel ins(" + names + " : " + inputs +
+         ") outs(%o : " + result + ") symbols #nn.extents<[s0, s1, s2, s3]> -> " + result +
+         "\n  return %r : " + result + "\n}\n";
+}
+
+double largest(const Array &array) {
+  double result = 0;
+  for (double value : array.values)
+    result = std::max(result, std::abs(value));
+  return result;
+}
+
+/// Runs as library kernel and as generated code, with the weight as an input and as a weight.
+void checkLibrary(const KernelText &text, size_t weight, const std::vector<std::vector<int64_t>> &symbols,
+                  const std::function<Array(const std::vector<Array> &)> &reference, double tolerance = 4e-6) {
+  Kernel generated(text.str());
+  ASSERT_TRUE(generated.ok()) << generated.error << text.str();
+  for (const std::string &source : {text.str(), withWeight(text, weight)}) {
+    auto kernel = makeLibraryKernel(source);
+    ASSERT_TRUE(kernel->ok()) << kernel->error << source;
+    ASSERT_EQ(kernel->compiled.kind, "library") << source;
+    for (const std::vector<int64_t> &values : symbols) {
+      // Weights must not change while a library lives, and here each run has its own.
+      currentLibrary() = std::make_unique<onednn::Library>(1);
+      std::vector<Array> inputs = kernel->randomInputs(values);
+      Array expected = reference(inputs), got = kernel->run(inputs, values)[0],
+            other = generated.run(inputs, values)[0];
+      ASSERT_EQ(got.dims, expected.dims) << source;
+      double scale = std::max(largest(expected), 1.0);
+      for (int64_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(got.values[i], expected.values[i], tolerance * scale) << "element " << i << "\n" << source;
+        ASSERT_NEAR(other.values[i], expected.values[i], tolerance * scale) << "generated, element " << i << "\n"
+                                                                            << source;
+      }
+      // Again, and after everything was made anew: the same bits.
+      EXPECT_EQ(kernel->run(inputs, values)[0].values, got.values) << source;
+      currentLibrary() = std::make_unique<onednn::Library>(1);
+      EXPECT_EQ(kernel->run(inputs, values)[0].values, got.values) << source;
+    }
+  }
+}
+
+// Convolutions.
+
+struct ConvCase {
+  Indices input, filter; ///< without the batch
+  Indices strides, dilations, pads;
+  int64_t group = 1;
+  bool transposed = false;
+  Indices outputPads = {};
+};
+
+Indices resultDims(const ConvCase &c, int64_t batch) {
+  size_t numSpatial = c.input.size() - 1;
+  Indices dims = {batch, c.transposed ? c.filter[1] * c.group : c.filter[0]};
+  for (size_t i = 0; i < numSpatial; ++i) {
+    int64_t reach = (c.filter[2 + i] - 1) * c.dilations[i] + 1, pad = c.pads[i] + c.pads[numSpatial + i];
+    dims.push_back(c.transposed ? (c.input[1 + i] - 1) * c.strides[i] + reach - pad +
+                                      (c.outputPads.empty() ? 0 : c.outputPads[i])
+                                : (c.input[1 + i] + pad - reach) / c.strides[i] + 1);
+  }
+  return dims;
+}
+
+/// Adds up every product that belongs to a result, for both kinds.
+Array convolve(const ConvCase &c, const Array &input, const Array &filter, const Array *bias) {
+  size_t numSpatial = c.input.size() - 1;
+  Array result =
+      makeArray(resultDims(c, input.dims[0]), [&](const Indices &at) { return bias ? bias->values[at[1]] : 0.0; });
+  int64_t perGroupIn = c.input[0] / c.group, perGroupOut = result.dims[1] / c.group;
+  const Array &moving = c.transposed ? input : result; // whose positions are multiplied by the strides
+  Indices taps(filter.dims.begin() + 2, filter.dims.end());
+  forEachIndex(moving.dims, [&](const Indices &from) {
+    bool fromInput = c.transposed;
+    int64_t group = from[1] / (fromInput ? perGroupIn : perGroupOut);
+    int64_t numOther = fromInput ? perGroupOut : perGroupIn;
+    forEachIndex(taps, [&](const Indices &tap) {
+      Indices to = {from[0], 0};
+      const Array &other = fromInput ? result : input;
+      for (size_t i = 0; i < numSpatial; ++i) {
+        to.push_back(from[2 + i] * c.strides[i] - c.pads[i] + tap[i] * c.dilations[i]);
+        if (to.back() < 0 || to.back() >= other.dims[2 + i])
+          return;
+      }
+      for (int64_t k = 0; k < numOther; ++k) {
+        to[1] = group * numOther + k;
+        Indices weight = {from[1], k};
+        weight.insert(weight.end(), tap.begin(), tap.end());
+        double product = filter.values[flatten(filter.dims, weight)];
+        if (fromInput)
+          result.values[flatten(result.dims, to)] += product * at(input, from);
+        else
+          result.values[flatten(result.dims, from)] += product * at(input, to);
+      }
+    });
+  });
+  return result;
+}
+
+std::string dimsText(const Indices &dims, const std::string &first = "") {
+  std::string text = first;
+  for (int64_t dim : dims)
+    text += (text.empty() ? "" : "x") + std::to_string(dim);
+  return text;
+}
+
+std::string arrayText(const Indices &values) {
+  std::string text;
+  for (int64_t value : values)
+    text += (text.empty() ? "" : ", ") + std::to_string(value);
+  return "array<i64: " + text + ">";
+}
+
+/// input %0, filter %1, bias %2 if any; the result is %c.
+KernelText convText(const ConvCase &c, bool hasBias, const std::string &batch = "s0") {
+  Indices result = resultDims(c, 1);
+  result.erase(result.begin());
+  KernelText text;
+  text.inputs = {tensorType(dimsText(c.input, batch)), tensorType(dimsText(c.filter))};
+  std::string bias = tensorType(std::to_string(result[0]));
+  if (hasBias)
+    text.inputs.push_back(bias);
+  text.body =
+      "%c = nn.conv" + std::string(c.transposed ? "_transpose" : "") + " %0, %1" +
+      (hasBias ? " bias %2 : " + bias : "") + " {strides = " + arrayText(c.strides) +
+      ", dilations = " + arrayText(c.dilations) + ", pads = " + arrayText(c.pads) +
+      ", group = " + std::to_string(c.group) + " : i64" +
+      (c.transposed ? ", output_pads = " + arrayText(c.outputPads.empty() ? Indices(c.strides.size(), 0) : c.outputPads)
+                    : "") +
+      "} : " + text.inputs[0] + ", " + text.inputs[1];
+  text.types = {tensorType(dimsText(result, batch))};
+  text.results = {"%c"};
+  return text;
+}
+
+const ConvCase kConvCases[] = {
+    {{3, 17, 19}, {8, 3, 3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}},
+    {{16, 9, 7}, {24, 16, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
+    {{5, 11, 13}, {7, 5, 3, 5}, {1, 2}, {1, 1}, {1, 2, 0, 1}},       // nothing a multiple of anything
+    {{16, 12, 12}, {32, 16, 3, 3}, {1, 1}, {2, 3}, {2, 3, 2, 3}},    // dilated
+    {{32, 10, 10}, {32, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 32}, // depthwise
+    {{18, 10, 10}, {18, 1, 5, 5}, {2, 2}, {1, 1}, {2, 2, 1, 1}, 18}, // depthwise, odd
+    {{12, 8, 8}, {18, 4, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 3},    // grouped
+    {{8, 31}, {16, 8, 4}, {2}, {1}, {1, 2}},                         // one axis
+    {{4, 5, 6, 7}, {8, 4, 3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1}},
+    {{8, 6, 6}, {8, 5, 2, 2}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1, true}, // transposed
+    {{6, 5, 7}, {6, 4, 3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, true, {1, 1}},
+    {{8, 6, 6}, {8, 4, 3, 3}, {2, 1}, {1, 1}, {1, 0, 1, 0}, 2, true},
+};
+
+TEST(OneDnn, Convolutions) {
+  for (const ConvCase &c : kConvCases)
+    for (bool hasBias : {false, true})
+      checkLibrary(convText(c, hasBias), 1, {{1, 1, 1, 1}, {3, 1, 1, 1}}, [&](const std::vector<Array> &inputs) {
+        return convolve(c, inputs[0], inputs[1], hasBias ? &inputs[2] : nullptr);
+      });
+}
+
+// Products.
+
+struct MatmulCase {
+  std::string lhs, rhs, result;
+  bool transposeLhs = false, transposeRhs = false;
+};
+
+KernelText matmulText(const MatmulCase &c) {
+  KernelText text;
+  text.inputs = {tensorType(c.lhs), tensorType(c.rhs)};
+  text.body = "%c = nn.matmul %0, %1 {" + std::string(c.transposeLhs ? "transpose_lhs" : "") +
+              (c.transposeLhs && c.transposeRhs ? ", " : "") + (c.transposeRhs ? "transpose_rhs" : "") +
+              "} : " + text.inputs[0] + ", " + text.inputs[1];
+  text.types = {tensorType(c.result)};
+  text.results = {"%c"};
+  return text;
+}
+
+Array multiply(const MatmulCase &c, const Array &lhs, const Array &rhs) {
+  size_t left = lhs.dims.size(), right = rhs.dims.size();
+  Indices leftBatch(lhs.dims.begin(), lhs.dims.end() - 2), rightBatch(rhs.dims.begin(), rhs.dims.end() - 2);
+  Indices dims = broadcastDims(leftBatch, rightBatch);
+  dims.push_back(lhs.dims[left - (c.transposeLhs ? 1 : 2)]);
+  dims.push_back(rhs.dims[right - (c.transposeRhs ? 2 : 1)]);
+  int64_t inner = lhs.dims[left - (c.transposeLhs ? 2 : 1)];
+  return makeArray(dims, [&](const Indices &at) {
+    Indices batch(at.begin(), at.end() - 2);
+    int64_t row = at[at.size() - 2], column = at.back();
+    double sum = 0;
+    for (int64_t k = 0; k < inner; ++k) {
+      Indices l = batch, r = batch;
+      l.push_back(c.transposeLhs ? k : row);
+      l.push_back(c.transposeLhs ? row : k);
+      r.push_back(c.transposeRhs ? column : k);
+      r.push_back(c.transposeRhs ? k : column);
+      sum += atBroadcast(lhs, l) * atBroadcast(rhs, r);
+    }
+    return sum;
+  });
+}
+
+const MatmulCase kStaticRight[] = {
+    {"4x8", "8x6", "4x6"},
+    {"1x33", "33x17", "1x17"},
+    {"s0x40", "40x25", "s0x25"},
+    {"s0x40", "25x40", "s0x25", false, true},
+    {"40x7", "40x25", "7x25", true, false},
+    {"s0xs1x64", "64x96", "s0xs1x96"},
+    {"s0x1x64", "64x96", "s0x1x96"},
+    {"2xs1x16", "1x16x8", "2xs1x8"},
+};
+const MatmulCase kProducts[] = {
+    {"s0x3xs1x16", "s0x3x16xs1", "s0x3xs1xs1"},       {"s0x3xs1x16", "s0x3xs1x16", "s0x3xs1xs1", false, true},
+    {"s0x3xs1xs1", "s0x3xs1x16", "s0x3xs1x16"},       {"s0x16xs1", "s0x16x24", "s0xs1x24", true, false},
+    {"s0x16xs1", "s0x24x16", "s0xs1x24", true, true},
+};
+
+TEST(OneDnn, ProductsWithOneRightSide) {
+  for (const MatmulCase &c : kStaticRight)
+    checkLibrary(matmulText(c), 1, {{1, 1, 1, 1}, {3, 17, 1, 1}, {5, 128, 1, 1}},
+                 [&](const std::vector<Array> &inputs) { return multiply(c, inputs[0], inputs[1]); });
+}
+
+TEST(OneDnn, ProductsOfActivations) {
+  for (const MatmulCase &c : kProducts) {
+    auto kernel = makeLibraryKernel(matmulText(c).str());
+    ASSERT_EQ(kernel->compiled.kind, "library") << c.lhs << " * " << c.rhs;
+    for (const std::vector<int64_t> &symbols :
+         std::vector<std::vector<int64_t>>{{1, 1, 1, 1}, {2, 9, 1, 1}, {3, 65, 1, 1}}) {
+      std::vector<Array> inputs = kernel->randomInputs(symbols);
+      Array expected = multiply(c, inputs[0], inputs[1]), got = kernel->run(inputs, symbols)[0];
+      ASSERT_EQ(got.dims, expected.dims);
+      for (int64_t i = 0; i < got.size(); ++i)
+        ASSERT_NEAR(got.values[i], expected.values[i], 4e-6 * std::max(1.0, largest(expected)))
+            << c.lhs << " * " << c.rhs;
+    }
+  }
+}
+
+// What is done to each element.
+
+struct PostOpCase {
+  std::string ops;                        ///< from %c to %r, of type T
+  std::vector<std::string> inputs;        ///< %2.. as dims
+  double (*function)(double x, double v); ///< v: the element of %2 that belongs to x
+};
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+const PostOpCase kPostOpCases[] = {
+    {"%r = nn.unary relu %c : T", {}, [](double x, double) { return std::max(x, 0.0); }},
+    {"%r = nn.unary leaky_relu %c {alpha = 0.1} : T", {}, [](double x, double) { return x < 0 ? 0.1f * x : x; }},
+    {"%r = nn.unary sigmoid %c : T", {}, [](double x, double) { return sigmoid(x); }},
+    {"%r = nn.unary tanh %c : T", {}, [](double x, double) { return std::tanh(x); }},
+    {"%r = nn.unary elu %c {alpha = 0.5} : T", {}, [](double x, double) { return x < 0 ? 0.5 * std::expm1(x) : x; }},
+    {"%r = nn.unary gelu %c : T", {}, [](double x, double) { return x / 2 * (1 + std::erf(x / std::sqrt(2.0))); }},
+    {"%r = nn.unary gelu_tanh %c : T",
+     {},
+     [](double x, double) { return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }},
+    {"%r = nn.unary silu %c : T", {}, [](double x, double) { return x * sigmoid(x); }},
+    {"%r = nn.unary hard_swish %c : T",
+     {},
+     [](double x, double) { return x * std::max(0.0, std::min(1.0, x / 6 + 0.5)); }},
+    {"%r = nn.unary hard_sigmoid %c {alpha = 0.2, beta = 0.5} : T",
+     {},
+     [](double x, double) { return std::max(0.0, std::min(1.0, 0.2f * x + 0.5)); }},
+    {"%a = nn.unary abs %c : T %r = nn.unary sqrt %a : T", {}, [](double x, double) { return std::sqrt(std::abs(x)); }},
+    {"%k = nn.constant dense<0.0> : tensor<f32> %h = nn.constant dense<6.0> : tensor<f32>\n"
+     "%a = nn.binary maximum %c, %k : T, tensor<f32> %r = nn.binary minimum %a, %h : T, tensor<f32>",
+     {},
+     [](double x, double) { return std::min(std::max(x, 0.0), 6.0); }},
+    {"%k = nn.constant dense<1.5> : tensor<1xf32> %a = nn.binary mul %c, %k : T, tensor<1xf32>\n"
+     "%b = nn.binary add %k, %a : tensor<1xf32>, T %r = nn.binary sub %k, %b : tensor<1xf32>, T",
+     {},
+     [](double x, double) { return 1.5 - (1.5 + 1.5 * x); }},
+    {"%r = nn.binary add %c, %2 : T, C", {"C"}, [](double x, double v) { return x + v; }},
+    {"%a = nn.binary mul %2, %c : C, T %r = nn.unary relu %a : T",
+     {"C"},
+     [](double x, double v) { return std::max(x * v, 0.0); }},
+    {"%a = nn.binary mul %c, %2 : T, C %r = nn.binary mul %a, %2 : T, C",
+     {"C"},
+     [](double x, double v) { return x * v * v; }},
+    {"%a = nn.unary relu %c : T %r = nn.binary sub %a, %2 : T, C",
+     {"C"},
+     [](double x, double v) { return std::max(x, 0.0) - v; }},
+    {"%r = nn.binary mul %c, %2 : T, tensor<1xf32>", {"1"}, [](double x, double v) { return x * v; }},
+    {"%a = nn.binary add %2, %c : T, T %r = nn.unary relu %a : T",
+     {"T"},
+     [](double x, double v) { return std::max(x + v, 0.0); }},
+    {"%a = nn.unary relu %c : T %r = nn.binary add %a, %2 : T, T",
+     {"T"},
+     [](double x, double v) { return std::max(x, 0.0) + v; }},
+};
+
+std::string replaceAll(std::string text, const std::string &from, const std::string &to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+/// `channels` are the dims of a per-channel operand.
+void checkPostOp(KernelText text, const PostOpCase &c, const std::string &channels,
+                 const std::function<Array(const std::vector<Array> &)> &contraction) {
+  std::string type = text.types[0];
+  for (const std::string &input : c.inputs)
+    text.inputs.push_back(input == "T" ? type : tensorType(input == "C" ? channels : input));
+  std::string ops = replaceAll(c.ops, ": T", ": <T>");
+  ops = replaceAll(replaceAll(ops, ", T", ", <T>"), ", C", ", " + tensorType(channels));
+  ops = replaceAll(replaceAll(ops, ": C", ": " + tensorType(channels)), "<T>", type);
+  text.body += "\n" + ops;
+  text.results = {"%r"};
+  checkLibrary(text, 1, {{1, 1, 1, 1}, {3, 1, 1, 1}}, [&](const std::vector<Array> &inputs) {
+    Array result = contraction(inputs);
+    return makeArray(result.dims, [&](const Indices &indices) {
+      return c.function(at(result, indices), inputs.size() > 2 ? atBroadcast(inputs[2], indices) : 0);
+    });
+  });
+}
+
+TEST(OneDnn, PostOpsOfConvolutions) {
+  ConvCase wide{{16, 9, 7}, {24, 16, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}};
+  ConvCase square{{6, 8, 9}, {10, 6, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}};
+  ConvCase deep{{20, 8, 9}, {20, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 20};
+  for (const ConvCase &conv : {wide, square, deep})
+    for (const PostOpCase &c : kPostOpCases)
+      checkPostOp(convText(conv, false), c, std::to_string(conv.filter[0]) + "x1x1",
+                  [&](const std::vector<Array> &inputs) { return convolve(conv, inputs[0], inputs[1], nullptr); });
+}
+
+TEST(OneDnn, PostOpsOfProducts) {
+  MatmulCase product{"s0x5x40", "40x25", "s0x5x25"};
+  for (const PostOpCase &c : kPostOpCases)
+    checkPostOp(matmulText(product), c, "25",
+                [&](const std::vector<Array> &inputs) { return multiply(product, inputs[0], inputs[1]); });
+}
+
+// What stays generated.
+
+bool isTaken(const KernelText &text) {
+  auto kernel = makeLibraryKernel(text.str());
+  return kernel->compiled.kind == "library";
+}
+
+TEST(OneDnn, LeavesTheRestToGeneratedCode) {
+  ConvCase conv{{16, 9, 7}, {24, 16, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}};
+  KernelText plain = convText(conv, true);
+  EXPECT_TRUE(isTaken(plain));
+  auto with = [&](const std::string &ops) {
+    KernelText text = plain;
+    text.body += "\n" + replaceAll(ops, "T", plain.types[0]);
+    text.results = {"%r"};
+    return text;
+  };
+  EXPECT_TRUE(isTaken(with("%r = nn.unary relu %c : T")));
+  EXPECT_FALSE(isTaken(with("%r = nn.unary ceil %c : T")));        // no such function
+  EXPECT_FALSE(isTaken(with("%r = nn.binary mul %c, %c : T, T"))); // twice the result
+  EXPECT_FALSE(isTaken(with("%r = nn.softmax %c axis 1 : T")));    // not elementwise
+  // Two functions of one kind with numbers of their own.
+  EXPECT_FALSE(isTaken(with("%a = nn.unary leaky_relu %c {alpha = 0.1} : T %b = nn.unary abs %a : T "
+                            "%r = nn.unary leaky_relu %b {alpha = 0.2} : T")));
+  KernelText doubles = convText(conv, true);
+  doubles.body = replaceAll(doubles.body, "xf32", "xf64");
+  for (std::string *type : {&doubles.inputs[0], &doubles.inputs[1], &doubles.inputs[2], &doubles.types[0]})
+    *type = replaceAll(*type, "xf32", "xf64");
+  EXPECT_FALSE(isTaken(doubles));
+  // Both sides with leading axes that broadcast.
+  KernelText broadcast = matmulText({"3x1x4x8", "1x2x8x6", "3x2x4x6"});
+  EXPECT_FALSE(isTaken(broadcast));
+}
+
+TEST(OneDnn, SaysWhatItIs) {
+  auto kernel = makeLibraryKernel(matmulText({"s0x40", "40x25", "s0x25"}).str());
+  EXPECT_EQ(kernel->compiled.library, "oneDNN " + onednn::version());
+  Kernel generated(matmulText({"s0x40", "40x25", "s0x25"}).str());
+  EXPECT_NE(kernel->compiled.hash, generated.compiled.hash);
+}
+
+} // namespace
