@@ -60,6 +60,11 @@ static FailureOr<std::string> getBytes(rtir::StorageOp storage) {
   auto value = dyn_cast<DenseElementsAttr>(*storage.getValue());
   if (!value)
     return storage.emitOpError() << "has a value that is not dense";
+  // A uniform constant may have any number of elements, and they all go into the executable.
+  constexpr int64_t kMaxElements = int64_t(16) << 20;
+  if (value.getNumElements() > kMaxElements)
+    return storage.emitOpError() << "is a constant of " << value.getNumElements() << " elements; expected at most "
+                                 << kMaxElements << " in an executable";
   std::string bytes;
   if (value.getElementType().isInteger(1)) {
     for (bool element : value.getValues<bool>())

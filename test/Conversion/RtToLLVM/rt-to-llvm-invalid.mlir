@@ -47,3 +47,20 @@ rt.role @role_0 role 0 of 1 stages [0] of 1 model "m" arena 0 extents affine_map
     rt.end
   }
 }
+
+// -----
+
+// A constant that would make the executable huge is refused.
+rt.role @role_0 role 0 of 1 stages [0] of 1 model "m" arena 0 extents affine_map<() -> ()>
+    attributes {fingerprint = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"} {
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+  // expected-error @below {{is a constant of 100000000 elements; expected at most 16777216 in an executable}}
+  rt.storage 0 constant "c" {num_bytes = 400000000 : i64, value = dense<1.0> : tensor<100000000xf32>}
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    rt.release @x
+    rt.end
+  }
+}
