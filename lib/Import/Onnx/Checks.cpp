@@ -156,7 +156,16 @@ void stripNodes(google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes) {
         stripGraph(graph);
     }
 }
+/// A tensor without a shape is one of unknown rank; only the checker insists on the field.
+void addShapes(google::protobuf::RepeatedPtrField<onnx::ValueInfoProto> &values) {
+  for (onnx::ValueInfoProto &value : values)
+    if (value.type().has_tensor_type())
+      value.mutable_type()->mutable_tensor_type()->mutable_shape();
+}
 void stripGraph(onnx::GraphProto &graph) {
+  addShapes(*graph.mutable_input());
+  addShapes(*graph.mutable_output());
+  addShapes(*graph.mutable_value_info());
   for (onnx::TensorProto &tensor : *graph.mutable_initializer())
     stripTensor(tensor);
   stripNodes(*graph.mutable_node());

@@ -50,6 +50,40 @@ TEST(Graph, UnknownNamesInOptions) {
   EXPECT_TRUE(importGraph(graph, bind).failedWith("--bind names input 'sr'; the model has 'x'"));
 }
 
+// Without a shape an output gets the one that follows; an input needs one from the user.
+TEST(Graph, MissingShapes) {
+  onnx::ModelProto model = parseGraph("g (float[4] x) => (float[4] z) { z = Relu(x) }");
+  model.mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->clear_shape();
+  EXPECT_TRUE(importModel(model).has("-> (tensor<4xf32>"));
+  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->clear_shape();
+  EXPECT_TRUE(importModel(model).failedWith("input 'x' has no shape; give one with --shape"));
+  ImportOptions options;
+  std::string error;
+  ASSERT_TRUE(mlir::succeeded(parseShapeOption("x=?x8", options, error)));
+  EXPECT_TRUE(importModel(model, options).has("tensor<?x8xf32"));
+}
+
+// A state feeds an output back: both must exist and be of one type.
+TEST(Graph, States) {
+  std::string graph = "g (float[4] x, float[4] h) => (float[4] z, float[4] k) { z = Add(x, h)\n k = Tanh(z) }", error;
+  ImportOptions good, wrong;
+  ASSERT_TRUE(mlir::succeeded(parseStateOption("h=k", good, error)));
+  EXPECT_TRUE(importGraph(graph, good).has("nn.states = [[\"h\", \"k\"]]"));
+  ASSERT_TRUE(mlir::succeeded(parseStateOption("h=q", wrong, error)));
+  EXPECT_TRUE(importGraph(graph, wrong).failedWith("state 'h=q': the model has no output 'q'"));
+}
+
+// What an initializer may not be.
+TEST(Graph, InitializersThatAreRefused) {
+  onnx::ModelProto model = parseGraph("g (float[4] x) => (float[4] z) { z = Relu(x) }");
+  onnx::TensorProto *text = model.mutable_graph()->add_initializer();
+  text->set_name("words");
+  text->set_data_type(onnx::TensorProto::STRING);
+  text->add_dims(1);
+  text->add_string_data("a");
+  EXPECT_TRUE(importModel(model).failedWith("tensor 'words': has element type string")) << importModel(model).errors;
+}
+
 // Text of flags that is not of the expected form is refused.
 TEST(Options, Malformed) {
   ImportOptions options;
