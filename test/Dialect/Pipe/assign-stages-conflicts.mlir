@@ -56,3 +56,28 @@ module {
 func.func @main() {
   return
 }
+
+// -----
+
+// A condition, what only decides it, and its branches are one unit.
+// expected-error @below {{2 stages were asked for, but the model has 1 kernel that can be separated; 'branches' holds a condition whose branches stay in one stage (--bind the input that decides it to cut them); expected at most that many stages}}
+module {
+  func.func @main(%x: tensor<4xf32>, %r: tensor<i64>) -> tensor<4xf32> {
+    %0 = nn.kernel "decide" ins(%i = %r : tensor<i64>) -> (tensor<i1>) {
+      %z = nn.constant dense<0> : tensor<i64>
+      %t = nn.compare eq %i, %z : tensor<i64>, tensor<i64>
+      nn.yield %t : tensor<i1>
+    }
+    %1 = nn.kernel "branches" ins(%i = %x : tensor<4xf32>, %c = %0 : tensor<i1>) -> (tensor<4xf32>) {
+      %t = nn.if %c : tensor<i1> -> (tensor<4xf32>) {
+        %a = nn.unary exp %i : tensor<4xf32>
+        nn.yield %a : tensor<4xf32>
+      } else {
+        %b = nn.unary tanh %i : tensor<4xf32>
+        nn.yield %b : tensor<4xf32>
+      }
+      nn.yield %t : tensor<4xf32>
+    }
+    return %1 : tensor<4xf32>
+  }
+}

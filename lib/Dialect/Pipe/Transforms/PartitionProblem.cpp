@@ -33,6 +33,8 @@ public:
   FailureOr<partition::Problem> build();
 
 private:
+  void addConditions();
+  LogicalResult checkStageCount(int64_t numStages);
   LogicalResult addDevices();
   void measureLiveBytes();
   void addKernel(nn::KernelOp kernel);
@@ -70,6 +72,7 @@ private:
   std::vector<double> liveBytes; // by kernel
   DenseMap<int, int> pinned;
   SmallVector<StateEdge> states;
+  nn::KernelOp conditional; ///< one that holds a condition, if any
 };
 
 //===----------------------------------------------------------------------===//
@@ -235,6 +238,37 @@ int64_t ProblemBuilder::countStages() {
   return count;
 }
 
+/// Control flow is one unit of the partition: a kernel that holds an `nn.if` takes along what only decides it.
+void ProblemBuilder::addConditions() {
+  for (nn::KernelOp kernel : kernels)
+    kernel.getBody().walk([&](nn::IfOp branch) {
+      auto argument = dyn_cast<BlockArgument>(branch.getCondition());
+      if (!argument || argument.getOwner() != &kernel.getBody().front())
+        return;
+      conditional = kernel;
+      auto decider = kernel.getInputs()[argument.getArgNumber()].getDefiningOp<nn::KernelOp>();
+      if (!decider || llvm::any_of(decider->getUsers(), [&](Operation *user) { return user != kernel; }))
+        return;
+      partition::Colocation together;
+      together.name = kernel.getName().str();
+      together.kernels = {numbers[decider], numbers[kernel]};
+      problem.colocations.push_back(together);
+    });
+}
+
+LogicalResult ProblemBuilder::checkStageCount(int64_t numStages) {
+  int64_t most = kernels.size() - problem.colocations.size();
+  if (numStages <= most)
+    return success();
+  InFlightDiagnostic error = module.emitError() << numStages << " stages were asked for, but the model has " << most
+                                                << " kernel" << (most == 1 ? "" : "s");
+  if (conditional)
+    error << " that can be separated; '" << conditional.getName()
+          << "' holds a condition whose branches stay in one stage (--bind the input"
+          << " that decides it to cut them)";
+  return error << "; expected at most that many stages";
+}
+
 LogicalResult ProblemBuilder::addDevices() {
   profiles = options.profiles;
   if (profiles.empty())
@@ -246,9 +280,9 @@ LogicalResult ProblemBuilder::addDevices() {
       return module.emitError() << "device '" << profile.name << "': " << error;
   }
   int64_t numStages = countStages();
-  if (numStages > static_cast<int64_t>(kernels.size()))
-    return module.emitError() << numStages << " stages were asked for, but the model has " << kernels.size()
-                              << " kernel" << (kernels.size() == 1 ? "" : "s") << "; expected at most that many stages";
+  addConditions();
+  if (failed(checkStageCount(numStages)))
+    return failure();
   problem.stages = options.devices;
   if (!problem.stages.empty() && static_cast<int64_t>(problem.stages.size()) != numStages)
     return module.emitError() << numStages << " stages were asked for, but " << problem.stages.size()
