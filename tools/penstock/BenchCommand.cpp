@@ -127,10 +127,6 @@ int BenchCommand::run() {
     std::printf("%s\n", rt::benchToJson(result).c_str());
   else if (!common.quiet)
     printResult(result);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
-    std::fprintf(stderr, "error: cannot write the figures\n");
-    return 1;
-  }
   return 0;
 }
 

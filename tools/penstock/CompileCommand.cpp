@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
+#include "ImportFlags.h"
 
 #include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
@@ -23,10 +24,9 @@ namespace {
 struct CompileCommand {
   CommonOptions common;
   driver::CompileOptions options;
-  std::vector<std::string> dims, shapes, binds, states;
+  ImportFlags importFlags;
 
   void addOptions(CLI::App &app);
-  bool parseImportOptions();
   int run();
 };
 
@@ -38,10 +38,7 @@ void CompileCommand::addOptions(CLI::App &app) {
                  "number of pipeline stages (default: as cuts or a plan imply, else 1)")
       ->type_name("N")
       ->check(atLeastOne());
-  app.add_option("--dim", dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]")->type_name("NAME=RANGE");
-  app.add_option("--shape", shapes, "shape of an input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
-  app.add_option("--bind", binds, "make an input a constant: INPUT=VALUE")->type_name("INPUT=VALUE");
-  app.add_option("--state", states, "an output fed back as an input: IN=OUT")->type_name("IN=OUT");
+  importFlags.addTo(app, options.import);
   app.add_option("--cut", options.cuts, "end a stage at this ONNX tensor or node; may be given often, in order");
   app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
       ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
@@ -57,29 +54,9 @@ void CompileCommand::addOptions(CLI::App &app) {
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
   app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
-  app.add_option("--external-data-dir", options.import.externalDataDirs,
-                 "folder besides the model's own in which external data may lie");
   app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());
   app.add_option("--compile-from", options.compileFrom, "resume from a dump written after this phase");
   app.add_option("--dump-phases", options.dumpPhases, "folder for a dump of the module after each phase");
-}
-
-bool CompileCommand::parseImportOptions() {
-  using Parser = mlir::LogicalResult (*)(llvm::StringRef, onnximport::ImportOptions &, std::string &);
-  auto parseAll = [&](const char *flag, const std::vector<std::string> &texts, Parser parse) {
-    for (const std::string &text : texts) {
-      std::string error;
-      if (mlir::failed(parse(text, options.import, error))) {
-        llvm::errs() << "error: " << flag << " " << text << ": " << error << "\n";
-        return false;
-      }
-    }
-    return true;
-  };
-  return parseAll("--dim", dims, onnximport::parseDimOption) &&
-         parseAll("--shape", shapes, onnximport::parseShapeOption) &&
-         parseAll("--bind", binds, onnximport::parseBindOption) &&
-         parseAll("--state", states, onnximport::parseStateOption);
 }
 
 /// On a terminal the phase at work; with --verbose a line per phase with its time.
@@ -113,7 +90,7 @@ private:
 };
 
 int CompileCommand::run() {
-  if (!parseImportOptions())
+  if (!importFlags.parse(options.import))
     return 2;
   mlir::DialectRegistry registry;
   driver::registerDialects(registry);

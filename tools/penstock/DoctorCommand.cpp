@@ -30,7 +30,8 @@ struct Finding {
 
 Finding checkCpu() {
   llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
-  std::string level = features.lookup("avx512f") && features.lookup("avx512bw") && features.lookup("avx512vl") ? "x86-64-v4"
+  std::string level = features.lookup("avx512f") && features.lookup("avx512bw") && features.lookup("avx512vl")
+                          ? "x86-64-v4"
                       : features.lookup("avx2") && features.lookup("fma") ? "x86-64-v3"
                                                                           : "x86-64";
   return {"target", "cpu", level != "x86-64",
@@ -59,7 +60,8 @@ Finding checkLauncher(const char *program, const char *package) {
   llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName(program);
   if (path)
     return {"launcher", program, false, *path + " is here, but stages do not talk MPI yet"};
-  return {"launcher", program, false, std::string("not installed (package ") + package + "); stages do not talk MPI yet"};
+  return {"launcher", program, false,
+          std::string("not installed (package ") + package + "); stages do not talk MPI yet"};
 }
 
 int runDoctor(const CommonOptions &common) {
@@ -73,7 +75,8 @@ int runDoctor(const CommonOptions &common) {
   if (common.json) {
     ordered_json report = ordered_json::array();
     for (const Finding &finding : findings)
-      report.push_back({{"kind", finding.kind}, {"name", finding.name}, {"works", finding.works}, {"detail", finding.detail}});
+      report.push_back(
+          {{"kind", finding.kind}, {"name", finding.name}, {"works", finding.works}, {"detail", finding.detail}});
     llvm::outs() << report.dump(2) << "\n";
   } else {
     for (const Finding &finding : findings)

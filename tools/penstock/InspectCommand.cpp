@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
+#include "ImportFlags.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Driver/Compiler.h"
@@ -27,7 +28,7 @@ namespace {
 struct InspectCommand {
   CommonOptions common;
   driver::CompileOptions options;
-  std::vector<std::string> dims, shapes;
+  ImportFlags importFlags;
 
   int run();
   int inspectModel();
@@ -103,20 +104,8 @@ void InspectCommand::printModel(const ordered_json &report) {
 }
 
 int InspectCommand::inspectModel() {
-  for (const std::string &text : dims) {
-    std::string error;
-    if (mlir::failed(onnximport::parseDimOption(text, options.import, error))) {
-      llvm::errs() << "error: --dim " << text << ": " << error << "\n";
-      return 2;
-    }
-  }
-  for (const std::string &text : shapes) {
-    std::string error;
-    if (mlir::failed(onnximport::parseShapeOption(text, options.import, error))) {
-      llvm::errs() << "error: --shape " << text << ": " << error << "\n";
-      return 2;
-    }
-  }
+  if (!importFlags.parse(options.import))
+    return 2;
   mlir::DialectRegistry registry;
   driver::registerDialects(registry);
   mlir::MLIRContext context(registry);
@@ -247,8 +236,7 @@ Command addInspectCommand(CLI::App &parent) {
   app->add_option("MODEL|DIR|EXECUTABLE", command->options.model,
                   "an ONNX model, a compiled folder, or one of its executables")
       ->required();
-  app->add_option("--dim", command->dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]");
-  app->add_option("--shape", command->shapes, "shape of an input: INPUT=1x3x224x224");
+  command->importFlags.addTo(*app, command->options.import);
   return {app, [command] { return command->run(); }};
 }
 

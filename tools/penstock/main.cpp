@@ -4,9 +4,14 @@
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
 
+#include "llvm/Support/raw_ostream.h"
+
 #include <cctype>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <vector>
 
 using namespace penstock::tool;
@@ -41,7 +46,24 @@ static int reportParseError(const CLI::App &app, const CLI::ParseError &error) {
   return 2;
 }
 
+/// What was printed must have arrived. That nobody reads on is no failure; a full disk is.
+static int finish(int status) {
+  llvm::outs().flush();
+  std::error_code code = llvm::outs().error();
+  llvm::outs().clear_error();
+  errno = 0;
+  if (std::fflush(stdout) != 0 || !std::cout.flush())
+    code = std::error_code(errno, std::generic_category());
+  if (!code || code == std::errc::broken_pipe)
+    return status;
+  std::string message = code.message();
+  message[0] = static_cast<char>(std::tolower(message[0]));
+  std::fprintf(stderr, "error: cannot write to the standard output: %s\n", message.c_str());
+  return status ? status : 1;
+}
+
 int main(int argc, char **argv) {
+  std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"Penstock compiles an ONNX model into one native executable per pipeline stage, and runs them."};
   app.name("penstock");
   app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
@@ -53,9 +75,9 @@ int main(int argc, char **argv) {
     app.parse(argc, argv);
     for (Command &command : commands)
       if (command.app->parsed())
-        return command.run();
+        return finish(command.run());
   } catch (const CLI::ParseError &error) {
-    return reportParseError(app, error);
+    return finish(reportParseError(app, error));
   } catch (const std::exception &error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
