@@ -32,6 +32,9 @@ std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 /// Products and convolutions on buffers as loops around tiles of sums in vector registers.
 std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits);
 
+/// Copies that exchange the axes which lie next to each other in memory, block by block.
+std::unique_ptr<mlir::Pass> createTileTransposesPass();
+
 /// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the function,
 /// and leaves their size as the attribute kWorkspaceAttr of the function.
 std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();

@@ -103,6 +103,7 @@ static void addBufferization(OpPassManager &passes, const TargetProfile &) {
 static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
   passes.addPass(createTileContractionsPass(profile.vectorBits));
   passes.addPass(createPlaceTemporariesPass());
+  passes.addPass(createTileTransposesPass());
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
   passes.addPass(createConvertLinalgToLoopsPass());
   passes.addPass(memref::createFoldMemRefAliasOpsPass());

@@ -168,6 +168,26 @@ static Value convolve(Emitter &e, Location loc, Value input, Value filter, Value
                    multiplyAdd);
 }
 
+/// [N, C, spatial..] as [N, C, all positions].
+static Value joinSpatial(Emitter &e, Location loc, Value value, RankedTensorType &type) {
+  AffineExpr positions = e.constantExpr(1);
+  SmallVector<AffineExpr> extents = getExtents(type);
+  while (extents.size() > 2)
+    positions = extents.pop_back_val() * positions;
+  extents.push_back(simplifyExtent(positions));
+  RankedTensorType to = getTensorType(extents, type.getElementType());
+  Value result = e.reshape(loc, value, type, to);
+  type = to;
+  return result;
+}
+
+/// Each position by itself: a window of one element that neither steps nor leaves the input.
+static bool isPointwise(ConvOp op) {
+  auto isOne = [](int64_t value) { return value == 1; };
+  return llvm::all_of(Emitter::typeOf(op.getFilter()).getShape().drop_front(2), isOne) &&
+         llvm::all_of(op.getStrides(), isOne) && llvm::all_of(op.getPads(), [](int64_t pad) { return pad == 0; });
+}
+
 static LogicalResult emitConv(Emitter &e, ConvOp op) {
   Location loc = op.getLoc();
   RankedTensorType inType = Emitter::typeOf(op.getInput()), filterType = Emitter::typeOf(op.getFilter());
@@ -175,20 +195,35 @@ static LogicalResult emitConv(Emitter &e, ConvOp op) {
   Value input = e.widen(loc, e.get(op.getInput()), inType), filter = e.widen(loc, e.get(op.getFilter()), filterType);
   RankedTensorType wide = getTensorType(getExtents(type), inType.getElementType()), splitType = wide;
   int64_t numSpatial = inType.getRank() - 2, group = op.getGroup();
-  ArrayRef<int64_t> pads = op.getPads();
+  ArrayRef<int64_t> pads = op.getPads(), strides = op.getStrides(), dilations = op.getDilations();
+  RankedTensorType joined = wide;
+  if (numSpatial > 1 && isPointwise(op)) {
+    // One long axis fills vectors better than many short ones.
+    input = joinSpatial(e, loc, input, inType);
+    filter = joinSpatial(e, loc, filter, filterType);
+    SmallVector<AffineExpr> extents = getExtents(wide);
+    extents.truncate(2);
+    extents.push_back(getExtent(inType, 2));
+    joined = getTensorType(extents, wide.getElementType());
+    numSpatial = 1;
+    pads = pads.take_front(2);
+    strides = strides.take_front(1);
+    dilations = dilations.take_front(1);
+  }
+  splitType = joined;
   input = padSpatial(e, loc, input, inType, pads.take_front(numSpatial), pads.drop_front(numSpatial), 0);
   bool grouped = group != 1;
   if (grouped) {
     input = splitGroups(e, loc, input, inType, 1, group);
     filter = splitGroups(e, loc, filter, filterType, 0, group);
-    SmallVector<AffineExpr> extents = getExtents(wide);
+    SmallVector<AffineExpr> extents = getExtents(joined);
     AffineExpr each = extents[1].floorDiv(group);
     extents[1] = e.constantExpr(group);
     extents.insert(extents.begin() + 2, each);
     splitType = getTensorType(extents, wide.getElementType());
   }
   Value init = biasOrZeros(e, loc, op.getBias(), splitType, grouped ? 2 : 1);
-  Value result = convolve(e, loc, input, filter, init, numSpatial, grouped, op.getStrides(), op.getDilations());
+  Value result = convolve(e, loc, input, filter, init, numSpatial, grouped, strides, dilations);
   result = e.reshape(loc, result, splitType, wide);
   e.set(op.getResult(), e.narrow(loc, result, wide, type));
   return success();
