@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Calls of libm keep a loop scalar. Here f32 functions become polynomials, scalar or vector alike, so that an element has
-// the same bits wherever it lies.
+// Calls of libm keep a loop scalar. Here f32 functions become polynomials, scalar or vector alike, so that an element
+// has the same bits wherever it lies.
 //
 //===----------------------------------------------------------------------===//
 

@@ -87,8 +87,8 @@ public:
   }
 };
 
-/// The input whose buffer the result may take: of the result's type, read at the place that is written, made by a linalg
-/// op and used here only.
+/// The input whose buffer the result may take: of the result's type, read at the place that is written, made by a
+/// linalg op and used here only.
 OpOperand *findReusableInput(linalg::GenericOp op, OpOperand *init) {
   if (!op.getMatchingIndexingMap(init).isIdentity() || op.getNumReductionLoops() > 0)
     return nullptr;

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A kernel leaves its module as text: the text is hashed, and parsed again in a context of its own. So the object depends
-// on nothing but what was hashed, and kernels compile in parallel without sharing anything.
+// A kernel leaves its module as text: the text is hashed, and parsed again in a context of its own. So the object
+// depends on nothing but what was hashed, and kernels compile in parallel without sharing anything.
 //
 //===----------------------------------------------------------------------===//
 
@@ -191,8 +191,8 @@ FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::Kern
     std::string text, hash;
     Outcome outcome;
   };
-  std::vector<Job> jobs;              // distinct kernels of generated code
-  llvm::StringMap<size_t> jobOf;      // by hash
+  std::vector<Job> jobs;         // distinct kernels of generated code
+  llvm::StringMap<size_t> jobOf; // by hash
   std::vector<std::string> hashes;
   for (nn::KernelDefOp kernel : kernels) {
     std::string text = printCanonically(kernel);
@@ -210,8 +210,8 @@ FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::Kern
     auto job = jobOf.find(hash);
     if (job != jobOf.end())
       pool.wait();
-    FailureOr<CompiledKernel> made = job == jobOf.end() ? library->compile(kernel, hash, profile)
-                                                        : finish(kernel, hash, jobs[job->second].outcome);
+    FailureOr<CompiledKernel> made =
+        job == jobOf.end() ? library->compile(kernel, hash, profile) : finish(kernel, hash, jobs[job->second].outcome);
     if (succeeded(made))
       results.push_back(std::move(*made));
     else

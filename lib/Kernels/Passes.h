@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The passes between `lowerKernelToLinalg` and `emitObject`. Each works on one function of pointers and symbols. They are
-// private to this library: outside, a kernel is text in and an object out.
+// The passes between `lowerKernelToLinalg` and `emitObject`. Each works on one function of pointers and symbols. They
+// are private to this library: outside, a kernel is text in and an object out.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,8 +35,8 @@ std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits);
 /// Copies that exchange the axes which lie next to each other in memory, block by block.
 std::unique_ptr<mlir::Pass> createTileTransposesPass();
 
-/// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the function,
-/// and leaves their size as the attribute kWorkspaceAttr of the function.
+/// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the
+/// function, and leaves their size as the attribute kWorkspaceAttr of the function.
 std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();
 inline constexpr llvm::StringLiteral kWorkspaceAttr = "kernel.workspace";
 

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A kernel never allocates. What bufferization left as memref.alloc goes to the stack if it is static and small, else to
-// a range of the workspace, whose size is an expression over the kernel's symbols that the caller evaluates.
+// A kernel never allocates. What bufferization left as memref.alloc goes to the stack if it is static and small, else
+// to a range of the workspace, whose size is an expression over the kernel's symbols that the caller evaluates.
 //
 //===----------------------------------------------------------------------===//
 
@@ -185,8 +185,8 @@ public:
 private:
   LogicalResult place(memref::AllocOp alloc, OpBuilder &builder) {
     MemRefType type = alloc.getType();
-    if (type.hasStaticShape() && type.getNumElements() * nn::getElementBytes(type.getElementType()) + stackBytes <=
-                                     kMaxStackBytes) {
+    if (type.hasStaticShape() &&
+        type.getNumElements() * nn::getElementBytes(type.getElementType()) + stackBytes <= kMaxStackBytes) {
       stackBytes += llvm::alignTo(type.getNumElements() * nn::getElementBytes(type.getElementType()), kAlignment);
       replace(alloc, builder.create<memref::AllocaOp>(alloc.getLoc(), type, ValueRange(), ValueRange(),
                                                       builder.getI64IntegerAttr(kAlignment)));

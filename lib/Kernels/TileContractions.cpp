@@ -5,17 +5,17 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A linalg.generic that adds products into its result becomes loops around a tile of sums that stays in vector registers
-// while all reduction loops run:
+// A linalg.generic that adds products into its result becomes loops around a tile of sums that stays in vector
+// registers while all reduction loops run:
 //
 //   for other parallel loops, columns by tiles, rows by tiles
 //     sums = result tile
 //     for reductions, in the order of the op: sums[r][c] = fma(weight[r], data[c], sums[r][c])
 //     result tile = sums
 //
-// Columns are the loop that is contiguous in the result, rows a loop over which the vectors of a column tile are used again.
-// Each element's products are added one after the other in the op's own order: the same bits as from plain loops, for any
-// tile, vector width or number of rows. Ops of another form stay as they are.
+// Columns are the loop that is contiguous in the result, rows a loop over which the vectors of a column tile are used
+// again. Each element's products are added one after the other in the op's own order: the same bits as from plain
+// loops, for any tile, vector width or number of rows. Ops of another form stay as they are.
 //
 //===----------------------------------------------------------------------===//
 
@@ -44,9 +44,9 @@ constexpr int64_t kManyRows = 32;
 struct Roles {
   int64_t column = kNone, row = kNone;
   SmallVector<int64_t> outer, reductions;
-  AffineMap weights, data, result;   ///< of the scalar, the vector operand, the sums
-  int64_t weightsOperand = 0;        ///< 0 or 1; the other one is the data
-  int64_t step = 1;                  ///< of the data's elements along a column tile
+  AffineMap weights, data, result; ///< of the scalar, the vector operand, the sums
+  int64_t weightsOperand = 0;      ///< 0 or 1; the other one is the data
+  int64_t step = 1;                ///< of the data's elements along a column tile
   bool rowMovesData = false, rowMovesWeights = false;
 };
 
@@ -204,7 +204,8 @@ private:
     });
   }
 
-  /// Where many rows read the same columns, and not one line of the cache after the other, these are copied together first.
+  /// Where many rows read the same columns, and not one line of the cache after the other, these are copied together
+  /// first.
   void choosePanel() {
     if (roles.row == kNone || roles.rowMovesData || (roles.step == 1 && roles.reductions.size() != 1))
       return;
@@ -217,7 +218,8 @@ private:
       product = product * b.getAffineSymbolExpr(factors.size());
       factors.push_back(extents[dim]);
     }
-    OpFoldResult depth = affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(0, factors.size(), product), factors);
+    OpFoldResult depth =
+        affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(0, factors.size(), product), factors);
     std::optional<int64_t> constant = getConstantIntValue(depth);
     auto type = MemRefType::get({constant ? *constant : ShapedType::kDynamic, chooseTile().numVectors * lanes},
                                 vectorType.getElementType());
@@ -302,7 +304,8 @@ private:
     }
     SmallVector<Value> result;
     for (AffineExpr expr : map.getResults())
-      result.push_back(toValue(affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(map.getNumDims(), 0, expr), dims)));
+      result.push_back(
+          toValue(affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(map.getNumDims(), 0, expr), dims)));
     return result;
   }
 

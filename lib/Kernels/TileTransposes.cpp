@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Row by row, a transpose reads one element of every line of the cache that it touches, and has forgotten the line when it
-// needs the next one. In square blocks each line is read once.
+// Row by row, a transpose reads one element of every line of the cache that it touches, and has forgotten the line when
+// it needs the next one. In square blocks each line is read once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,9 +25,11 @@ namespace {
 /// Elements on a side of a block: a line of the cache of the usual types, or two.
 constexpr int64_t kBlock = 16;
 
-/// The two loops that run along lines of the input and of the result; nothing if they are one or the op is no transpose.
+/// The two loops that run along lines of the input and of the result; nothing if they are one or the op is no
+/// transpose.
 std::optional<std::pair<int64_t, int64_t>> findLines(linalg::GenericOp op) {
-  if (!op.hasPureBufferSemantics() || op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || op.getNumReductionLoops() > 0)
+  if (!op.hasPureBufferSemantics() || op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 ||
+      op.getNumReductionLoops() > 0)
     return std::nullopt;
   AffineMap in = op.getIndexingMapsArray()[0], out = op.getIndexingMapsArray()[1];
   if (!in.isPermutation() || !out.isPermutation() || in.getNumResults() < 2 || op.hasIndexSemantics())

@@ -120,23 +120,24 @@ void checkConv(const ConvCase &test, const std::string &element, bool hasBias, b
     attributes += ", output_pads = " + list(Indices(test.window.strides.size(), 0));
   if (hasBias)
     text.inputs.push_back(bias);
-  text.body = std::string(epilogue.empty() ? "%r" : "%c") + " = nn.conv" + (transposed ? "_transpose" : "") + " %0, %1" +
-              (hasBias ? " bias %2 : " + bias : "") + attributes + "} : " + type + ", " + filter;
+  text.body = std::string(epilogue.empty() ? "%r" : "%c") + " = nn.conv" + (transposed ? "_transpose" : "") +
+              " %0, %1" + (hasBias ? " bias %2 : " + bias : "") + attributes + "} : " + type + ", " + filter;
   if (!epilogue.empty())
     text.body += "\n  %r = nn.unary " + epilogue + " %c : " + result;
   Kernel kernel(text.str());
   ASSERT_TRUE(kernel.ok()) << kernel.error << text.str();
   for (std::vector<int64_t> symbols : {std::vector<int64_t>{1, 8, 0, 0}, {2, 9, 0, 0}, {3, 17, 0, 0}}) {
     Indices outDims = kernel.dimsOf(kernel.numInputs(), symbols);
-    check(text, {symbols},
-          [&](const std::vector<Array> &in) {
-            Array made = transposed ? convTranspose(in, outDims, test.window) : conv(in, outDims, test.window);
-            if (epilogue == "relu")
-              for (double &value : made.values)
-                value = std::max(value, 0.0);
-            return std::vector<Array>{made};
-          },
-          productTolerance(element, 40), -1, 1);
+    check(
+        text, {symbols},
+        [&](const std::vector<Array> &in) {
+          Array made = transposed ? convTranspose(in, outDims, test.window) : conv(in, outDims, test.window);
+          if (epilogue == "relu")
+            for (double &value : made.values)
+              value = std::max(value, 0.0);
+          return std::vector<Array>{made};
+        },
+        productTolerance(element, 40), -1, 1);
   }
 }
 
@@ -175,30 +176,32 @@ TEST(Contraction, Matmul) {
                           : test.transposeLhs                    ? " {transpose_lhs}"
                           : test.transposeRhs                    ? " {transpose_rhs}"
                                                                  : "";
-      check({{lhs, rhs}, "%r = nn.matmul %0, %1" + flags + " : " + lhs + ", " + rhs, {tensorType(test.result, element)}},
-            {{0, 1}, {1, 1}, {3, 17}, {13, 65}},
-            [&](const std::vector<Array> &in) {
-              return std::vector<Array>{matmul(in[0], in[1], test.transposeLhs, test.transposeRhs)};
-            },
-            productTolerance(element, 70), -1, 1);
+      check(
+          {{lhs, rhs}, "%r = nn.matmul %0, %1" + flags + " : " + lhs + ", " + rhs, {tensorType(test.result, element)}},
+          {{0, 1}, {1, 1}, {3, 17}, {13, 65}},
+          [&](const std::vector<Array> &in) {
+            return std::vector<Array>{matmul(in[0], in[1], test.transposeLhs, test.transposeRhs)};
+          },
+          productTolerance(element, 70), -1, 1);
     }
 }
 
 TEST(Contraction, MatmulWithEpilogue) {
   std::string lhs = tensorType("s0x40"), rhs = tensorType("40x70"), bias = tensorType("70"), type = tensorType("s0x70");
-  check({{lhs, rhs, bias},
-         "%a = nn.matmul %0, %1 : " + lhs + ", " + rhs + "\n  %b = nn.binary add %a, %2 : " + type + ", " + bias +
-             "\n  %r = nn.unary gelu %b : " + type,
-         {type}},
-        {{1}, {9}, {64}},
-        [](const std::vector<Array> &in) {
-          Array product = matmul(in[0], in[1], false, false);
-          return std::vector<Array>{makeArray(product.dims, [&](const Indices &i) {
-            double x = at(product, i) + atBroadcast(in[2], i);
-            return x * (1 + std::erf(x / std::sqrt(2.0))) / 2;
-          })};
-        },
-        {1e-5, 1e-5}, -1, 1);
+  check(
+      {{lhs, rhs, bias},
+       "%a = nn.matmul %0, %1 : " + lhs + ", " + rhs + "\n  %b = nn.binary add %a, %2 : " + type + ", " + bias +
+           "\n  %r = nn.unary gelu %b : " + type,
+       {type}},
+      {{1}, {9}, {64}},
+      [](const std::vector<Array> &in) {
+        Array product = matmul(in[0], in[1], false, false);
+        return std::vector<Array>{makeArray(product.dims, [&](const Indices &i) {
+          double x = at(product, i) + atBroadcast(in[2], i);
+          return x * (1 + std::erf(x / std::sqrt(2.0))) / 2;
+        })};
+      },
+      {1e-5, 1e-5}, -1, 1);
 }
 
 TEST(Contraction, Conv) {
@@ -239,9 +242,10 @@ TEST(Contraction, Pool) {
     for (std::string kind : {"max", "average", "average_include_pad"})
       for (std::string element : {"f32", "f16"}) {
         std::string type = tensorType(test.input, element), result = tensorType(test.result, element);
-        KernelText text{{type}, "%r = nn.pool " + kind + " %0 {kernel = " + list(test.kernel) + ", strides = " +
-                                    list(test.window.strides) + ", dilations = " + list(test.window.dilations) +
-                                    ", pads = " + list(test.window.pads) + (test.ceil ? ", ceil_mode} : " : "} : ") + type,
+        KernelText text{{type},
+                        "%r = nn.pool " + kind + " %0 {kernel = " + list(test.kernel) + ", strides = " +
+                            list(test.window.strides) + ", dilations = " + list(test.window.dilations) +
+                            ", pads = " + list(test.window.pads) + (test.ceil ? ", ceil_mode} : " : "} : ") + type,
                         {result}};
         Kernel kernel(text.str());
         ASSERT_TRUE(kernel.ok()) << kernel.error << text.str();
@@ -257,7 +261,8 @@ TEST(Contraction, Pool) {
             return std::vector<Array>{makeArray(dims, [&](const Indices &i) {
               double sum = 0, highest = -std::numeric_limits<double>::infinity(), count = 0, countPadded = 0;
               Indices position(i.begin() + 2, i.end());
-              forEachTap(position, test.kernel, padded, inPadded, [&](const Indices &, const Indices &) { ++countPadded; });
+              forEachTap(position, test.kernel, padded, inPadded,
+                         [&](const Indices &, const Indices &) { ++countPadded; });
               forEachTap(position, test.kernel, extents, test.window, [&](const Indices &, const Indices &source) {
                 double value = at(in[0], join({i[0], i[1]}, source));
                 sum += value;

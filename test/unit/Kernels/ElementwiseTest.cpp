@@ -65,7 +65,9 @@ const UnaryCase kUnaryCases[] = {
     {"gelu", [](double x) { return x * (1 + std::erf(x / std::sqrt(2.0))) / 2; }},
     {"gelu_tanh", [](double x) { return x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) / 2; }},
     {"silu", [](double x) { return x * sigmoid(x); }},
-    {"shrink", [](double x) { return x < -kAlpha ? x + kBeta : x > kAlpha ? x - kBeta : 0; }},
+    {"shrink", [](double x) { return x < -kAlpha  ? x + kBeta
+                                     : x > kAlpha ? x - kBeta
+                                                  : 0; }},
 };
 
 struct BinaryCase {
@@ -99,7 +101,7 @@ const BinaryCase kBinaryCases[] = {
 
 /// Two operands whose shapes broadcast, and the shape that comes out.
 const char *const kBroadcasts[][3] = {
-    {"s0x5", "s0x5", "s0x5"}, {"", "", ""},       {"s0x5", "", "s0x5"},       {"s0x1", "1x7", "s0x7"},
+    {"s0x5", "s0x5", "s0x5"}, {"", "", ""},        {"s0x5", "", "s0x5"},        {"s0x1", "1x7", "s0x7"},
     {"4xs0", "s0", "4xs0"},   {"1", "3x1", "3x1"}, {"2x1xs0", "3x1", "2x3xs0"}, {"s0xs1", "s0xs1", "s0xs1"},
 };
 
@@ -194,12 +196,17 @@ TEST(Elementwise, DivisionByZeroDoesNotTrap) {
   for (std::string kind : {"div", "mod", "fmod"})
     for (std::string element : {"i8", "ui8", "i32", "i64", "ui64"}) {
       std::string type = tensorType("9", element);
-      Kernel kernel(KernelText{{type, type}, "%r = nn.binary " + kind + " %0, %1 : " + type + ", " + type, {type}}.str());
+      Kernel kernel(
+          KernelText{{type, type}, "%r = nn.binary " + kind + " %0, %1 : " + type + ", " + type, {type}}.str());
       ASSERT_TRUE(kernel.ok()) << kernel.error;
       Array lhs = makeArray({9}, [](const Indices &i) { return double(i[0]); });
       kernel.run({lhs, makeArray({9}, [](const Indices &) { return 0.0; })}, {0, 0, 0, 0});
-      lhs.values[0] = element == "i8" ? -128 : element == "i32" ? -2147483648.0 : element == "i64" ? -9223372036854775808.0 : 1;
-      kernel.run({lhs, makeArray({9}, [&](const Indices &) { return element[0] == 'u' ? 255.0 : -1.0; })}, {0, 0, 0, 0});
+      lhs.values[0] = element == "i8"    ? -128
+                      : element == "i32" ? -2147483648.0
+                      : element == "i64" ? -9223372036854775808.0
+                                         : 1;
+      kernel.run({lhs, makeArray({9}, [&](const Indices &) { return element[0] == 'u' ? 255.0 : -1.0; })},
+                 {0, 0, 0, 0});
     }
 }
 
@@ -219,40 +226,44 @@ TEST(Elementwise, CompareAndSelect) {
     }
   for (std::string element : {"f32", "f16", "i64", "ui8", "i1"}) {
     std::string type = tensorType("s0x3", element), row = tensorType("3", element), bits = tensorType("s0x1", "i1");
-    check({{bits, type, row}, "%r = nn.select %0, %1, %2 : " + bits + ", " + type + ", " + row, {type}}, {{1}, {41}},
-          [](const std::vector<Array> &in) {
-            return std::vector<Array>{makeArray(in[1].dims, [&](const Indices &i) {
-              return atBroadcast(in[0], i) ? at(in[1], i) : atBroadcast(in[2], i);
-            })};
-          },
-          {0, 0}, 0, 9);
+    check(
+        {{bits, type, row}, "%r = nn.select %0, %1, %2 : " + bits + ", " + type + ", " + row, {type}}, {{1}, {41}},
+        [](const std::vector<Array> &in) {
+          return std::vector<Array>{makeArray(in[1].dims, [&](const Indices &i) {
+            return atBroadcast(in[0], i) ? at(in[1], i) : atBroadcast(in[2], i);
+          })};
+        },
+        {0, 0}, 0, 9);
   }
 }
 
 TEST(Elementwise, Cast) {
   for (std::string from : {"f32", "f64", "f16", "bf16", "i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64", "i1"})
-    for (std::string to : {"f32", "f64", "f16", "bf16", "i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64", "i1"}) {
+    for (std::string to :
+         {"f32", "f64", "f16", "bf16", "i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64", "i1"}) {
       std::string source = tensorType("s0", from), type = tensorType("s0", to);
       bool toFloat = to.find('f') != std::string::npos;
-      check({{source}, "%r = nn.cast %0 to " + to + " : " + source, {type}}, {{0}, {1}, {100}},
-            [&](const std::vector<Array> &in) {
-              return std::vector<Array>{makeArray(in[0].dims, [&](const Indices &i) {
-                double x = at(in[0], i);
-                return to == "i1" ? double(x != 0) : toFloat ? x : std::trunc(x);
-              })};
-            },
-            {0, 0}, 0, 100);
+      check(
+          {{source}, "%r = nn.cast %0 to " + to + " : " + source, {type}}, {{0}, {1}, {100}},
+          [&](const std::vector<Array> &in) {
+            return std::vector<Array>{makeArray(in[0].dims, [&](const Indices &i) {
+              double x = at(in[0], i);
+              return to == "i1" ? double(x != 0) : toFloat ? x : std::trunc(x);
+            })};
+          },
+          {0, 0}, 0, 100);
     }
 }
 
 TEST(Elementwise, SaturatingCast) {
   std::string source = tensorType("6"), type = tensorType("6", "ui8");
-  check({{source}, "%r = nn.cast %0 to ui8 {saturate} : " + source, {type}}, {{}},
-        [](const std::vector<Array> &in) {
-          return std::vector<Array>{
-              makeArray(in[0].dims, [&](const Indices &i) { return std::trunc(clamp(at(in[0], i), 0, 255)); })};
-        },
-        {0, 0}, -900, 900);
+  check(
+      {{source}, "%r = nn.cast %0 to ui8 {saturate} : " + source, {type}}, {{}},
+      [](const std::vector<Array> &in) {
+        return std::vector<Array>{
+            makeArray(in[0].dims, [&](const Indices &i) { return std::trunc(clamp(at(in[0], i), 0, 255)); })};
+      },
+      {0, 0}, -900, 900);
 }
 
 TEST(Elementwise, ChainsAreOneLoop) {

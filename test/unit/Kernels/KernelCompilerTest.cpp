@@ -23,8 +23,8 @@ namespace {
 
 std::string unary(const std::string &kind, const std::string &name, const std::string &attribute = "") {
   std::string type = tensorType("2xs0");
-  return "nn.kernel_def @" + name + "(%a: " + type + ") -> (" + type + ") symbols 1 {\n  %0 = nn.unary " + kind + " %a " +
-         attribute + " : " + type + "\n  nn.yield %0 : " + type + "\n}\n";
+  return "nn.kernel_def @" + name + "(%a: " + type + ") -> (" + type + ") symbols 1 {\n  %0 = nn.unary " + kind +
+         " %a " + attribute + " : " + type + "\n  nn.yield %0 : " + type + "\n}\n";
 }
 
 class KernelCompiler : public ::testing::Test {
@@ -90,7 +90,8 @@ TEST_F(KernelCompiler, SameBytesFromAnyNumberOfThreads) {
   for (std::string kind : {"relu", "abs", "tanh", "gelu", "exp", "relu"})
     text += unary(kind, "k" + std::to_string(text.size()));
   auto kernels = parse(text);
-  auto one = kernels::compileKernels(kernels, hostProfile(), 1), many = kernels::compileKernels(kernels, hostProfile(), 4);
+  auto one = kernels::compileKernels(kernels, hostProfile(), 1),
+       many = kernels::compileKernels(kernels, hostProfile(), 4);
   ASSERT_TRUE(succeeded(one) && succeeded(many)) << messages;
   std::set<std::string> distinct;
   for (size_t i = 0; i < kernels.size(); ++i) {
@@ -153,12 +154,16 @@ TEST_F(KernelCompiler, SameBitsForAnyNumberOfRows) {
 
 TEST_F(KernelCompiler, TemporariesAreInTheWorkspace) {
   // Both results need the sum of a row; what is large lies in the workspace, whose size follows the symbols.
-  std::string type = tensorType("s0xs1"), padded = tensorType("(s0 + 2)x(s1 + 2)"), wide = tensorType("(s0 + 2)x(s1 + 2)");
+  std::string type = tensorType("s0xs1"), padded = tensorType("(s0 + 2)x(s1 + 2)"),
+              wide = tensorType("(s0 + 2)x(s1 + 2)");
   Kernel kernel(KernelText{{type},
-                           "%a = nn.pad constant %0 : " + type + " low #nn.extents<[1, 1]> high #nn.extents<[1, 1]>\n"
-                           "  %b = nn.transpose %a [1, 0] : " + padded + "\n  %r = nn.matmul %a, %b : " + padded + ", " +
+                           "%a = nn.pad constant %0 : " + type +
+                               " low #nn.extents<[1, 1]> high #nn.extents<[1, 1]>\n"
+                               "  %b = nn.transpose %a [1, 0] : " +
+                               padded + "\n  %r = nn.matmul %a, %b : " + padded + ", " +
                                tensorType("(s1 + 2)x(s0 + 2)"),
-                           {tensorType("(s0 + 2)x(s0 + 2)")}}.str());
+                           {tensorType("(s0 + 2)x(s0 + 2)")}}
+                    .str());
   ASSERT_TRUE(kernel.ok()) << kernel.error;
   EXPECT_FALSE(isa<AffineConstantExpr>(kernel.compiled.workspaceBytes));
   std::vector<Array> in = kernel.randomInputs({3, 40, 0, 0}), out = kernel.run(in, {3, 40, 0, 0});

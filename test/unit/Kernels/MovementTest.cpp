@@ -72,8 +72,9 @@ TEST(Movement, Reshape) {
     std::string type = tensorType(test.from), result = tensorType(test.to);
     check({{type}, "%r = nn.reshape %0 : " + type + " to " + result, {result}}, kSymbols, relabeled(test.dims));
     // Between two elementwise ops, where it must not stop the numbers.
-    check({{type}, "%a = nn.unary neg %0 : " + type + "\n  %b = nn.reshape %a : " + type + " to " + result +
-                       "\n  %r = nn.unary neg %b : " + result,
+    check({{type},
+           "%a = nn.unary neg %0 : " + type + "\n  %b = nn.reshape %a : " + type + " to " + result +
+               "\n  %r = nn.unary neg %b : " + result,
            {result}},
           kSymbols, relabeled(test.dims));
   }
@@ -92,15 +93,17 @@ TEST(Movement, BroadcastTo) {
 
 TEST(Movement, Slice) {
   std::string type = tensorType("s0x5xs1");
-  check({{type}, "%r = nn.slice %0 from #nn.extents<[0, 1, 0]> step [1, 2, 1] : " + type + " to " + tensorType("s0x2xs1"),
+  check({{type},
+         "%r = nn.slice %0 from #nn.extents<[0, 1, 0]> step [1, 2, 1] : " + type + " to " + tensorType("s0x2xs1"),
          {tensorType("s0x2xs1")}},
         kSymbols,
         moved([](const Indices &d) { return Indices{d[0], 2, d[2]}; },
               [](const Indices &, const Indices &i) { return Indices{i[0], 1 + 2 * i[1], i[2]}; }));
-  check({{type}, "%r = nn.slice %0 from #nn.extents<[0, 4, s1 - 1]> step [1, -1, -1] : " + type + " to " + type, {type}},
-        kSymbols,
-        moved([](const Indices &d) { return d; },
-              [](const Indices &d, const Indices &i) { return Indices{i[0], 4 - i[1], d[2] - 1 - i[2]}; }));
+  check(
+      {{type}, "%r = nn.slice %0 from #nn.extents<[0, 4, s1 - 1]> step [1, -1, -1] : " + type + " to " + type, {type}},
+      kSymbols,
+      moved([](const Indices &d) { return d; },
+            [](const Indices &d, const Indices &i) { return Indices{i[0], 4 - i[1], d[2] - 1 - i[2]}; }));
 }
 
 TEST(Movement, Concat) {
@@ -136,7 +139,9 @@ TEST(Movement, Pad) {
         }
         return mode == "reflect" ? 0 : position;
       };
-      check({{type}, "%r = nn.pad " + mode + " %0 : " + type + " low #nn.extents<[0, 2, 1]> high #nn.extents<[0, 1, 1]>", {result}},
+      check({{type},
+             "%r = nn.pad " + mode + " %0 : " + type + " low #nn.extents<[0, 2, 1]> high #nn.extents<[0, 1, 1]>",
+             {result}},
             kSymbols, [=](const std::vector<Array> &in) {
               const Indices &d = in[0].dims;
               return std::vector<Array>{makeArray({d[0], 7, d[2] + 2}, [&](const Indices &i) {
@@ -152,37 +157,40 @@ TEST(Movement, Gather) {
   std::string type = tensorType("s0x4xs1");
   for (std::string element : {"i64", "i32"}) {
     std::string indices = tensorType("2x3", element), result = tensorType("s0x2x3xs1");
-    check({{type, indices}, "%r = nn.gather %0, %1 axis 1 : " + type + ", " + indices, {result}}, kSymbols,
-          [](const std::vector<Array> &in) {
-            const Indices &d = in[0].dims;
-            return std::vector<Array>{makeArray({d[0], 2, 3, d[2]}, [&](const Indices &i) {
-              auto k = static_cast<int64_t>(at(in[1], {i[1], i[2]}));
-              return at(in[0], {i[0], std::clamp<int64_t>(k < 0 ? k + 4 : k, 0, 3), i[3]});
-            })};
-          },
-          {0, 0}, -6, 6);
+    check(
+        {{type, indices}, "%r = nn.gather %0, %1 axis 1 : " + type + ", " + indices, {result}}, kSymbols,
+        [](const std::vector<Array> &in) {
+          const Indices &d = in[0].dims;
+          return std::vector<Array>{makeArray({d[0], 2, 3, d[2]}, [&](const Indices &i) {
+            auto k = static_cast<int64_t>(at(in[1], {i[1], i[2]}));
+            return at(in[0], {i[0], std::clamp<int64_t>(k < 0 ? k + 4 : k, 0, 3), i[3]});
+          })};
+        },
+        {0, 0}, -6, 6);
   }
   std::string each = tensorType("s0x2xs1", "i64"), result = tensorType("s0x2xs1");
-  check({{type, each}, "%r = nn.gather_elements %0, %1 axis 1 : " + type + ", " + each, {result}}, kSymbols,
-        [](const std::vector<Array> &in) {
-          return std::vector<Array>{makeArray(in[1].dims, [&](const Indices &i) {
-            auto k = static_cast<int64_t>(at(in[1], i));
-            return at(in[0], {i[0], k < 0 ? k + 4 : k, i[2]});
-          })};
-        },
-        {0, 0}, -4, 4);
+  check(
+      {{type, each}, "%r = nn.gather_elements %0, %1 axis 1 : " + type + ", " + each, {result}}, kSymbols,
+      [](const std::vector<Array> &in) {
+        return std::vector<Array>{makeArray(in[1].dims, [&](const Indices &i) {
+          auto k = static_cast<int64_t>(at(in[1], i));
+          return at(in[0], {i[0], k < 0 ? k + 4 : k, i[2]});
+        })};
+      },
+      {0, 0}, -4, 4);
   std::string tuples = tensorType("5x2", "i64"), rows = tensorType("5xs1");
-  check({{type, tuples}, "%r = nn.gather_nd %0, %1 batch_dims 0 : " + type + ", " + tuples, {rows}}, {{4, 1}, {4, 9}},
-        [](const std::vector<Array> &in) {
-          return std::vector<Array>{makeArray({5, in[0].dims[2]}, [&](const Indices &i) {
-            auto k = [&](int64_t axis) {
-              auto value = static_cast<int64_t>(at(in[1], {i[0], axis}));
-              return value < 0 ? value + 4 : value;
-            };
-            return at(in[0], {k(0), k(1), i[1]});
-          })};
-        },
-        {0, 0}, -4, 4);
+  check(
+      {{type, tuples}, "%r = nn.gather_nd %0, %1 batch_dims 0 : " + type + ", " + tuples, {rows}}, {{4, 1}, {4, 9}},
+      [](const std::vector<Array> &in) {
+        return std::vector<Array>{makeArray({5, in[0].dims[2]}, [&](const Indices &i) {
+          auto k = [&](int64_t axis) {
+            auto value = static_cast<int64_t>(at(in[1], {i[0], axis}));
+            return value < 0 ? value + 4 : value;
+          };
+          return at(in[0], {k(0), k(1), i[1]});
+        })};
+      },
+      {0, 0}, -4, 4);
 }
 
 TEST(Movement, Scatter) {
@@ -195,42 +203,50 @@ TEST(Movement, Scatter) {
   };
   for (std::string kind : {"replace", "add", "mul", "min", "max"}) {
     std::string type = tensorType("s0x4xs1"), indices = tensorType("s0x2xs1", "i64"), updates = tensorType("s0x2xs1");
-    check({{type, indices, updates},
-           "%r = nn.scatter_elements " + kind + " %0, %1, %2 axis 1 : " + type + ", " + indices + ", " + updates, {type}},
-          kSymbols,
-          [&](const std::vector<Array> &in) {
-            Array result = in[0];
-            forEachIndex(in[1].dims, [&](const Indices &i) {
-              auto k = static_cast<int64_t>(at(in[1], i));
-              double &value = result.values[flatten(result.dims, {i[0], k < 0 ? k + 4 : k, i[2]})];
-              value = combine(kind, value, at(in[2], i));
-            });
-            return std::vector<Array>{result};
-          },
-          {1e-6, 1e-6}, -4, 4);
+    check(
+        {{type, indices, updates},
+         "%r = nn.scatter_elements " + kind + " %0, %1, %2 axis 1 : " + type + ", " + indices + ", " + updates,
+         {type}},
+        kSymbols,
+        [&](const std::vector<Array> &in) {
+          Array result = in[0];
+          forEachIndex(in[1].dims, [&](const Indices &i) {
+            auto k = static_cast<int64_t>(at(in[1], i));
+            double &value = result.values[flatten(result.dims, {i[0], k < 0 ? k + 4 : k, i[2]})];
+            value = combine(kind, value, at(in[2], i));
+          });
+          return std::vector<Array>{result};
+        },
+        {1e-6, 1e-6}, -4, 4);
     std::string tuples = tensorType("5x2", "i64"), rows = tensorType("5xs1"), whole = tensorType("4x4xs1");
-    check({{whole, tuples, rows}, "%r = nn.scatter_nd " + kind + " %0, %1, %2 : " + whole + ", " + tuples + ", " + rows, {whole}},
-          {{0, 1}, {0, 9}},
-          [&](const std::vector<Array> &in) {
-            Array result = in[0];
-            forEachIndex(in[2].dims, [&](const Indices &i) {
-              auto k = [&](int64_t axis) {
-                auto value = static_cast<int64_t>(at(in[1], {i[0], axis}));
-                return value < 0 ? value + 4 : value;
-              };
-              double &value = result.values[flatten(result.dims, {k(0), k(1), i[1]})];
-              value = combine(kind, value, at(in[2], i));
-            });
-            return std::vector<Array>{result};
-          },
-          {1e-6, 1e-6}, -4, 4);
+    check(
+        {{whole, tuples, rows},
+         "%r = nn.scatter_nd " + kind + " %0, %1, %2 : " + whole + ", " + tuples + ", " + rows,
+         {whole}},
+        {{0, 1}, {0, 9}},
+        [&](const std::vector<Array> &in) {
+          Array result = in[0];
+          forEachIndex(in[2].dims, [&](const Indices &i) {
+            auto k = [&](int64_t axis) {
+              auto value = static_cast<int64_t>(at(in[1], {i[0], axis}));
+              return value < 0 ? value + 4 : value;
+            };
+            double &value = result.values[flatten(result.dims, {k(0), k(1), i[1]})];
+            value = combine(kind, value, at(in[2], i));
+          });
+          return std::vector<Array>{result};
+        },
+        {1e-6, 1e-6}, -4, 4);
   }
 }
 
 TEST(Movement, ResizeByTwo) {
   std::string type = tensorType("s0x3xs1x4"), result = tensorType("s0x3x(s1 * 2)x8");
   for (std::string mode : {"nearest", "linear"})
-    check({{type}, "%r = nn.resize " + mode + " asymmetric floor %0 scales [1.0, 1.0, 2.0, 2.0] {cubic_coeff = -0.75, extrapolation = 0.0} : " + type + " to " + result,
+    check({{type},
+           "%r = nn.resize " + mode +
+               " asymmetric floor %0 scales [1.0, 1.0, 2.0, 2.0] {cubic_coeff = -0.75, extrapolation = 0.0} : " + type +
+               " to " + result,
            {result}},
           kSymbols, [&](const std::vector<Array> &in) {
             const Indices &d = in[0].dims;

@@ -53,10 +53,14 @@ const ReduceCase kReduceCases[] = {
 struct Axes {
   const char *shape, *axes, *kept, *squeezed;
 };
-const Axes kAxes[] = {{"s0xs1", "1", "s0x1", "s0"},         {"s0xs1", "0", "1xs1", "s1"},
-                      {"s0xs1", "0, 1", "1x1", ""},         {"3x40", "1", "3x1", "3"},
-                      {"s0x3xs1x5", "2, 3", "s0x3x1x1", "s0x3"}, {"s0x3xs1x5", "0, 2", "1x3x1x5", "3x5"},
-                      {"s0x128", "1", "s0x1", "s0"},        {"s0x3xs1", "0, 2", "1x3x1", "3"}};
+const Axes kAxes[] = {{"s0xs1", "1", "s0x1", "s0"},
+                      {"s0xs1", "0", "1xs1", "s1"},
+                      {"s0xs1", "0, 1", "1x1", ""},
+                      {"3x40", "1", "3x1", "3"},
+                      {"s0x3xs1x5", "2, 3", "s0x3x1x1", "s0x3"},
+                      {"s0x3xs1x5", "0, 2", "1x3x1x5", "3x5"},
+                      {"s0x128", "1", "s0x1", "s0"},
+                      {"s0x3xs1", "0, 2", "1x3x1", "3"}};
 
 Indices keptDims(const Indices &dims, const std::string &axes) {
   Indices result = dims;
@@ -70,7 +74,8 @@ std::vector<Array> softmax(const Array &in, int64_t axis, bool logarithm) {
   Indices kept = in.dims;
   kept[axis] = 1;
   Array highest = reduceTo(in, kept, -kInfinity, [](double x, double y) { return std::max(x, y); });
-  Array exponentials = makeArray(in.dims, [&](const Indices &i) { return std::exp(at(in, i) - atBroadcast(highest, i)); });
+  Array exponentials =
+      makeArray(in.dims, [&](const Indices &i) { return std::exp(at(in, i) - atBroadcast(highest, i)); });
   Array sum = reduceTo(exponentials, kept, 0, [](double x, double y) { return x + y; });
   return {makeArray(in.dims, [&](const Indices &i) {
     return logarithm ? at(in, i) - atBroadcast(highest, i) - std::log(atBroadcast(sum, i))
@@ -87,9 +92,8 @@ std::vector<Array> layerNorm(const std::vector<Array> &in, size_t axis, bool rms
   }
   auto sum = [](double x, double y) { return x + y; };
   Array mean = reduceTo(in[0], kept, 0, sum);
-  Array centered = makeArray(in[0].dims, [&](const Indices &i) {
-    return rms ? at(in[0], i) : at(in[0], i) - atBroadcast(mean, i) / count;
-  });
+  Array centered = makeArray(
+      in[0].dims, [&](const Indices &i) { return rms ? at(in[0], i) : at(in[0], i) - atBroadcast(mean, i) / count; });
   Array squares = makeArray(in[0].dims, [&](const Indices &i) { return at(centered, i) * at(centered, i); });
   Array variance = reduceTo(squares, kept, 0, sum);
   return {makeArray(in[0].dims, [&](const Indices &i) {
@@ -119,7 +123,8 @@ TEST(Reduction, Reduce) {
           return std::vector<Array>{keep ? made : reshaped(made, squeezed)};
         };
         double low = kind == "prod" ? 0.9 : -1, high = kind == "prod" ? 1.1 : 1;
-        check({{type}, "%r = nn.reduce " + kind + " %0 axes [" + axes.axes + "]" + (keep ? " {keep_dims}" : "") + " : " + type,
+        check({{type},
+               "%r = nn.reduce " + kind + " %0 axes [" + axes.axes + "]" + (keep ? " {keep_dims}" : "") + " : " + type,
                {result}},
               {{1, 1}, {2, 17}, {5, 100}}, reference, {1e-5, 1e-5}, low, high);
       }
@@ -147,7 +152,8 @@ TEST(Reduction, ElementTypes) {
 
 TEST(Reduction, OfNothing) {
   std::string type = tensorType("3xs0"), result = tensorType("3");
-  const std::pair<const char *, double> cases[] = {{"sum", 0.0}, {"max", -kInfinity}, {"min", kInfinity}, {"prod", 1.0}};
+  const std::pair<const char *, double> cases[] = {
+      {"sum", 0.0}, {"max", -kInfinity}, {"min", kInfinity}, {"prod", 1.0}};
   for (auto [kind, expected] : cases)
     check({{type}, std::string("%r = nn.reduce ") + kind + " %0 axes [1] : " + type, {result}}, {{0}},
           [expected = expected](const std::vector<Array> &) {
@@ -156,30 +162,34 @@ TEST(Reduction, OfNothing) {
 }
 
 TEST(Reduction, Softmax) {
-  const std::pair<const char *, int> cases[] = {{"s0xs1", 1}, {"s0xs1", 0}, {"s0x128", 1}, {"2xs0x17", 2}, {"s0x3xs1", 1}};
+  const std::pair<const char *, int> cases[] = {
+      {"s0xs1", 1}, {"s0xs1", 0}, {"s0x128", 1}, {"2xs0x17", 2}, {"s0x3xs1", 1}};
   for (bool logarithm : {false, true})
     for (std::string element : {"f32", "f64", "f16", "bf16"})
       for (auto [shape, axis] : cases) {
         std::string type = tensorType(shape, element);
-        check({{type}, std::string("%r = nn.") + (logarithm ? "log_softmax" : "softmax") + " %0 axis " +
-                           std::to_string(axis) + " : " + type,
-               {type}},
-              {{1, 1}, {3, 17}, {7, 133}},
-              [&, axis = axis](const std::vector<Array> &in) { return softmax(in[0], axis, logarithm); },
-              toleranceOf(element), -8, 8);
+        check(
+            {{type},
+             std::string("%r = nn.") + (logarithm ? "log_softmax" : "softmax") + " %0 axis " + std::to_string(axis) +
+                 " : " + type,
+             {type}},
+            {{1, 1}, {3, 17}, {7, 133}},
+            [&, axis = axis](const std::vector<Array> &in) { return softmax(in[0], axis, logarithm); },
+            toleranceOf(element), -8, 8);
       }
 }
 
 TEST(Reduction, SoftmaxOfLargeNumbers) {
   std::string type = tensorType("4x33");
-  check({{type}, "%r = nn.softmax %0 axis 1 : " + type, {type}}, {{}},
-        [](const std::vector<Array> &in) { return softmax(in[0], 1, false); }, {2e-6, 1e-12}, -1, 1,
-        [](std::vector<Array> &in) {
-          for (double &value : in[0].values)
-            value = float(value * 1e4);
-          for (size_t i = 33; i < 50; ++i)
-            in[0].values[i] = -kInfinity; // a masked part
-        });
+  check(
+      {{type}, "%r = nn.softmax %0 axis 1 : " + type, {type}}, {{}},
+      [](const std::vector<Array> &in) { return softmax(in[0], 1, false); }, {2e-6, 1e-12}, -1, 1,
+      [](std::vector<Array> &in) {
+        for (double &value : in[0].values)
+          value = float(value * 1e4);
+        for (size_t i = 33; i < 50; ++i)
+          in[0].values[i] = -kInfinity; // a masked part
+      });
 }
 
 TEST(Reduction, LayerNorm) {
@@ -201,8 +211,9 @@ TEST(Reduction, LayerNorm) {
         text.body += " axis " + axis + " {epsilon = 1.0e-5" + (rms ? ", rms" : "") + "} : " + type;
         Tolerance tolerance = toleranceOf(element);
         tolerance.absolute *= 5;
-        check(text, {{1, 3}, {5, 129}},
-              [&](const std::vector<Array> &in) { return layerNorm(in, test.axis, rms); }, tolerance);
+        check(
+            text, {{1, 3}, {5, 129}}, [&](const std::vector<Array> &in) { return layerNorm(in, test.axis, rms); },
+            tolerance);
       }
 }
 
@@ -225,8 +236,9 @@ TEST(Reduction, ArgReduce) {
             return double(best);
           })};
         };
-        check({{type}, std::string("%r = nn.arg_reduce ") + (isMax ? "max" : "min") + " %0 axis 2" +
-                           (last ? " {select_last}" : "") + " : " + type,
+        check({{type},
+               std::string("%r = nn.arg_reduce ") + (isMax ? "max" : "min") + " %0 axis 2" +
+                   (last ? " {select_last}" : "") + " : " + type,
                {result}},
               {{1, 1}, {3, 20}, {2, 67}}, reference, {0, 0}, 0, 9);
       }
@@ -251,8 +263,12 @@ TEST(Reduction, CumSum) {
               return sum;
             })};
           };
-          std::string flags = std::string(exclusive ? "exclusive" : "") + (exclusive && reverse ? ", " : "") + (reverse ? "reverse" : "");
-          check({{type}, "%r = nn.cumsum %0 axis " + std::to_string(axis) + (flags.empty() ? "" : " {" + flags + "}") + " : " + type, {type}},
+          std::string flags = std::string(exclusive ? "exclusive" : "") + (exclusive && reverse ? ", " : "") +
+                              (reverse ? "reverse" : "");
+          check({{type},
+                 "%r = nn.cumsum %0 axis " + std::to_string(axis) + (flags.empty() ? "" : " {" + flags + "}") + " : " +
+                     type,
+                 {type}},
                 {{1, 1}, {4, 9}, {17, 33}}, reference, {1e-5, 1e-5});
         }
 }
@@ -260,7 +276,8 @@ TEST(Reduction, CumSum) {
 TEST(Reduction, TopK) {
   for (bool largest : {true, false})
     for (std::string element : {"f32", "i64"}) {
-      std::string type = tensorType("2xs0x3", element), values = tensorType("2x4x3", element), indices = tensorType("2x4x3", "i64");
+      std::string type = tensorType("2xs0x3", element), values = tensorType("2x4x3", element),
+                  indices = tensorType("2x4x3", "i64");
       auto reference = [&](const std::vector<Array> &in) {
         std::vector<Array> results(2, makeArray({2, 4, 3}, [](const Indices &) { return 0.0; }));
         forEachIndex({2, 3}, [&](const Indices &outer) {
@@ -276,8 +293,11 @@ TEST(Reduction, TopK) {
         });
         return results;
       };
-      KernelText text{{type}, "%r, %i = nn.topk %0 axis 1 {largest = " + std::string(largest ? "true" : "false") + "} : " + type + " to " + values + ", " + indices,
-                      {values, indices}, {"%r", "%i"}};
+      KernelText text{{type},
+                      "%r, %i = nn.topk %0 axis 1 {largest = " + std::string(largest ? "true" : "false") +
+                          "} : " + type + " to " + values + ", " + indices,
+                      {values, indices},
+                      {"%r", "%i"}};
       check(text, {{4}, {5}, {40}}, reference, {0, 0}, 0, 20);
     }
 }
