@@ -187,6 +187,9 @@ private:
       return false;
     if (!typeOf(op.getFilter()).hasStaticShape() || !getConstant(source->extents[1]))
       return false;
+    if (isDepthwise(op.getGroup(), typeOf(op.getFilter())) && source->layout == RT_DNNL_ROW_MAJOR &&
+        getConstant(source->extents.back()).value_or(kLongRow) >= kLongRow)
+      return false;
     channels = getExtents(typeOf(value))[1];
     channelAxis = 1;
     rank = numSpatial + 2;
@@ -208,6 +211,13 @@ private:
     }
     return true;
   }
+
+  /// One channel in, one out: bringing activations into oneDNN's layout and back costs more than the convolution. Only
+  /// short rows, which generated code cannot fill registers with, are worth it.
+  static bool isDepthwise(int64_t group, RankedTensorType filter) {
+    return group > 1 && filter.getDimSize(0) == group && filter.getDimSize(1) == 1;
+  }
+  static constexpr int64_t kLongRow = 32;
 
   AffineExpr productOf(ArrayRef<AffineExpr> extents) {
     AffineExpr product = one();
