@@ -16,8 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   if (!isAccepted && error.empty())
     abort(); // a refusal says why
 #ifdef PENSTOCK_PLANTED_CRASH
-  if (isAccepted && numBytes > 20 && bytes.contains("zq"))
-    abort();
+  // Compared in steps of its own code, which the fuzzer sees and climbs; a library's search would be luck.
+  for (size_t i = 0; isAccepted && i + 1 < numBytes; ++i)
+    if (data[i] == 'z' && data[i + 1] == 'q')
+      abort();
 #endif
   return 0;
 }
