@@ -7,10 +7,7 @@
 namespace penstock::linalg_lowering {
 using namespace nn;
 
-static bool isUnsigned(Value value) {
-  auto type = dyn_cast<IntegerType>(cast<RankedTensorType>(value.getType()).getElementType());
-  return type && (type.isUnsigned() || type.getWidth() == 1);
-}
+static bool isUnsigned(Value value) { return isUnsigned(Emitter::typeOf(value)); }
 
 /// f16 and bf16 compute in f32.
 static Value widenScalar(OpBuilder &b, Location loc, Value x) {

@@ -274,6 +274,20 @@ Value Emitter::reduce(Location loc, Value value, RankedTensorType type, ArrayRef
   return reduceInto(*this, loc, tail, restType.getRank(), axes, result, kind, isUnsigned);
 }
 
+bool isUnsigned(RankedTensorType type) {
+  auto integer = dyn_cast<IntegerType>(type.getElementType());
+  return integer && (integer.isUnsigned() || integer.getWidth() == 1);
+}
+
+Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent) {
+  Value index = b.create<arith::IndexCastOp>(loc, b.getIndexType(), raw);
+  Value zero = b.create<arith::ConstantIndexOp>(loc, 0), one = b.create<arith::ConstantIndexOp>(loc, 1);
+  Value negative = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, index, zero);
+  index = b.create<arith::SelectOp>(loc, negative, b.create<arith::AddIOp>(loc, index, extent), index);
+  Value last = b.create<arith::SubIOp>(loc, extent, one);
+  return b.create<arith::MaxSIOp>(loc, b.create<arith::MinSIOp>(loc, index, last), zero);
+}
+
 LogicalResult Emitter::emit(Operation *op) {
   using namespace nn;
   if (isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, ConstantOp, ExtentTensorOp, IotaOp>(op))

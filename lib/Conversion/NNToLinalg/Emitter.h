@@ -90,6 +90,12 @@ struct ScalarBuilder {
   Value multiplyAdd(Value x, Value y, Value acc);
 };
 
+/// True for unsigned integers and i1, whose values are 0 and 1.
+bool isUnsigned(RankedTensorType type);
+
+/// An index of the model as a position in [0, extent): negative ones count from the end, others are clamped.
+Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent);
+
 // One function per op of a family; each maps the op's results.
 LogicalResult emitElementwise(Emitter &e, Operation *op);
 LogicalResult emitContraction(Emitter &e, Operation *op);

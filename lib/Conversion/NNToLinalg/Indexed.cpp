@@ -9,16 +9,6 @@
 namespace penstock::linalg_lowering {
 using namespace nn;
 
-/// An index of the model as a position in [0, extent): negative ones count from the end, others are clamped.
-static Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent) {
-  Value index = b.create<arith::IndexCastOp>(loc, b.getIndexType(), raw);
-  Value zero = b.create<arith::ConstantIndexOp>(loc, 0), one = b.create<arith::ConstantIndexOp>(loc, 1);
-  Value negative = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, index, zero);
-  index = b.create<arith::SelectOp>(loc, negative, b.create<arith::AddIOp>(loc, index, extent), index);
-  Value last = b.create<arith::SubIOp>(loc, extent, one);
-  return b.create<arith::MaxSIOp>(loc, b.create<arith::MinSIOp>(loc, index, last), zero);
-}
-
 static LogicalResult emitGather(Emitter &e, GatherOp op) {
   Location loc = op.getLoc();
   RankedTensorType type = Emitter::typeOf(op.getResult()), inType = Emitter::typeOf(op.getInput());

@@ -11,11 +11,6 @@ namespace penstock::linalg_lowering {
 using namespace nn;
 using utils::IteratorType;
 
-static bool isUnsigned(RankedTensorType type) {
-  auto integer = dyn_cast<IntegerType>(type.getElementType());
-  return integer && (integer.isUnsigned() || integer.getWidth() == 1);
-}
-
 /// The extents with 1 on the reduced axes.
 static RankedTensorType keepDims(Emitter &e, RankedTensorType type, ArrayRef<int64_t> axes, Type element) {
   SmallVector<AffineExpr> extents = getExtents(type);

@@ -11,11 +11,6 @@
 namespace penstock::linalg_lowering {
 using namespace nn;
 
-static bool isUnsigned(RankedTensorType type) {
-  auto integer = dyn_cast<IntegerType>(type.getElementType());
-  return integer && (integer.isUnsigned() || integer.getWidth() == 1);
-}
-
 /// A loop from 0 to `count` that carries values.
 static SmallVector<Value> loop(Emitter &e, Location loc, Value count, ValueRange init,
                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
@@ -39,15 +34,6 @@ static SmallVector<Value> delinearize(Emitter &e, Location loc, Value flat, Arra
     flat = e.b.create<arith::DivUIOp>(loc, flat, extent);
   }
   return indices;
-}
-
-static Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent) {
-  Value index = b.create<arith::IndexCastOp>(loc, b.getIndexType(), raw);
-  Value zero = b.create<arith::ConstantIndexOp>(loc, 0), one = b.create<arith::ConstantIndexOp>(loc, 1);
-  Value negative = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, index, zero);
-  index = b.create<arith::SelectOp>(loc, negative, b.create<arith::AddIOp>(loc, index, extent), index);
-  Value last = b.create<arith::SubIOp>(loc, extent, one);
-  return b.create<arith::MaxSIOp>(loc, b.create<arith::MinSIOp>(loc, index, last), zero);
 }
 
 /// What a scatter puts in place of `old`.
