@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Put real dumps into docs/Architecture.md: its model is compiled, and every block `<!-- dump: PHASE -->` is filled anew.
+"""Write what documents take from the code: the dumps in docs/Architecture.md, and docs/generated.
 
 usage: update_docs.py --build FOLDER [--check]
 
-With --check nothing is written; exit status 1 and the first difference when the document is not what the compiler does.
+Architecture.md's model is compiled, and every block `<!-- dump: PHASE -->` is filled anew; docs/generated comes from
+TableGen and the importer's registry. With --check nothing is written; exit status 1 and the first differences when a
+document is not what the code says.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -15,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 
+import generated_docs
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import tiny    # noqa: E402  the document's model is one of the tests'
 
-DOCUMENT = ROOT / "docs/Architecture.md"
+DOCUMENT = pathlib.PurePosixPath("docs/Architecture.md")
 BLOCK = re.compile(r"(<!-- dump: (\w+) -->\n).*?(<!-- /dump -->)", re.DOTALL)
 HASH = re.compile(r"\b(k_)?([0-9a-f]{32})\b")
 
@@ -74,21 +78,29 @@ def filled(document, phases):
     return BLOCK.sub(fill, document)
 
 
+def update(path, text, only_check):
+    """Writes the document, or says where it differs; False if it does."""
+    before = (ROOT / path).read_text() if (ROOT / path).exists() else ""
+    if not only_check:
+        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).write_text(text)
+        return True
+    for line in list(difflib.unified_diff(before.splitlines(), text.splitlines(), str(path), "now", n=1, lineterm=""))[:20]:
+        print(line)
+    return before == text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    before = DOCUMENT.read_text()
-    after = filled(before, dumps(options.build.resolve()))
-    if not options.check:
-        DOCUMENT.write_text(after)
-        return 0
-    for line in list(difflib.unified_diff(before.splitlines(), after.splitlines(), "docs/Architecture.md", "dumps", n=1, lineterm=""))[:20]:
-        print(line)
-    if before != after:
-        print("error: docs/Architecture.md is not what the compiler does; run tools/dev/update_docs.py --build build")
-    return 1 if before != after else 0
+    build = options.build.resolve()
+    texts = {DOCUMENT: filled((ROOT / DOCUMENT).read_text(), dumps(build))} | generated_docs.documents(build)
+    wrong = [path for path, text in texts.items() if not update(path, text, options.check)]
+    for path in wrong:
+        print(f"error: {path} is not what the code says; run tools/dev/update_docs.py --build build")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -29,8 +29,10 @@ struct InspectCommand {
   CommonOptions common;
   driver::CompileOptions options;
   ImportFlags importFlags;
+  bool listsSupported = false;
 
   int run();
+  int printSupported();
   int inspectModel();
   int inspectFolder(const std::string &folder, llvm::StringRef executable);
   ordered_json listOperators(const std::vector<onnximport::OperatorUse> &uses);
@@ -216,7 +218,33 @@ static bool isExecutable(const std::string &path) {
   return llvm::StringRef(magic, sizeof(magic)) == "\177ELF";
 }
 
+/// What the importer converts itself; ONNX's function bodies serve others.
+int InspectCommand::printSupported() {
+  ordered_json list = ordered_json::array();
+  for (const onnximport::SupportedOperator &entry : onnximport::getSupportedOperators())
+    list.push_back({{"domain", entry.domain.empty() ? "ai.onnx" : entry.domain},
+                    {"name", entry.name},
+                    {"since_versions", entry.sinceVersions}});
+  if (common.json) {
+    llvm::outs() << list.dump(2) << "\n";
+    return 0;
+  }
+  for (const ordered_json &entry : list) {
+    llvm::outs() << llvm::format("%-16s %-28s since", text(entry, "domain").c_str(), text(entry, "name").c_str());
+    for (const ordered_json &version : entry["since_versions"])
+      llvm::outs() << " " << version.get<int>();
+    llvm::outs() << "\n";
+  }
+  return 0;
+}
+
 int InspectCommand::run() {
+  if (listsSupported)
+    return printSupported();
+  if (options.model.empty()) {
+    llvm::errs() << "error: MODEL|DIR|EXECUTABLE is required; see 'penstock inspect --help'\n";
+    return 2;
+  }
   if (llvm::sys::fs::is_directory(options.model))
     return inspectFolder(options.model, "");
   if (isExecutable(options.model)) {
@@ -234,8 +262,8 @@ Command addInspectCommand(CLI::App &parent) {
   auto command = std::make_shared<InspectCommand>();
   addCommonOptions(*app, command->common);
   app->add_option("MODEL|DIR|EXECUTABLE", command->options.model,
-                  "an ONNX model, a compiled folder, or one of its executables")
-      ->required();
+                  "an ONNX model, a compiled folder, or one of its executables");
+  app->add_flag("--operators", command->listsSupported, "list the operators that the importer converts, and stop");
   command->importFlags.addTo(*app, command->options.import);
   return {app, [command] { return command->run(); }};
 }

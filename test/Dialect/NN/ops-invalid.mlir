@@ -32,62 +32,6 @@ func.func @binary_c3(%x: tensor<4xf32>) {
 
 // -----
 
-func.func @matmul_c3(%x: tensor<4x5xf32>) {
-  // expected-error @below {{contracted extents are 5 and 4; expected the same}}
-  %0 = nn.matmul %x, %x : tensor<4x5xf32>, tensor<4x5xf32>
-  return
-}
-
-// -----
-
-func.func @conv_c3(%x: tensor<1x3x8x8xf32>, %w: tensor<4x2x3x3xf32>) {
-  // expected-error @below {{input 1x3x8x8, filter 4x2x3x3 and group 1 do not fit together}}
-  %0 = nn.conv %x, %w {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x8x8xf32>, tensor<4x2x3x3xf32>
-  return
-}
-
-// -----
-
-func.func @conv_c5(%x: tensor<1x3x2x2xf32>, %w: tensor<4x3x3x3xf32>) {
-  // expected-error @below {{kernel does not fit into the padded input on spatial axis 0}}
-  %0 = nn.conv %x, %w {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x2x2xf32>, tensor<4x3x3x3xf32>
-  return
-}
-
-// -----
-
-func.func @reshape_c2(%x: tensor<4xf32>) {
-  // expected-error @below {{has 4 elements in and 5 out}}
-  %0 = nn.reshape %x : tensor<4xf32> to tensor<5xf32>
-  return
-}
-
-// -----
-
-func.func @slice_c2(%x: tensor<4xf32>) {
-  // expected-error @below {{reads elements 2 to 4 of axis 0, which has 4}}
-  %0 = nn.slice %x from <[2]> step [1] : tensor<4xf32> to tensor<3xf32>
-  return
-}
-
-// -----
-
-func.func @concat_c2(%x: tensor<4x2xf32>, %y: tensor<3x2xf32>) {
-  // expected-error @below {{which differ on axis 0 besides axis 1}}
-  %0 = nn.concat %x, %y axis 1 : tensor<4x2xf32>, tensor<3x2xf32>
-  return
-}
-
-// -----
-
-func.func @reduce_c1(%x: tensor<4x2xf32>) {
-  // expected-error @below {{axes must be distinct axes}}
-  %0 = nn.reduce sum %x axes [1, 1] : tensor<4x2xf32>
-  return
-}
-
-// -----
-
 func.func @kernel_c3(%x: tensor<4xf32>) {
   // expected-error @below {{yields a block argument; expected a value computed inside}}
   %0 = nn.kernel "k" ins(%a = %x : tensor<4xf32>) -> (tensor<4xf32>) {
@@ -136,3 +80,183 @@ func.func private @extents(tensor<?xf32, #nn.extents<[s0, s1]>>)
 
 // expected-error @below {{has bounds 4..2 and typical value 4; expected 0 <= lower <= typical <= upper}}
 nn.symbol @symbol_c3 = 0 root {lower = 4 : i64, upper = 2 : i64}
+
+// -----
+
+func.func @compare_c1(%x: tensor<4xi32>, %y: tensor<4xf32>) {
+  // expected-error @below {{operands have element types 'i32' and 'f32'; expected the same}}
+  %0 = nn.compare lt %x, %y : tensor<4xi32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @compare_c2(%x: tensor<4xf32>, %y: tensor<3xf32>) {
+  // expected-error @below {{shapes 4 and 3 do not broadcast}}
+  %0 = nn.compare lt %x, %y : tensor<4xf32>, tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @select_c1(%c: tensor<4xi32>, %x: tensor<4xf32>) {
+  // expected-error @below {{condition has element type 'i32'; expected i1}}
+  %0 = nn.select %c, %x, %x : tensor<4xi32>, tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @select_c2(%c: tensor<4xi1>, %x: tensor<4xf32>, %y: tensor<4xf64>) {
+  // expected-error @below {{values have element types 'f32' and 'f64'; expected the same}}
+  %0 = nn.select %c, %x, %y : tensor<4xi1>, tensor<4xf32>, tensor<4xf64>
+  return
+}
+
+// -----
+
+func.func @select_c3(%c: tensor<4xi1>, %x: tensor<3xf32>) {
+  // expected-error @below {{shapes 4 and 3 do not broadcast}}
+  %0 = nn.select %c, %x, %x : tensor<4xi1>, tensor<3xf32>, tensor<3xf32>
+  return
+}
+
+// -----
+
+// expected-error @below {{of kind root has 1 expressions; expected none}}
+nn.symbol @symbol_c2 = 0 root of <[s0]>
+
+// -----
+
+// expected-error @below {{of kind max has 1 expressions; expected at least two}}
+nn.symbol @symbol_c2_derived = 1 max of <[s0]>
+
+// -----
+
+// expected-error @below {{has 1 expressions; expected two}}
+nn.constraint <[s0]> "constraint_c1"
+
+// -----
+
+func.func @extent_tensor_c1() {
+  // expected-error @below {{has 1 expressions for 2 elements}}
+  %0 = nn.extent_tensor <[s0]> : tensor<2xi64>
+  return
+}
+
+// -----
+
+func.func @extent_tensor_c1_type() {
+  // expected-error @below {{has element type 'f32'; expected i64 or i32}}
+  %0 = nn.extent_tensor <[s0]> : tensor<1xf32>
+  return
+}
+
+// -----
+
+func.func @kernel_c1(%x: tensor<4xf32>) {
+  // expected-error @below {{block arguments do not have the types of the operands}}
+  %0 = "nn.kernel"(%x) ({
+  ^bb0(%a: tensor<5xf32>):
+    %1 = nn.unary exp %a : tensor<5xf32>
+    nn.yield %1 : tensor<5xf32>
+  }) {name = "k"} : (tensor<4xf32>) -> tensor<5xf32>
+  return
+}
+
+// -----
+
+func.func @kernel_c2(%x: tensor<4xf32>) {
+  // expected-error @below {{does not end in an nn.yield of the result types}}
+  %0 = nn.kernel "k" ins(%a = %x : tensor<4xf32>) -> (tensor<5xf32>) {
+    %1 = nn.unary exp %a : tensor<4xf32>
+    nn.yield %1 : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+// expected-error @below {{the kernel does not end in an nn.yield of the result types}}
+nn.kernel_def @kernel_def_c1(%a: tensor<4xf32>) -> (tensor<5xf32>) symbols 0 {
+  %0 = nn.unary exp %a : tensor<4xf32>
+  nn.yield %0 : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @below {{has type 'tensor<?xf32, #nn.extents<[s1]>>' in a kernel of 1 symbols}}
+nn.kernel_def @kernel_def_c2(%a: tensor<?xf32, #nn.extents<[s1]>>) -> (tensor<?xf32, #nn.extents<[s1]>>) symbols 1 {
+  %0 = nn.unary exp %a : tensor<?xf32, #nn.extents<[s1]>>
+  nn.yield %0 : tensor<?xf32, #nn.extents<[s1]>>
+}
+
+// -----
+
+func.func @call_c1(%x: tensor<4xf32>) {
+  %o = nn.empty : tensor<4xf32>
+  // expected-error @below {{calls @nothing, which is no nn.kernel_def}}
+  %0 = nn.call @nothing ins(%x : tensor<4xf32>) outs(%o : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+  return
+}
+
+// -----
+
+nn.kernel_def @k(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+  %0 = nn.unary exp %a : tensor<4xf32>
+  nn.yield %0 : tensor<4xf32>
+}
+func.func @call_c3(%x: tensor<4xf32>) {
+  %o = nn.empty : tensor<4xf32>
+  // expected-error @below {{results and outs differ in type}}
+  %0 = nn.call @k ins(%x : tensor<4xf32>) outs(%o : tensor<4xf32>) symbols <[]> -> tensor<5xf32>
+  return
+}
+
+// -----
+
+func.func @if_c1(%c: tensor<2xi1>, %x: tensor<4xf32>) {
+  // expected-error @below {{condition has type 'tensor<2xi1>'; expected one i1}}
+  %0 = nn.if %c : tensor<2xi1> -> (tensor<4xf32>) {
+    nn.yield %x : tensor<4xf32>
+  } else {
+    nn.yield %x : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @if_c2(%c: tensor<i1>, %x: tensor<4xf32>, %y: tensor<5xf32>) {
+  // expected-error @below {{a region does not yield values of the result types}}
+  %0 = nn.if %c : tensor<i1> -> (tensor<4xf32>) {
+    nn.yield %x : tensor<4xf32>
+  } else {
+    nn.yield %y : tensor<5xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @recurrent_c1(%x: tensor<7x1x3xf32>, %w: tensor<1x8x3xf32>, %r: tensor<1x8x2xf32>) {
+  // expected-error @below {{an LSTM and only an LSTM has last_c}}
+  %0:2 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x8x3xf32>, tensor<1x8x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
+  return
+}
+
+// -----
+
+func.func @recurrent_c1_weights(%x: tensor<7x1x3xf32>, %w: tensor<1x4x3xf32>, %r: tensor<1x8x2xf32>) {
+  // expected-error @below {{weights has type 'tensor<1x4x3xf32>'; expected 1x8x3}}
+  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x4x3xf32>, tensor<1x8x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
+  return
+}
+
+// -----
+
+func.func @recurrent_c1_recurrence(%x: tensor<7x1x3xf32>, %w: tensor<1x8x3xf32>, %r: tensor<1x8x3xf32>) {
+  // expected-error @below {{recurrence has type 'tensor<1x8x3xf32>'; expected 1x8x2}}
+  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x8x3xf32>, tensor<1x8x3xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
+  return
+}

@@ -1,6 +1,7 @@
 """Each check script finds what it is for, and stays quiet on a clean tree."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import check_constraints
 import check_lit
 import check_map
 import check_models
@@ -46,6 +47,32 @@ def test_lit_finds(tree, body, expected):
 ])
 def test_lit_stays_quiet(tree, body):
     assert lit_findings(tree, body) == []
+
+
+TABLEGEN = """class NN_AxisOp<string mnemonic> : NN_Op<mnemonic> {
+  let description = [{
+    * (C1) `axis` is an axis.
+  }];
+}
+def NN_SoftmaxOp : NN_AxisOp<"softmax">;
+def NN_ConvOp : NN_Op<"conv"> {
+  let description = [{
+    * (C2) strides are positive.
+  }];
+}
+"""
+
+
+def test_constraints(tree):
+    files = dict(include__o_DOT_td=TABLEGEN, lib__a_DOT_cpp="// softmax_c1\n// conv_c2\n")
+    assert check_constraints.check(tree(**files, test__Dialect__b_DOT_mlir="// softmax_c1\nfunc.func @conv_c2()\n")) == []
+
+
+def test_constraints_finds(tree):
+    findings = check_constraints.check(tree(include__o_DOT_td=TABLEGEN, lib__a_DOT_cpp="// conv_c2\n",
+                                            test__Dialect__b_DOT_mlir="// softmax_c1\n"))
+    assert [finding.split(": ", 1)[1].split(";")[0] for finding in findings] == \
+        ["no code names softmax_c1", "no test names conv_c2"]
 
 
 def test_lit_wants_a_run_line(tree):

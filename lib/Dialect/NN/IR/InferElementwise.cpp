@@ -44,8 +44,8 @@ LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, std::optional<Lo
                                           SmallVectorImpl<Type> &results) {
   Type lhs = tensorType(adaptor.getLhs()).getElementType(), rhs = tensorType(adaptor.getRhs()).getElementType();
   if (lhs != rhs)
-    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs, "; expected the same");
-  return inferBroadcast(loc, adaptor.getOperands(), IntegerType::get(context, 1), results);
+    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs, "; expected the same"); // compare_c1
+  return inferBroadcast(loc, adaptor.getOperands(), IntegerType::get(context, 1), results); // compare_c2
 }
 
 LogicalResult SelectOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,

@@ -61,17 +61,17 @@ static LogicalResult inferAxisOp(std::optional<Location> loc, Value input, int64
 
 LogicalResult SoftmaxOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
                                           SmallVectorImpl<Type> &results) {
-  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results);
+  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results); // softmax_c1
 }
 
 LogicalResult LogSoftmaxOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
                                              SmallVectorImpl<Type> &results) {
-  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results);
+  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results); // log_softmax_c1
 }
 
 LogicalResult CumSumOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
                                          SmallVectorImpl<Type> &results) {
-  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results);
+  return inferAxisOp(loc, adaptor.getInput(), adaptor.getAxis(), results); // cumsum_c1
 }
 
 LogicalResult LayerNormOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,

@@ -25,7 +25,7 @@ LogicalResult SymbolOp::verify() {
   size_t numExprs = getExprs() ? getExprs()->getExprs().size() : 0;
   if (getKind() == SymbolKind::root ? numExprs != 0 : numExprs < 2)
     return emitOpError() << "of kind " << stringifySymbolKind(getKind()) << " has " << numExprs
-                         << " expressions; expected " << (getKind() == SymbolKind::root ? "none" : "at least two"); // c2
+                         << " expressions; expected " << (getKind() == SymbolKind::root ? "none" : "at least two"); // symbol_c2
   int64_t lower = getLower().value_or(0), upper = getUpper().value_or(INT64_MAX), typical = getTypical().value_or(lower);
   if (lower < 0 || lower > upper || typical < lower || typical > upper)
     return emitOpError() << "has bounds " << lower << ".." << upper << " and typical value " << typical

@@ -124,9 +124,9 @@ LogicalResult ResizeOp::verify() {
 LogicalResult IotaOp::verify() {
   auto type = tensorType(getResult());
   if (static_cast<int64_t>(getAxis()) >= type.getRank() || static_cast<int64_t>(getAxis()) < 0)
-    return emitOpError() << "axis is " << getAxis() << "; expected one of the " << type.getRank() << " axes";
+    return emitOpError() << "axis is " << getAxis() << "; expected one of the " << type.getRank() << " axes"; // iota_c1
   if (getStart().getType() != type.getElementType() || getStep().getType() != type.getElementType())
-    return emitOpError() << "start and step must have the element type " << type.getElementType();
+    return emitOpError() << "start and step must have the element type " << type.getElementType(); // iota_c2
   return success();
 }
 
@@ -143,19 +143,45 @@ LogicalResult TopKOp::verify() {
   return success();
 }
 
+/// An operand of a recurrent layer, or nothing, against the extents that it must have.
+static LogicalResult verifyRecurrentPart(RecurrentOp op, StringRef name, Value part, ArrayRef<AffineExpr> expected) {
+  if (!part)
+    return success();
+  RankedTensorType type = tensorType(part);
+  bool fits = type.getRank() == static_cast<int64_t>(expected.size());
+  for (size_t i = 0; fits && i < expected.size(); ++i)
+    fits = mayBeEqual(getExtent(type, i), expected[i]);
+  if (fits)
+    return success();
+  return op.emitOpError() << name << " has type " << type << "; expected " << formatExtents(expected);
+}
+
 LogicalResult RecurrentOp::verify() {
-  RankedTensorType input = tensorType(getInput()), weights = tensorType(getWeights()), output = tensorType(getOutput());
-  int64_t gates = getKind() == RecurrentKind::lstm ? 4 : getKind() == RecurrentKind::gru ? 3 : 1;
-  int64_t directions = getDirection() == RecurrentDirection::bidirectional ? 2 : 1;
-  int64_t hidden = getHiddenSize();
-  if (input.getRank() != 3 || weights.getRank() != 3 || output.getRank() != 4)
-    return emitOpError() << "input, weights and output must have 3, 3 and 4 axes";
-  AffineExpr rows = getAffineConstantExpr(gates * hidden, getContext());
-  if (!mayBeEqual(getExtent(weights, 0), getAffineConstantExpr(directions, getContext())) ||
-      !mayBeEqual(getExtent(weights, 1), rows) || !mayBeEqual(getExtent(weights, 2), getExtent(input, 2)))
-    return emitOpError() << "weights have type " << weights << "; expected " << directions << "x" << gates * hidden
-                         << "x" << formatExtents(getExtent(input, 2)); // recurrent_c1
+  RankedTensorType input = tensorType(getInput());
+  if (input.getRank() != 3)
+    return emitOpError() << "input has type " << input << "; expected 3 axes"; // recurrent_c1
   if ((getKind() == RecurrentKind::lstm) != static_cast<bool>(getLastC()))
     return emitOpError() << "an LSTM and only an LSTM has last_c"; // recurrent_c1
+  auto number = [&](int64_t value) { return getAffineConstantExpr(value, getContext()); };
+  int64_t gates = getKind() == RecurrentKind::lstm ? 4 : getKind() == RecurrentKind::gru ? 3 : 1;
+  int64_t size = getHiddenSize();
+  AffineExpr directions = number(getDirection() == RecurrentDirection::bidirectional ? 2 : 1);
+  AffineExpr rows = number(gates * size), hidden = number(size);
+  AffineExpr time = getExtent(input, 0), batch = getExtent(input, 1);
+  std::tuple<StringRef, Value, SmallVector<AffineExpr>> parts[] = {
+      {"weights", getWeights(), {directions, rows, getExtent(input, 2)}},
+      {"recurrence", getRecurrence(), {directions, rows, hidden}},
+      {"bias", getBias(), {directions, number(2 * gates * size)}},
+      {"lengths", getLengths(), {batch}},
+      {"initial_h", getInitialH(), {directions, batch, hidden}},
+      {"initial_c", getInitialC(), {directions, batch, hidden}},
+      {"peephole", getPeephole(), {directions, number(3 * size)}},
+      {"output", getOutput(), {time, directions, batch, hidden}},
+      {"last_h", getLastH(), {directions, batch, hidden}},
+      {"last_c", getLastC(), {directions, batch, hidden}},
+  };
+  for (const auto &[name, part, expected] : parts)
+    if (failed(verifyRecurrentPart(*this, name, part, expected)))
+      return failure(); // recurrent_c1
   return success();
 }

@@ -156,6 +156,11 @@ def NN_ResizeOp : NN_TypedOp<"resize"> {
 
 def NN_IotaOp : NN_TypedOp<"iota"> {
   let summary = "start + step * index along an axis";
+  let description = [{
+    Constraints:
+    * (C1) `axis` is an axis of the result.
+    * (C2) `start` and `step` have the result's element type.
+  }];
   let arguments = (ins I64Attr:$axis, TypedAttrInterface:$start, TypedAttrInterface:$step);
   let assemblyFormat = "`axis` $axis `start` $start `step` $step attr-dict `:` type($result)";
 }

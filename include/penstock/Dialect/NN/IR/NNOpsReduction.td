@@ -47,6 +47,10 @@ def NN_LogSoftmaxOp : NN_AxisOp<"log_softmax", "x - max - log(sum(exp(x - max)))
 
 def NN_CumSumOp : NN_InferredOp<"cumsum"> {
   let summary = "running sums along an axis";
+  let description = [{
+    `exclusive` leaves out the element itself; `reverse` sums from the last element on. Constraints:
+    * (C1) `axis` is an axis of the input.
+  }];
   let arguments = (ins AnyRankedTensor:$input, I64Attr:$axis, UnitAttr:$exclusive, UnitAttr:$reverse);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$input `axis` $axis attr-dict `:` type($input)";

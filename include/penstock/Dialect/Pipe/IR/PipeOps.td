@@ -210,7 +210,7 @@ def Pipe_ProgramOp : Pipe_ModuleSymbolOp<"program", [NoTerminator]> {
   let hasVerifier = 1;
 }
 
-class Pipe_ItemOp<string mnemonic> : Pipe_Op<mnemonic, [HasParent<"ProgramOp">,
+class Pipe_ItemOp<string mnemonic> : Pipe_Op<mnemonic, [HasParent<"ProgramOp">, // recv_c1, send_c1
                                                          DeclareOpInterfaceMethods<SymbolUserOpInterface>]>;
 
 def Pipe_RecvOp : Pipe_ItemOp<"recv"> {
