@@ -29,7 +29,7 @@ if lit_config.params.get("roundtrip"):
 config.substitutions.append(("%python", config.penstock_python))
 
 config.available_features.add(platform.machine())
-for tool in ("penstock", "penstock-opt"):
+for tool in ("penstock", "penstock-opt", "penstock-lsp-server"):
     if os.path.exists(os.path.join(config.penstock_bin, tool)):
         config.available_features.add(tool)
 if os.geteuid() == 0:
