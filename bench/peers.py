@@ -232,7 +232,7 @@ def main():
         for name in options.models or MODELS:
             path = options.build.resolve() / "models" / f"{name}.onnx"
             if not path.exists():
-                print(f"{name}: not exported; ./dev accept --torch does it", file=sys.stderr)
+                print(f"{name}: not exported; ./dev accept does it", file=sys.stderr)
                 rows[name] = dict.fromkeys(table)
                 continue
             rows[name] = measure(path, table, options)

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """The acceptance list: one line per point with pass, fail or missing, and under it what failed or is missing.
 
-usage: accept.py --build FOLDER [--torch] [--quick] [--fresh] [POINT]...
+usage: accept.py --build FOLDER [--without-torch] [--without-fresh] [--quick] [POINT]...
 
 A point is made of claims (accept_points.py). Each is shown by something that runs here: tests chosen by name, whole
-models, commands. A claim that nothing shows is missing; a point passes when all its claims do. --torch also exports
-and runs the models that need torch (installed into build/venv-torch), --quick leaves out whole models and benchmarks,
---fresh runs the README's two commands in a new Debian root. Exit status: 0 every point passes, 1 otherwise.
+models, commands, figures of a benchmark beside what they must reach. A claim that nothing shows is missing; a point
+passes when all its claims do. All of it takes about three hours on two cores. --without-torch leaves out the models that
+torch exports (it is installed into build/venv-torch), --without-fresh the README's two commands in a new Debian root,
+--quick these, all other whole models, and the benchmarks. Exit status: 0 every point passes, 1 otherwise.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import argparse
 import dataclasses
+import json
 import pathlib
 import re
 import subprocess
@@ -35,7 +37,7 @@ class Workbench:
 
     def __init__(self, build, options, scratch):
         self.build, self.options, self.scratch = build, options, pathlib.Path(scratch)
-        self.groups, self.models = {}, {}
+        self.groups, self.models, self.figures = {}, {}, None
 
     def results(self, group):
         if group not in self.groups:
@@ -57,6 +59,18 @@ class Workbench:
             print(f"... running {name}", file=sys.stderr, flush=True)
             self.models[name] = list(runner.run_model(model, model.stages, self.scratch))
         return self.models[name]
+
+
+    def peers(self):
+        """{model: row} of bench/peers.py."""
+        if self.figures is None:
+            print("... running bench/peers.py", file=sys.stderr, flush=True)
+            sys.path.insert(0, str(ROOT / "bench"))
+            result = self.scratch / "peers.json"
+            subprocess.run([sys.executable, ROOT / "bench/peers.py", "--build", self.build, "--json", result],
+                           stdout=subprocess.DEVNULL, timeout=7200)
+            self.figures = json.loads(result.read_text())
+        return self.figures
 
 
 def tests(groups, pattern):
@@ -121,6 +135,27 @@ def script(path, *arguments, timeout_s=3600, slow=True):
     return look
 
 
+def peers(stages, mean, least):
+    """A claim on the benchmark beside other engines: the geometric mean of the ratios to ONNX Runtime, and the least one."""
+    def look(bench):
+        if bench.options.quick:
+            return Evidence("missing", "benchmarks are left out by --quick")
+        try:
+            rows = bench.peers()
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            return Evidence("fail", f"bench/peers.py: {error}")
+        import peers as module
+        found = {name: module.ratios(row)[stages - 1] for name, row in rows.items()}
+        unknown = [name for name, ratio in found.items() if ratio is None]
+        if unknown or not found:
+            return Evidence("missing", f"no figures of {', '.join(unknown)}")
+        text = ", ".join(f"{name} {ratio:.2f}" for name, ratio in found.items())
+        reached = module.geometric_mean(found.values())
+        good = reached >= mean and min(found.values()) >= least
+        return Evidence("pass" if good else "fail", f"mean {reached:.2f} of {mean}, each at least {least}: {text}")
+    return look
+
+
 def exists(*paths):
     """A claim shown by files being there."""
     def look(bench):
@@ -132,8 +167,8 @@ def exists(*paths):
 def fresh():
     """The README's two commands in a new Debian root."""
     def look(bench):
-        if not bench.options.fresh:
-            return Evidence("missing", "not run; use --fresh")
+        if bench.options.quick or bench.options.without_fresh:
+            return Evidence("missing", "left out by a flag")
         return command("./dev", "fresh", timeout_s=7200, expect="fresh: demo test succeeded")(bench)
     return look
 
@@ -174,7 +209,7 @@ def main():
     import accept_points
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, required=True)
-    for flag in ("--torch", "--quick", "--fresh"):
+    for flag in ("--without-torch", "--without-fresh", "--quick"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("points", nargs="*", metavar="POINT")
     options = parser.parse_args()
@@ -183,7 +218,7 @@ def main():
     if unknown:
         parser.error(f"unknown point {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     build = options.build.resolve()
-    if options.torch:
+    if not options.quick and not options.without_torch:
         install_torch(build)
     counts = {"pass": 0, "fail": 0, "missing": 0}
     with tempfile.TemporaryDirectory(prefix="penstock-accept-") as scratch:

@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, exists, fresh, script, tests, whole_model
+from accept import ROOT, command, exists, fresh, peers, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -103,7 +103,8 @@ POINTS = (
         ("no special cases", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
         ("benchmark table", exists("docs/Benchmarks.md")),
-        ("benchmarks against peers in one run", script("bench/peers.py")))),
+        ("one stage, one thread, beside ONNX Runtime with one", peers(stages=1, mean=1.0, least=0.8)),
+        ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)))),
     Point("bad-input", "a clear error, the right status, no partial output", (
         ("models", tests("e2e", r"bytes_that_are|malformed|unsupported|absurd|external")),
         ("flags and folders", tests("e2e", r"test_flags|missing_file|output_folder|output_below")),

