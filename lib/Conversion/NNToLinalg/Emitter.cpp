@@ -244,6 +244,12 @@ static Value splitLast(Emitter &e, Location loc, Value value, RankedTensorType t
 Value Emitter::reduce(Location loc, Value value, RankedTensorType type, ArrayRef<int64_t> axes, ReduceKind kind,
                       bool isUnsigned, RankedTensorType &resultType) {
   value = widen(loc, value, type);
+  if (axes.size() > 1 && axes.back() != type.getRank() - 1) {
+    // Row by row, then the sums of rows: rounding errors grow with the length of each, not with their product.
+    RankedTensorType rows;
+    value = reduce(loc, value, type, axes.back(), kind, isUnsigned, rows);
+    return reduce(loc, value, rows, axes.drop_back(), kind, isUnsigned, resultType);
+  }
   SmallVector<AffineExpr> kept, all = nn::getExtents(type);
   for (auto [i, expr] : llvm::enumerate(all))
     if (!llvm::is_contained(axes, static_cast<int64_t>(i)))

@@ -99,6 +99,8 @@ Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent);
 // One function per op of a family; each maps the op's results.
 LogicalResult emitElementwise(Emitter &e, Operation *op);
 LogicalResult emitContraction(Emitter &e, Operation *op);
+LogicalResult emitConv(Emitter &e, nn::ConvOp op);
+LogicalResult emitConvTranspose(Emitter &e, nn::ConvTransposeOp op);
 LogicalResult emitPool(Emitter &e, nn::PoolOp op);
 LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);

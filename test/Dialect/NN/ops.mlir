@@ -20,3 +20,16 @@ module attributes {nn.model = "cls.onnx"} {
     return %0 : tensor<?x8x?x4xf32, #nn.extents<[s0, (s1 floordiv 2 - 1) floordiv 2 + 1]>>
   }
 }
+
+// Images with their channels last: results follow.
+// CHECK-LABEL: func.func @channels_last
+// CHECK: nn.conv {{.*}} {channels_last, {{.*}} : tensor<?x9x8x3xf32, #nn.extents<[s0]>>, tensor<4x3x3x3xf32>
+// CHECK: nn.pool max {{.*}} : tensor<?x7x6x4xf32, #nn.extents<[s0]>>
+// CHECK: nn.conv_transpose {{.*}} : tensor<?x3x3x4xf32, #nn.extents<[s0]>>, tensor<4x5x2x2xf32>
+// CHECK: return %{{.*}} : tensor<?x6x6x5xf32, #nn.extents<[s0]>>
+func.func @channels_last(%x: tensor<?x9x8x3xf32, #nn.extents<[s0]>>, %w: tensor<4x3x3x3xf32>, %v: tensor<4x5x2x2xf32>) -> tensor<?x6x6x5xf32, #nn.extents<[s0]>> {
+  %0 = nn.conv %x, %w {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<?x9x8x3xf32, #nn.extents<[s0]>>, tensor<4x3x3x3xf32>
+  %1 = nn.pool max %0 {channels_last, dilations = array<i64: 1, 1>, kernel = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<?x7x6x4xf32, #nn.extents<[s0]>>
+  %2 = nn.conv_transpose %1, %v {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, output_pads = array<i64: 0, 0>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<?x3x3x4xf32, #nn.extents<[s0]>>, tensor<4x5x2x2xf32>
+  return %2 : tensor<?x6x6x5xf32, #nn.extents<[s0]>>
+}

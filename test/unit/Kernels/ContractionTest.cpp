@@ -107,9 +107,9 @@ struct ConvCase {
 };
 
 void checkConv(const ConvCase &test, const std::string &element, bool hasBias, bool transposed,
-               const std::string &epilogue = "") {
-  std::string type = tensorType(test.input, element), filter = tensorType(test.filter, element);
-  std::string result = tensorType(test.output, element);
+               const std::string &epilogue = "", bool channelsLast = false) {
+  auto image = [&](std::string dims) { return tensorType(channelsLast ? toChannelsLast(dims) : dims, element); };
+  std::string type = image(test.input), filter = tensorType(test.filter, element), result = image(test.output);
   std::string channels(test.output);
   channels = channels.substr(channels.find('x') + 1);
   std::string bias = tensorType(channels.substr(0, channels.find('x')), element);
@@ -118,6 +118,8 @@ void checkConv(const ConvCase &test, const std::string &element, bool hasBias, b
                            ", pads = " + list(test.window.pads) + ", group = " + std::to_string(test.window.group);
   if (transposed)
     attributes += ", output_pads = " + list(Indices(test.window.strides.size(), 0));
+  if (channelsLast)
+    attributes += ", channels_last";
   if (hasBias)
     text.inputs.push_back(bias);
   text.body = std::string(epilogue.empty() ? "%r" : "%c") + " = nn.conv" + (transposed ? "_transpose" : "") +
@@ -128,14 +130,18 @@ void checkConv(const ConvCase &test, const std::string &element, bool hasBias, b
   ASSERT_TRUE(kernel.ok()) << kernel.error << text.str();
   for (std::vector<int64_t> symbols : {std::vector<int64_t>{1, 8, 0, 0}, {2, 9, 0, 0}, {3, 17, 0, 0}}) {
     Indices outDims = kernel.dimsOf(kernel.numInputs(), symbols);
+    if (channelsLast)
+      outDims = fromChannelsLast(outDims);
     check(
         text, {symbols},
-        [&](const std::vector<Array> &in) {
+        [&](std::vector<Array> in) {
+          if (channelsLast)
+            in[0] = fromChannelsLast(in[0]);
           Array made = transposed ? convTranspose(in, outDims, test.window) : conv(in, outDims, test.window);
           if (epilogue == "relu")
             for (double &value : made.values)
               value = std::max(value, 0.0);
-          return std::vector<Array>{made};
+          return std::vector<Array>{channelsLast ? toChannelsLast(made) : made};
         },
         productTolerance(element, 40), -1, 1);
   }
@@ -212,6 +218,14 @@ TEST(Contraction, Conv) {
     checkConv(kConvCases[0], element, true, /*transposed=*/false);
 }
 
+TEST(Contraction, ConvChannelsLast) {
+  for (const ConvCase &test : kConvCases)
+    for (bool hasBias : {false, true})
+      checkConv(test, "f32", hasBias, /*transposed=*/false, hasBias ? "relu" : "", /*channelsLast=*/true);
+  for (std::string element : {"f64", "f16"})
+    checkConv(kConvCases[0], element, true, /*transposed=*/false, "", /*channelsLast=*/true);
+}
+
 TEST(Contraction, ConvTranspose) {
   const ConvCase cases[] = {
       {"s0x4x5xs1", "4x3x2x2", "s0x3x10x(s1 * 2)", {{2, 2}, {1, 1}, {0, 0, 0, 0}}},
@@ -221,10 +235,11 @@ TEST(Contraction, ConvTranspose) {
   };
   for (const ConvCase &test : cases)
     for (bool hasBias : {false, true})
-      checkConv(test, "f32", hasBias, /*transposed=*/true);
+      for (bool channelsLast : {false, true})
+        checkConv(test, "f32", hasBias, /*transposed=*/true, "", channelsLast);
 }
 
-TEST(Contraction, Pool) {
+static void checkPools(bool channelsLast) {
   struct Case {
     const char *input, *result;
     Indices kernel;
@@ -241,24 +256,30 @@ TEST(Contraction, Pool) {
   for (const Case &test : cases)
     for (std::string kind : {"max", "average", "average_include_pad"})
       for (std::string element : {"f32", "f16"}) {
-        std::string type = tensorType(test.input, element), result = tensorType(test.result, element);
+        auto image = [&](std::string dims) { return tensorType(channelsLast ? toChannelsLast(dims) : dims, element); };
+        std::string type = image(test.input), result = image(test.result);
         KernelText text{{type},
-                        "%r = nn.pool " + kind + " %0 {kernel = " + list(test.kernel) + ", strides = " +
-                            list(test.window.strides) + ", dilations = " + list(test.window.dilations) +
-                            ", pads = " + list(test.window.pads) + (test.ceil ? ", ceil_mode} : " : "} : ") + type,
+                        "%r = nn.pool " + kind + " %0 {kernel = " + list(test.kernel) +
+                            ", strides = " + list(test.window.strides) +
+                            ", dilations = " + list(test.window.dilations) + ", pads = " + list(test.window.pads) +
+                            (channelsLast ? ", channels_last" : "") + (test.ceil ? ", ceil_mode} : " : "} : ") + type,
                         {result}};
         Kernel kernel(text.str());
         ASSERT_TRUE(kernel.ok()) << kernel.error << text.str();
         for (std::vector<int64_t> symbols : {std::vector<int64_t>{1, 7, 0, 0}, {2, 20, 0, 0}}) {
           Indices dims = kernel.dimsOf(1, symbols);
-          auto reference = [&](const std::vector<Array> &in) {
+          if (channelsLast)
+            dims = fromChannelsLast(dims);
+          auto reference = [&](std::vector<Array> in) {
+            if (channelsLast)
+              in[0] = fromChannelsLast(in[0]);
             Indices extents(in[0].dims.begin() + 2, in[0].dims.end()), padded = extents;
             Window inPadded = test.window;
             for (size_t i = 0; i < extents.size(); ++i) {
               padded[i] += test.window.pads[i] + test.window.pads[extents.size() + i];
               inPadded.pads[i] = 0;
             }
-            return std::vector<Array>{makeArray(dims, [&](const Indices &i) {
+            Array made = makeArray(dims, [&](const Indices &i) {
               double sum = 0, highest = -std::numeric_limits<double>::infinity(), count = 0, countPadded = 0;
               Indices position(i.begin() + 2, i.end());
               forEachTap(position, test.kernel, padded, inPadded,
@@ -270,9 +291,13 @@ TEST(Contraction, Pool) {
                 ++count;
               });
               return kind == "max" ? highest : sum / (kind == "average" ? count : countPadded);
-            })};
+            });
+            return std::vector<Array>{channelsLast ? toChannelsLast(made) : made};
           };
           check(text, {symbols}, reference, toleranceOf(element));
         }
       }
 }
+
+TEST(Contraction, Pool) { checkPools(/*channelsLast=*/false); }
+TEST(Contraction, PoolChannelsLast) { checkPools(/*channelsLast=*/true); }

@@ -7,6 +7,8 @@
 
 #include "KernelText.h"
 
+#include <algorithm>
+
 #include "llvm/ADT/StringExtras.h"
 
 #include <cmath>
@@ -130,6 +132,29 @@ Indices broadcastDims(const Indices &lhs, const Indices &rhs) {
       extent = extent == 1 ? (*dims)[i] : extent;
     }
   return result;
+}
+
+std::string toChannelsLast(const std::string &dims) {
+  size_t first = dims.find('x'), second = dims.find('x', first + 1);
+  return dims.substr(0, first) + dims.substr(second) + dims.substr(first, second - first);
+}
+
+Indices toChannelsLast(Indices dims) {
+  std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
+  return dims;
+}
+
+Indices fromChannelsLast(Indices dims) {
+  std::rotate(dims.begin() + 1, dims.end() - 1, dims.end());
+  return dims;
+}
+
+Array toChannelsLast(const Array &image) {
+  return makeArray(toChannelsLast(image.dims), [&](const Indices &i) { return at(image, fromChannelsLast(i)); });
+}
+
+Array fromChannelsLast(const Array &image) {
+  return makeArray(fromChannelsLast(image.dims), [&](const Indices &i) { return at(image, toChannelsLast(i)); });
 }
 
 } // namespace penstock::test

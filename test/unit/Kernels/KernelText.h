@@ -59,6 +59,13 @@ double atBroadcast(const Array &array, const Indices &indices);
 Array makeArray(const Indices &dims, const std::function<double(const Indices &)> &fn);
 Indices broadcastDims(const Indices &lhs, const Indices &rhs);
 
+/// Images with their channels last, and back; of dims as text, too.
+std::string toChannelsLast(const std::string &dims);
+Indices toChannelsLast(Indices dims);
+Indices fromChannelsLast(Indices dims);
+Array toChannelsLast(const Array &image);
+Array fromChannelsLast(const Array &image);
+
 } // namespace penstock::test
 
 #endif // PENSTOCK_TEST_UNIT_KERNELS_KERNELTEXT_H

@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/Layouts.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
 
 using namespace penstock::nn;
@@ -72,11 +73,11 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
   ArrayRef<int64_t> strides = adaptor.getStrides(), dilations = adaptor.getDilations(), pads = adaptor.getPads();
   if (failed(checkWindow(loc, numSpatial, strides, dilations, pads))) // conv_c2
     return failure();
-  SmallVector<AffineExpr> in = getExtents(input), kernel = getExtents(filter);
+  SmallVector<AffineExpr> in = getRowMajorExtents(input, adaptor.getChannelsLast()), kernel = getExtents(filter);
   int64_t group = adaptor.getGroup();
   std::optional<int64_t> outputs = getConstant(kernel[0]), slice = getConstant(kernel[1]);
   if (!outputs || !slice || group <= 0 || *outputs % group != 0 || !mayBeEqual(in[1], kernel[1] * group))
-    return emitOptionalError(loc, "input ", formatExtents(in), ", filter ", formatExtents(kernel), " and group ", group,
+    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel), " and group ", group,
                              " do not fit together"); // conv_c3
   if (adaptor.getBias() && (tensorType(adaptor.getBias()).getRank() != 1 ||
                             !mayBeEqual(getExtent(tensorType(adaptor.getBias()), 0), kernel[0])))
@@ -93,7 +94,7 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
     if (extent && *extent < 1)
       return emitOptionalError(loc, "kernel does not fit into the padded input on spatial axis ", i); // conv_c5
   }
-  results.push_back(getTensorType(extents, input.getElementType()));
+  results.push_back(getImageType(extents, input.getElementType(), adaptor.getChannelsLast()));
   return success();
 }
 
@@ -110,9 +111,9 @@ LogicalResult ConvTransposeOp::inferReturnTypes(MLIRContext *, std::optional<Loc
     return failure();
   if (outputPads.size() != numSpatial)
     return emitOptionalError(loc, "has ", outputPads.size(), " output pads for ", numSpatial, " spatial axes");
-  SmallVector<AffineExpr> in = getExtents(input), kernel = getExtents(filter);
+  SmallVector<AffineExpr> in = getRowMajorExtents(input, adaptor.getChannelsLast()), kernel = getExtents(filter);
   if (adaptor.getGroup() <= 0 || !mayBeEqual(in[1], kernel[0]))
-    return emitOptionalError(loc, "input ", formatExtents(in), ", filter ", formatExtents(kernel), " and group ",
+    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel), " and group ",
                              adaptor.getGroup(), " do not fit together");
   SmallVector<AffineExpr> extents{in[0], kernel[1] * static_cast<int64_t>(adaptor.getGroup())};
   for (size_t i = 0; i < numSpatial; ++i) {
@@ -122,7 +123,7 @@ LogicalResult ConvTransposeOp::inferReturnTypes(MLIRContext *, std::optional<Loc
     extents.push_back((in[2 + i] - 1) * strides[i] +
                       ((*window - 1) * dilations[i] + 1 + outputPads[i] - pads[i] - pads[numSpatial + i]));
   }
-  results.push_back(getTensorType(extents, input.getElementType()));
+  results.push_back(getImageType(extents, input.getElementType(), adaptor.getChannelsLast()));
   return success();
 }
 
@@ -137,7 +138,7 @@ LogicalResult PoolOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
     return failure();
   if (kernel.size() != numSpatial || !llvm::all_of(kernel, [](int64_t extent) { return extent > 0; }))
     return emitOptionalError(loc, "kernel must have one positive extent per spatial axis");
-  SmallVector<AffineExpr> in = getExtents(input), extents{in[0], in[1]};
+  SmallVector<AffineExpr> in = getRowMajorExtents(input, adaptor.getChannelsLast()), extents{in[0], in[1]};
   for (size_t i = 0; i < numSpatial; ++i) {
     extents.push_back(windowExtent(in[2 + i], kernel[i], strides[i], adaptor.getDilations()[i], pads[i],
                                    pads[numSpatial + i], adaptor.getCeilMode()));
@@ -145,6 +146,6 @@ LogicalResult PoolOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
     if (extent && *extent < 1)
       return emitOptionalError(loc, "window does not fit into the padded input on spatial axis ", i);
   }
-  results.push_back(getTensorType(extents, input.getElementType()));
+  results.push_back(getImageType(extents, input.getElementType(), adaptor.getChannelsLast()));
   return success();
 }

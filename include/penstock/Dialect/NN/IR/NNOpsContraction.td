@@ -34,10 +34,18 @@ def NN_ConvOp : NN_InferredOp<"conv"> {
     * (C3) C equals C/group of the filter times `group`; M is a multiple of `group`.
     * (C4) the bias, if any, has M elements.
     * (C5) the kernel fits into the padded input.
+
+    With `channels_last`, input and result are N x spatial x channels; the filter stays as it is. `nn-assign-layouts`
+    decides that.
+
+    ```mlir
+    %0 = nn.conv %x, %w {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 1, 1, 1, 1>,
+                         strides = array<i64: 1, 1>} : tensor<1x56x56x64xf32>, tensor<32x64x3x3xf32>
+    ```
   }];
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$filter, Optional<AnyRankedTensor>:$bias,
                        DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
-                       I64Attr:$group);
+                       I64Attr:$group, UnitAttr:$channels_last);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
     $input `,` $filter (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($filter)
@@ -49,11 +57,12 @@ def NN_ConvTransposeOp : NN_InferredOp<"conv_transpose"> {
   let summary = "transposed convolution over any number of spatial axes";
   let description = [{
     `filter` is C x M/group x kernel. Extent of a spatial result axis:
-    (in - 1) * stride + (kernel - 1) * dilation + 1 + output_pad - pad_low - pad_high. Constraints as for `nn.conv`.
+    (in - 1) * stride + (kernel - 1) * dilation + 1 + output_pad - pad_low - pad_high. Constraints and
+    `channels_last` as for `nn.conv`.
   }];
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$filter, Optional<AnyRankedTensor>:$bias,
                        DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
-                       DenseI64ArrayAttr:$output_pads, I64Attr:$group);
+                       DenseI64ArrayAttr:$output_pads, I64Attr:$group, UnitAttr:$channels_last);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
     $input `,` $filter (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($filter)
@@ -66,12 +75,12 @@ def NN_PoolOp : NN_InferredOp<"pool"> {
   let description = [{
     Elements outside the input do not count: a max ignores them, `average` divides by the number of elements inside,
     `average_include_pad` by the number inside the padded input. With `ceil_mode` a last window may begin inside and end
-    outside of the padded input. Constraints:
+    outside of the padded input. With `channels_last`, input and result are N x spatial x channels. Constraints:
     * (C1) kernel, strides and dilations have one positive entry, pads two non-negative ones per spatial axis.
   }];
   let arguments = (ins NN_PoolKindAttr:$kind, AnyRankedTensor:$input, DenseI64ArrayAttr:$kernel,
                        DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$pads,
-                       UnitAttr:$ceil_mode);
+                       UnitAttr:$ceil_mode, UnitAttr:$channels_last);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$kind $input attr-dict `:` type($input)";
   let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
