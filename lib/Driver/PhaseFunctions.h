@@ -13,6 +13,9 @@ namespace penstock::driver {
 #include "penstock/Driver/Phases.def"
 #undef PHASE
 
+/// The target of the options, made once.
+mlir::LogicalResult openTarget(Compilation &compilation);
+
 } // namespace penstock::driver
 
 #endif // PENSTOCK_DRIVER_PHASEFUNCTIONS_H

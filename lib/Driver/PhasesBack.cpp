@@ -18,16 +18,6 @@
 namespace penstock::driver {
 using namespace mlir;
 
-static LogicalResult openTarget(Compilation &compilation) {
-  if (compilation.target)
-    return success();
-  llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget(compilation.options.arch);
-  if (!target)
-    return compilation.fail(target.takeError());
-  compilation.target = std::move(*target);
-  return success();
-}
-
 /// Compiles every kernel of the module and writes down what came out. A dump names its kernels by content, so a resumed
 /// compilation makes the same objects again.
 LogicalResult runKernels(Compilation &compilation) {

@@ -7,12 +7,23 @@
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Import/Onnx/OnnxImporter.h"
+#include "penstock/Target/TargetBackend.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 
 namespace penstock::driver {
 using namespace mlir;
+
+LogicalResult openTarget(Compilation &compilation) {
+  if (compilation.target)
+    return success();
+  llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget(compilation.options.arch);
+  if (!target)
+    return compilation.fail(target.takeError());
+  compilation.target = std::move(*target);
+  return success();
+}
 
 LogicalResult runImport(Compilation &compilation) {
   FailureOr<OwningOpRef<ModuleOp>> module =
@@ -41,7 +52,14 @@ LogicalResult runNormalize(Compilation &compilation) {
 }
 
 LogicalResult runFuse(Compilation &compilation) {
+  if (failed(openTarget(compilation)))
+    return failure();
   PassManager passes(&compilation.context);
+  nn::AssignLayoutsPassOptions layouts;
+  layouts.channelsLast = compilation.target->prefersChannelsLast();
+  passes.addPass(nn::createAssignLayoutsPass(layouts));
+  passes.addPass(nn::createSimplifyMovementPass());
+  passes.addPass(createCSEPass());
   passes.addPass(nn::createFuseKernelsPass());
   return passes.run(*compilation.module);
 }

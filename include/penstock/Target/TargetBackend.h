@@ -32,6 +32,8 @@ public:
   virtual const TargetProfile &getProfile() const = 0;
   /// Kernels that a library does; null if all code is generated.
   virtual const kernels::LibraryTable *getLibrary() const { return nullptr; }
+  /// Are convolutions fastest on channels-last images?
+  virtual bool prefersChannelsLast() const { return false; }
   /// What a stage with `numThreads` threads can do, on paper.
   virtual partition::DeviceProfile getDeviceProfile(int numThreads) const = 0;
 };

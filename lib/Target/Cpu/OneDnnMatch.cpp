@@ -7,7 +7,7 @@
 
 #include "OneDnnMatch.h"
 
-#include "penstock/Dialect/NN/IR/Extents.h"
+#include "penstock/Dialect/NN/IR/Layouts.h"
 
 #include "llvm/ADT/SmallPtrSet.h"
 
@@ -130,30 +130,29 @@ private:
     std::vector<float> values;
     for (const APFloat &element : elements.getValues<APFloat>())
       values.push_back(element.convertToFloat());
-    int64_t buffer = kernel.getBody().getNumArguments() + 1 + result.constants.size();
-    result.constants.push_back(std::move(values));
-    return Place{buffer, RT_DNNL_ROW_MAJOR, std::move(extents)};
+    return Place{addConstant(std::move(values)), RT_DNNL_ROW_MAJOR, std::move(extents)};
   }
 
-  /// N, spatial, C to N, C, spatial.
-  static bool isFromChannelsLast(ArrayRef<int64_t> perm) {
-    int64_t rank = perm.size();
-    if (rank < 3 || perm[0] != 0 || perm[1] != rank - 1)
-      return false;
-    for (int64_t i = 2; i < rank; ++i)
-      if (perm[i] != i - 1)
-        return false;
-    return true;
+  /// The buffer of numbers that the object holds.
+  int64_t addConstant(std::vector<float> values) {
+    result.constants.push_back(std::move(values));
+    return kernel.getBody().getNumArguments() + result.constants.size();
   }
-  /// The inverse.
-  static bool isToChannelsLast(ArrayRef<int64_t> perm) {
-    int64_t rank = perm.size();
-    if (rank < 3 || perm[0] != 0 || perm[rank - 1] != 1)
-      return false;
-    for (int64_t i = 1; i < rank - 1; ++i)
-      if (perm[i] != i + 1)
-        return false;
-    return true;
+
+  /// An image as N, C, spatial, whichever way its buffer lies. `channelsLast`: the axes of `v` are N, spatial, C.
+  std::optional<Place> resolveImage(Value v, bool channelsLast) {
+    if (!channelsLast)
+      return resolve(v);
+    if (auto transpose = v.getDefiningOp<TransposeOp>(); transpose && isToChannelsLast(transpose.getPerm())) {
+      seen.insert(transpose);
+      return resolve(transpose.getInput());
+    }
+    std::optional<Place> place = resolve(v);
+    if (!place || place->layout != RT_DNNL_ROW_MAJOR)
+      return std::nullopt;
+    place->layout = RT_DNNL_CHANNELS_LAST;
+    place->extents = getRowMajorExtents(typeOf(v), true);
+    return place;
   }
 
   rt_dnnl_tensor add(int64_t buffer, int64_t layout, ArrayRef<AffineExpr> extents) {
@@ -181,18 +180,19 @@ private:
   }
 
   template <typename OpT> bool takeConvolution(OpT op, ArrayRef<int64_t> outputPads) {
-    std::optional<Place> source = resolve(op.getInput()), filter = resolve(op.getFilter());
+    channelsLast = op.getChannelsLast();
+    std::optional<Place> source = resolveImage(op.getInput(), channelsLast), filter = resolve(op.getFilter());
     int64_t numSpatial = typeOf(op.getInput()).getRank() - 2;
     if (!source || !filter || filter->layout != RT_DNNL_ROW_MAJOR || numSpatial > RT_DNNL_MAX_SPATIAL)
       return false;
     if (!typeOf(op.getFilter()).hasStaticShape() || !getConstant(source->extents[1]))
       return false;
-    if (isDepthwise(op.getGroup(), typeOf(op.getFilter())) && source->layout == RT_DNNL_ROW_MAJOR &&
+    if (isDepthwise(op.getGroup(), typeOf(op.getFilter())) && !channelsLast && source->layout == RT_DNNL_ROW_MAJOR &&
         getConstant(source->extents.back()).value_or(kLongRow) >= kLongRow)
       return false;
-    channels = getExtents(typeOf(value))[1];
-    channelAxis = 1;
     rank = numSpatial + 2;
+    channelAxis = getChannelAxis(channelsLast, rank);
+    channels = getExtent(typeOf(value), channelAxis);
     desc().groups = op.getGroup();
     for (int64_t i = 0; i < numSpatial; ++i) {
       desc().strides[i] = op.getStrides()[i];
@@ -202,7 +202,7 @@ private:
     }
     desc().source = add(*source);
     desc().weights = add(*filter);
-    destination = getExtents(typeOf(value));
+    destination = getRowMajorExtents(typeOf(value), channelsLast);
     if (Value bias = op.getBias()) {
       std::optional<Place> place = resolve(bias);
       if (!place)
@@ -284,7 +284,16 @@ private:
       --desc().num_post_ops;
       return appendLinear(alpha * last->alpha, alpha * last->beta + beta);
     }
-    return append(RT_DNNL_LINEAR, alpha, beta);
+    if (append(RT_DNNL_LINEAR, alpha, beta))
+      return true;
+    return (alpha == 1 || appendNumber(RT_DNNL_BINARY_MUL, alpha)) &&
+           (beta == 0 || appendNumber(RT_DNNL_BINARY_ADD, beta));
+  }
+
+  /// The number as an operand of one element, of which a chain may have several.
+  bool appendNumber(int64_t kind, double number) {
+    int64_t buffer = addConstant({static_cast<float>(number)});
+    return append(kind, 0, 0, add(buffer, RT_DNNL_ROW_MAJOR, SmallVector<AffineExpr>(rank, one())));
   }
 
   /// max(low, min(high, x)), joined with a bound before it.
@@ -307,15 +316,15 @@ private:
     if (auto binary = dyn_cast<BinaryOp>(user))
       return takeBinary(binary);
     if (isa<ReshapeOp>(user)) {
-      if (channelAxis >= 0 && typeOf(user->getResult(0)).getRank() > 0)
-        channelAxis = -1; // nothing per channel from here on
-      return desc().destination.layout == RT_DNNL_ROW_MAJOR;
+      channelAxis = -1; // nothing per channel from here on, and no other layout
+      return true;
     }
     auto transpose = dyn_cast<TransposeOp>(user);
-    if (!transpose || desc().op == RT_DNNL_MATMUL || channelAxis != 1 || !isToChannelsLast(transpose.getPerm()))
+    if (!transpose || desc().op == RT_DNNL_MATMUL || channelAxis < 0 ||
+        !(channelsLast ? isFromChannelsLast(transpose.getPerm()) : isToChannelsLast(transpose.getPerm())))
       return false;
-    desc().destination.layout = RT_DNNL_CHANNELS_LAST;
-    channelAxis = rank - 1;
+    channelsLast = !channelsLast;
+    channelAxis = getChannelAxis(channelsLast, rank);
     return true;
   }
 
@@ -413,15 +422,13 @@ private:
   }
 
   bool takeOperand(BinaryKind kind, Value other, bool isLeft) {
-    std::optional<Place> place = resolve(other);
-    if (!place)
-      return false;
     Spread spread = classify(getExtents(typeOf(other)));
     if (spread == Spread::None)
       return false;
     if (spread == Spread::Full)
-      return kind == BinaryKind::add && takeSum(*place);
-    if (place->layout != RT_DNNL_ROW_MAJOR)
+      return kind == BinaryKind::add && takeSum(other);
+    std::optional<Place> place = resolve(other);
+    if (!place || place->layout != RT_DNNL_ROW_MAJOR)
       return false;
     SmallVector<AffineExpr> extents(rank, one());
     if (spread == Spread::Channels)
@@ -460,21 +467,23 @@ private:
   }
 
   /// The whole other summand lies in the destination before the call. It must lie there as the result will.
-  bool takeSum(const Place &place) {
-    if (hasSum)
+  bool takeSum(Value other) {
+    bool isImage = desc().op != RT_DNNL_MATMUL && channelAxis >= 0;
+    std::optional<Place> place = resolveImage(other, isImage && channelsLast);
+    if (hasSum || !place)
       return false;
     hasSum = true;
-    // In transposed coordinates the operand is row-major where the result is channels-last.
-    bool turned = desc().destination.layout == RT_DNNL_CHANNELS_LAST;
-    sumLayout = turned ? (place.layout == RT_DNNL_ROW_MAJOR ? RT_DNNL_CHANNELS_LAST : -1) : place.layout;
-    return append(RT_DNNL_SUM, 0, 0, {place.buffer, 0, 0, RT_DNNL_ROW_MAJOR});
+    // Behind a reshape, buffers lie as the axes do.
+    sumLayout = isImage || place->layout != RT_DNNL_ROW_MAJOR ? place->layout : getLayout();
+    return append(RT_DNNL_SUM, 0, 0, {place->buffer, 0, 0, RT_DNNL_ROW_MAJOR});
   }
 
+  int64_t getLayout() const { return channelsLast ? RT_DNNL_CHANNELS_LAST : RT_DNNL_ROW_MAJOR; }
+
   std::optional<OneDnnKernel> finish() {
-    int64_t layout = desc().destination.layout;
-    if (hasSum && sumLayout != layout)
+    if (hasSum && sumLayout != getLayout())
       return std::nullopt;
-    desc().destination = add(kernel.getBody().getNumArguments(), layout, destination);
+    desc().destination = add(kernel.getBody().getNumArguments(), getLayout(), destination);
     for (Operation &op : kernel.getBody().front())
       if (!seen.contains(&op) && !isa<ConstantOp>(op))
         return std::nullopt;
@@ -513,6 +522,7 @@ private:
   int64_t channelAxis = -1; ///< of `value`; -1: no longer an axis of its own
   int64_t rank = 0;         ///< of the tensors that oneDNN sees
   SmallVector<AffineExpr> destination;
+  bool channelsLast = false; ///< are the axes of `value` N, spatial, C?
   bool hasSum = false;
   int64_t sumLayout = 0;
   llvm::SmallPtrSet<Operation *, 16> seen;

@@ -90,3 +90,50 @@ func.func @main(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   %0 = nn.binary add %x, %w : tensor<4x8xf32>, tensor<8xf32>
   return %0 : tensor<4x8xf32>
 }
+
+// -----
+
+// A change of layout goes into the kernel of a channels-last convolution that alone reads it, or whose epilogue it ends; the
+// kernel bears the name of the tensor before it. One that two convolutions read is a kernel of its own.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.kernel "y"
+// CHECK-NEXT:    nn.transpose
+// CHECK-NEXT:    nn.conv
+// CHECK-NEXT:    nn.unary relu
+// CHECK-NEXT:    nn.transpose
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "kernel_0"
+// CHECK-NEXT:    nn.transpose
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "kernel_1"
+// CHECK-NEXT:    nn.conv
+// CHECK:       nn.kernel "kernel_2"
+// CHECK-NEXT:    nn.conv
+func.func @main(%x: tensor<1x8x4x4xf32>, %z: tensor<1x8x4x4xf32>, %w: tensor<8x8x1x1xf32>) -> (tensor<1x8x4x4xf32>, tensor<1x4x4x8xf32>, tensor<1x4x4x8xf32>) {
+  %0 = nn.transpose %x [0, 2, 3, 1] : tensor<1x8x4x4xf32>
+  %1 = nn.conv %0, %w {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x4x4x8xf32>, tensor<8x8x1x1xf32>
+  %2 = nn.unary relu %1 {nn.tensor = "y"} : tensor<1x4x4x8xf32>
+  %3 = nn.transpose %2 [0, 3, 1, 2] : tensor<1x4x4x8xf32>
+  %4 = nn.transpose %z [0, 2, 3, 1] : tensor<1x8x4x4xf32>
+  %5 = nn.conv %4, %w {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x4x4x8xf32>, tensor<8x8x1x1xf32>
+  %6 = nn.conv %4, %w {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<1x4x4x8xf32>, tensor<8x8x1x1xf32>
+  %7 = nn.resize nearest asymmetric floor %6 scales [1.0, 2.0, 2.0, 1.0] {cubic_coeff = -7.5e-01 : f64, extrapolation = 0.0 : f64} : tensor<1x2x2x8xf32> to tensor<1x4x4x8xf32>
+  return %3, %5, %7 : tensor<1x8x4x4xf32>, tensor<1x4x4x8xf32>, tensor<1x4x4x8xf32>
+}
+
+// -----
+
+// What follows a transposed convolution is a kernel of its own.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.kernel "kernel_0"
+// CHECK-NEXT:    nn.conv_transpose
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "kernel_1"
+// CHECK-NEXT:    nn.unary relu
+// CHECK-NEXT:    nn.unary tanh
+func.func @main(%x: tensor<1x8x4x4xf32>, %w: tensor<8x8x2x2xf32>) -> tensor<1x8x8x8xf32> {
+  %0 = nn.conv_transpose %x, %w {dilations = array<i64: 1, 1>, group = 1 : i64, output_pads = array<i64: 0, 0>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<1x8x4x4xf32>, tensor<8x8x2x2xf32>
+  %1 = nn.unary relu %0 : tensor<1x8x8x8xf32>
+  %2 = nn.unary tanh %1 : tensor<1x8x8x8xf32>
+  return %2 : tensor<1x8x8x8xf32>
+}

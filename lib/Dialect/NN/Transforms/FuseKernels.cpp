@@ -2,9 +2,10 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Ops are visited in order. Each either joins the group of an operand or starts one of its own; a group is built where its
-// last op stands, which is legal because nothing but that op uses what the group made before.
+// Ops are visited in order. Each either joins the group of an operand or starts one of its own; a group is built where
+// its last op stands, which is legal because nothing but that op uses what the group made before.
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/Layouts.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -24,6 +25,23 @@ bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, Sel
 /// Costs nothing and reads nothing: copied into every kernel that uses it.
 bool isCopiedIntoKernels(Operation *op) { return isa<ConstantOp, ExtentTensorOp, IotaOp>(op); }
 
+/// A convolution that reads channels-last images.
+bool isChannelsLastConv(Operation *op) {
+  if (auto conv = dyn_cast<ConvOp>(op))
+    return conv.getChannelsLast();
+  auto conv = dyn_cast<ConvTransposeOp>(op);
+  return conv && conv.getChannelsLast();
+}
+
+/// A change of layout costs nothing where a convolution's code reads or writes the other layout itself.
+bool isFreeTranspose(Operation *op, ArrayRef<Operation *> group) {
+  if (auto transpose = dyn_cast<TransposeOp>(op))
+    return isFromChannelsLast(transpose.getPerm()) && llvm::any_of(group, isChannelsLastConv) &&
+           !llvm::any_of(group, [](Operation *inner) { return isa<ReshapeOp>(inner); });
+  auto transpose = dyn_cast<TransposeOp>(group.back());
+  return transpose && group.size() == 1 && isToChannelsLast(transpose.getPerm()) && isChannelsLastConv(op);
+}
+
 /// May take over a purely elementwise group as the chain that makes its input.
 bool takesElementwiseInput(Operation *op) { return isa<SoftmaxOp, LogSoftmaxOp, ReduceOp, LayerNormOp>(op); }
 
@@ -31,6 +49,12 @@ struct Group {
   SmallVector<Operation *> ops; ///< in order; the last one makes the results
   bool elementwiseOnly = true;
 };
+
+/// What follows a transposed convolution is a kernel of its own: libraries do it element by element, much slower than
+/// the convolution.
+bool takesEpilogue(const Group &group) {
+  return llvm::none_of(group.ops, [](Operation *op) { return isa<ConvTransposeOp>(op); });
+}
 
 class Fuser {
 public:
@@ -82,15 +106,16 @@ private:
     return getExtents(cast<RankedTensorType>(lhs.getType())) == getExtents(cast<RankedTensorType>(rhs.getType()));
   }
 
-  /// The operand whose group `op` joins: the youngest one that fits, so that of two contractions that are added the later
-  /// one takes the sum.
+  /// The operand whose group `op` joins: the youngest one that fits, so that of two contractions that are added the
+  /// later one takes the sum.
   Group *chooseGroup(Operation *op) {
     Group *best = nullptr;
     for (Value operand : op->getOperands()) {
       Group *group = openGroup(operand);
       if (!group)
         continue;
-      bool joins = isa<ReshapeOp>(op) || (isElementwise(op) && sameExtents(operand, op->getResult(0))) ||
+      bool joins = isa<ReshapeOp>(op) || (isFreeTranspose(op, group->ops) && operand == op->getOperand(0)) ||
+                   (isElementwise(op) && takesEpilogue(*group) && sameExtents(operand, op->getResult(0))) ||
                    (takesElementwiseInput(op) && operand == op->getOperand(0) && group->elementwiseOnly);
       if (joins && (!best || best < group))
         best = group;
@@ -131,8 +156,8 @@ private:
     collectInputs(group, inputs, copied);
     Operation *last = group.ops.back();
     OpBuilder builder(last);
-    auto kernel = builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(last),
-                                           inputs.getArrayRef());
+    auto kernel =
+        builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(group), inputs.getArrayRef());
     Block &body = kernel.getBody().emplaceBlock();
     IRMapping mapping;
     for (Value input : inputs)
@@ -156,8 +181,11 @@ private:
       op->erase();
   }
 
-  /// The ONNX tensor that the kernel makes; unique, because tensors are.
-  std::string kernelName(Operation *last) {
+  /// The ONNX tensor that the kernel makes; unique, because tensors are. A change of layout at the end has no name.
+  std::string kernelName(const Group &group) {
+    Operation *last = group.ops.back();
+    if (isa<TransposeOp>(last) && !last->hasAttr(kTensorAttr) && group.ops.size() > 1)
+      last = group.ops[group.ops.size() - 2];
     if (auto tensor = last->getAttrOfType<StringAttr>(kTensorAttr))
       if (names.insert(tensor.getValue()).second)
         return tensor.str();

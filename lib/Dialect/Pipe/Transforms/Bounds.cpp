@@ -24,25 +24,7 @@ static SmallVector<Type> getInputTypes(ModuleOp module) {
   return types;
 }
 
-/// Typical value of a root symbol.
-static int64_t getTypicalOfRoot(nn::SymbolOp symbol, ArrayRef<Type> inputTypes) {
-  if (symbol.getTypical())
-    return *symbol.getTypical();
-  if (symbol.getUpper())
-    return *symbol.getUpper();
-  auto isLeading = [&](Type type) {
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    if (!tensor || tensor.getRank() == 0)
-      return false;
-    auto extent = dyn_cast_or_null<AffineSymbolExpr>(nn::getExtent(tensor, 0));
-    return extent && extent.getPosition() == symbol.getIndex();
-  };
-  int64_t value = llvm::any_of(inputTypes, isLeading) ? 1 : 128;
-  return std::max<int64_t>(value, symbol.getLower().value_or(0));
-}
-
-SymbolBounds::SymbolBounds(ModuleOp module) {
-  SmallVector<Type> inputTypes = getInputTypes(module);
+SymbolBounds::SymbolBounds(ModuleOp module) : typical(nn::getTypicalValues(module, getInputTypes(module))) {
   SmallVector<nn::SymbolOp> symbols = llvm::to_vector(module.getOps<nn::SymbolOp>());
   llvm::sort(symbols, [](nn::SymbolOp lhs, nn::SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
   for (nn::SymbolOp symbol : symbols) {
@@ -53,23 +35,19 @@ SymbolBounds::SymbolBounds(ModuleOp module) {
       range.upper = *symbol.getUpper();
     if (symbol.getKind() == nn::SymbolKind::root) {
       ranges.push_back(range);
-      typical.push_back(getTypicalOfRoot(symbol, inputTypes));
       continue;
     }
     bool isMin = symbol.getKind() == nn::SymbolKind::min;
-    SmallVector<int64_t> uppers, values;
+    SmallVector<int64_t> uppers;
     for (AffineExpr expr : symbol.getExprs()->getExprs()) {
       if (std::optional<int64_t> upper = getRange(expr).upper)
         uppers.push_back(*upper);
-      if (std::optional<int64_t> value = nn::evaluate(expr, typical))
-        values.push_back(*value);
     }
     // A minimum is bounded by any of its parts, a maximum only by all.
     bool isBounded = isMin ? !uppers.empty() : uppers.size() == symbol.getExprs()->getExprs().size();
     if (!range.upper && isBounded)
       range.upper = isMin ? *llvm::min_element(uppers) : *llvm::max_element(uppers);
     ranges.push_back(range);
-    typical.push_back(values.empty() ? 0 : isMin ? *llvm::min_element(values) : *llvm::max_element(values));
   }
 }
 

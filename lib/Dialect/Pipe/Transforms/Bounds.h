@@ -30,8 +30,7 @@ public:
   /// Names of the free symbols in `expr`.
   llvm::SmallVector<llvm::StringRef> getFree(mlir::AffineExpr expr) const;
 
-  /// Typical value of each symbol: the one given, else the upper bound, else 1 for the symbol of a leading axis of an
-  /// input and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
+  /// Typical value of each symbol (`nn::getTypicalValues`).
   llvm::ArrayRef<int64_t> getTypical() const { return typical; }
 
 private:

@@ -255,18 +255,27 @@ void Primitive::build(const rt_dnnl_desc &desc, const int64_t *extents, const dn
   if (isMatmul) {
     dnnl::matmul::primitive_desc pd({sourceDesc, packedDesc, biasDesc, destinationDesc}, attributes, engine);
     take<dnnl::matmul>(pd, engine);
-  } else if (desc.op == RT_DNNL_CONV) {
-    dnnl::convolution_forward::primitive_desc pd({inference, algorithm::convolution_direct, anyLayout(sourceDesc),
-                                                  packedDesc, biasDesc, anyLayout(destinationDesc), strides, dilations,
-                                                  low, high},
-                                                 attributes, engine);
-    take<dnnl::convolution_forward>(pd, engine);
   } else {
-    dnnl::deconvolution_forward::primitive_desc pd({inference, algorithm::deconvolution_direct, anyLayout(sourceDesc),
-                                                    packedDesc, biasDesc, anyLayout(destinationDesc), strides,
-                                                    dilations, low, high},
-                                                   attributes, engine);
-    take<dnnl::deconvolution_forward>(pd, engine);
+    auto make = [&](const memory::desc &src, const memory::desc &dst) {
+      if (desc.op == RT_DNNL_CONV)
+        take<dnnl::convolution_forward>(
+            {{inference, algorithm::convolution_direct, src, packedDesc, biasDesc, dst, strides, dilations, low, high},
+             attributes,
+             engine},
+            engine);
+      else
+        take<dnnl::deconvolution_forward>({{inference, algorithm::deconvolution_direct, src, packedDesc, biasDesc, dst,
+                                            strides, dilations, low, high},
+                                           attributes,
+                                           engine},
+                                          engine);
+    };
+    // Where one side is channels-last, so is the work; oneDNN's own wish may differ from it, for no gain.
+    bool isLast = desc.source.layout == RT_DNNL_CHANNELS_LAST || desc.destination.layout == RT_DNNL_CHANNELS_LAST;
+    if (isLast)
+      make(describe(sourceDesc.dims(), RT_DNNL_CHANNELS_LAST), describe(destinationDesc.dims(), RT_DNNL_CHANNELS_LAST));
+    if (!isLast || name.compare(0, 3, "ref") == 0)
+      make(anyLayout(sourceDesc), anyLayout(destinationDesc));
   }
   addReorders(desc, engine);
 }
@@ -328,7 +337,7 @@ bool Primitive::run(const rt_dnnl_desc &desc, void *const *buffers, char *scratc
   if (sumBuffer >= 0 && reordersDestination) {
     destinationEdge.set_data_handle(buffers[sumBuffer]);
     sumReorder.execute(stream, destinationEdge, destination);
-  } else if (sumBuffer >= 0) {
+  } else if (sumBuffer >= 0 && buffers[sumBuffer] != to) {
     std::memcpy(to, buffers[sumBuffer], destination.get_desc().get_size());
   }
 

@@ -59,6 +59,7 @@ struct ConvCase {
   int64_t group = 1;
   bool transposed = false;
   Indices outputPads = {};
+  bool channelsLast = false;
 };
 
 Indices resultDims(const ConvCase &c, int64_t batch) {
@@ -75,6 +76,11 @@ Indices resultDims(const ConvCase &c, int64_t batch) {
 
 /// Adds up every product that belongs to a result, for both kinds.
 Array convolve(const ConvCase &c, const Array &input, const Array &filter, const Array *bias) {
+  if (c.channelsLast) {
+    ConvCase rowMajor = c;
+    rowMajor.channelsLast = false;
+    return toChannelsLast(convolve(rowMajor, fromChannelsLast(input), filter, bias));
+  }
   size_t numSpatial = c.input.size() - 1;
   Array result =
       makeArray(resultDims(c, input.dims[0]), [&](const Indices &at) { return bias ? bias->values[at[1]] : 0.0; });
@@ -122,12 +128,26 @@ std::string arrayText(const Indices &values) {
   return "array<i64: " + text + ">";
 }
 
+std::string plainText(const Indices &values) {
+  std::string text;
+  for (int64_t value : values)
+    text += (text.empty() ? "" : ", ") + std::to_string(value);
+  return "[" + text + "]";
+}
+
+std::string replaceAll(std::string text, const std::string &from, const std::string &to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+  return text;
+}
+
 /// input %0, filter %1, bias %2 if any; the result is %c.
 KernelText convText(const ConvCase &c, bool hasBias, const std::string &batch = "s0") {
   Indices result = resultDims(c, 1);
   result.erase(result.begin());
   KernelText text;
-  text.inputs = {tensorType(dimsText(c.input, batch)), tensorType(dimsText(c.filter))};
+  auto image = [&](std::string dims) { return tensorType(c.channelsLast ? toChannelsLast(dims) : dims); };
+  text.inputs = {image(dimsText(c.input, batch)), tensorType(dimsText(c.filter))};
   std::string bias = tensorType(std::to_string(result[0]));
   if (hasBias)
     text.inputs.push_back(bias);
@@ -135,11 +155,11 @@ KernelText convText(const ConvCase &c, bool hasBias, const std::string &batch = 
       "%c = nn.conv" + std::string(c.transposed ? "_transpose" : "") + " %0, %1" +
       (hasBias ? " bias %2 : " + bias : "") + " {strides = " + arrayText(c.strides) +
       ", dilations = " + arrayText(c.dilations) + ", pads = " + arrayText(c.pads) +
-      ", group = " + std::to_string(c.group) + " : i64" +
+      ", group = " + std::to_string(c.group) + " : i64" + (c.channelsLast ? ", channels_last" : "") +
       (c.transposed ? ", output_pads = " + arrayText(c.outputPads.empty() ? Indices(c.strides.size(), 0) : c.outputPads)
                     : "") +
       "} : " + text.inputs[0] + ", " + text.inputs[1];
-  text.types = {tensorType(dimsText(result, batch))};
+  text.types = {image(dimsText(result, batch))};
   text.results = {"%c"};
   return text;
 }
@@ -165,6 +185,42 @@ TEST(OneDnn, Convolutions) {
       checkLibrary(convText(c, hasBias), 1, {{1, 1, 1, 1}, {3, 1, 1, 1}}, [&](const std::vector<Array> &inputs) {
         return convolve(c, inputs[0], inputs[1], hasBias ? &inputs[2] : nullptr);
       });
+}
+
+TEST(OneDnn, ConvolutionsOfChannelsLastImages) {
+  for (ConvCase c : kConvCases) {
+    c.channelsLast = true;
+    checkLibrary(convText(c, true), 1, {{1, 1, 1, 1}, {3, 1, 1, 1}},
+                 [&](const std::vector<Array> &inputs) { return convolve(c, inputs[0], inputs[1], &inputs[2]); });
+  }
+}
+
+/// A channels-last convolution of a row-major image, whose result is row-major too, with all that may stand between.
+TEST(OneDnn, ConvolutionsThatChangeTheLayout) {
+  for (const ConvCase &c : kConvCases) {
+    ConvCase last = c;
+    last.channelsLast = true;
+    KernelText rows = convText(c, true), text = convText(last, true);
+    std::string type = text.types[0];
+    size_t rank = c.filter.size();
+    Indices axes(rank), to, from;
+    for (size_t i = 0; i < rank; ++i)
+      axes[i] = i;
+    to = toChannelsLast(axes);
+    from = fromChannelsLast(axes);
+    text.body = "%t = nn.transpose %0 " + plainText(to) + " : " + rows.inputs[0] + "\n" +
+                replaceAll(text.body, "%0", "%t") + "\n%u = nn.transpose %3 " + plainText(to) + " : " + rows.types[0] +
+                "\n%a = nn.binary add %c, %u : " + type + ", " + type + "\n%b = nn.unary relu %a : " + type +
+                "\n%r = nn.transpose %b " + plainText(from) + " : " + type;
+    text.inputs[0] = rows.inputs[0];
+    text.inputs.push_back(rows.types[0]);
+    text.types = rows.types;
+    text.results = {"%r"};
+    checkLibrary(text, 1, {{1, 1, 1, 1}, {3, 1, 1, 1}}, [&](const std::vector<Array> &inputs) {
+      Array result = convolve(c, inputs[0], inputs[1], &inputs[2]);
+      return makeArray(result.dims, [&](const Indices &i) { return std::max(at(result, i) + at(inputs[3], i), 0.0); });
+    });
+  }
 }
 
 // Products.
@@ -282,6 +338,15 @@ const PostOpCase kPostOpCases[] = {
      "%b = nn.binary add %k, %a : tensor<1xf32>, T %r = nn.binary sub %k, %b : tensor<1xf32>, T",
      {},
      [](double x, double) { return 1.5 - (1.5 + 1.5 * x); }},
+    {"%k = nn.constant dense<1.5> : tensor<1xf32> %h = nn.constant dense<0.25> : tensor<1xf32>\n"
+     "%a = nn.binary mul %c, %k : T, tensor<1xf32> %b = nn.binary add %a, %h : T, tensor<1xf32>\n"
+     "%s = nn.unary hard_swish %b : T %d = nn.binary mul %s, %h : T, tensor<1xf32>\n"
+     "%r = nn.binary sub %d, %k : T, tensor<1xf32>",
+     {},
+     [](double x, double) {
+       double y = 1.5 * x + 0.25;
+       return y * std::max(0.0, std::min(1.0, y / 6 + 0.5)) * 0.25 - 1.5;
+     }},
     {"%r = nn.binary add %c, %2 : T, C", {"C"}, [](double x, double v) { return x + v; }},
     {"%a = nn.binary mul %2, %c : C, T %r = nn.unary relu %a : T",
      {"C"},
@@ -300,12 +365,6 @@ const PostOpCase kPostOpCases[] = {
      {"T"},
      [](double x, double v) { return std::max(x, 0.0) + v; }},
 };
-
-std::string replaceAll(std::string text, const std::string &from, const std::string &to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
 
 /// `channels` are the dims of a per-channel operand.
 void checkPostOp(KernelText text, const PostOpCase &c, const std::string &channels,
@@ -330,9 +389,11 @@ TEST(OneDnn, PostOpsOfConvolutions) {
   ConvCase wide{{16, 9, 7}, {24, 16, 1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}};
   ConvCase square{{6, 8, 9}, {10, 6, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}};
   ConvCase deep{{20, 8, 9}, {20, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 20};
-  for (const ConvCase &conv : {wide, square, deep})
+  ConvCase wideLast = wide, deepLast = deep;
+  wideLast.channelsLast = deepLast.channelsLast = true;
+  for (const ConvCase &conv : {wide, square, deep, wideLast, deepLast})
     for (const PostOpCase &c : kPostOpCases)
-      checkPostOp(convText(conv, false), c, std::to_string(conv.filter[0]) + "x1x1",
+      checkPostOp(convText(conv, false), c, std::to_string(conv.filter[0]) + (conv.channelsLast ? "" : "x1x1"),
                   [&](const std::vector<Array> &inputs) { return convolve(conv, inputs[0], inputs[1], nullptr); });
 }
 
@@ -375,6 +436,9 @@ TEST(OneDnn, LeavesTheRestToGeneratedCode) {
   // Depthwise over long rows: two reorders for little work.
   EXPECT_TRUE(isTaken(convText({{32, 9, 14}, {32, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 32}, false)));
   EXPECT_FALSE(isTaken(convText({{32, 9, 64}, {32, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 32}, false)));
+  // Channels-last it needs none.
+  EXPECT_TRUE(
+      isTaken(convText({{32, 9, 64}, {32, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 32, false, {}, true}, false)));
   // Both sides with leading axes that broadcast.
   KernelText broadcast = matmulText({"3x1x4x8", "1x2x8x6", "3x2x4x6"});
   EXPECT_FALSE(isTaken(broadcast));

@@ -18,6 +18,10 @@ inline constexpr llvm::StringLiteral kTensorAttr = "nn.tensor";
 /// Discardable attribute of a kernel: all ONNX tensors made inside.
 inline constexpr llvm::StringLiteral kTensorsAttr = "nn.tensors";
 
+/// Typical value of each symbol of the module: the one given, else the upper bound, else 1 for the symbol of a leading
+/// axis of an input and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
+SmallVector<int64_t> getTypicalValues(ModuleOp module, TypeRange inputTypes);
+
 #define GEN_PASS_DECL
 #include "penstock/Dialect/NN/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

@@ -74,6 +74,43 @@ def OutlineConstantsPass : Pass<"nn-outline-constants", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numDerived", "num-derived", "derived weights made">];
 }
 
+def AssignLayoutsPass : Pass<"nn-assign-layouts", "::mlir::ModuleOp"> {
+  let summary = "keep the images of convolutions channels-last where that moves fewest bytes";
+  let description = [{
+    Requires: pure ops.
+    Ensures:  convolutions, pooling and the ops between them (elementwise, concat, pad, slice, reductions, resize, softmax,
+              reshapes that keep the channels) work on N x spatial x channels where that pays; transposes stand only
+              where images come in or go out. Inputs and results of the function keep their types; a function without
+              convolutions stays as it is. The choice depends on the graph and on typical extents, never on a cut.
+    Does not: remove transposes that the model brought along (see `nn-simplify-movement`, which runs next).
+
+    A minimum cut chooses: a convolution that stays row-major costs the bytes to bring its images into the layout that its
+    code works in and back, a value that is made in one layout and wanted in the other the bytes to move it once.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<1x8x16x16xf32>, %v: tensor<8x8x3x3xf32>, %w: tensor<8x8x1x1xf32>) -> tensor<1x8x16x16xf32> {
+      %0 = nn.conv %x, %v {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 1, 1>} : tensor<1x8x16x16xf32>, tensor<8x8x3x3xf32>
+      %1 = nn.unary relu %0 : tensor<1x8x16x16xf32>
+      %2 = nn.conv %1, %w {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x8x16x16xf32>, tensor<8x8x1x1xf32>
+      return %2 : tensor<1x8x16x16xf32>
+    }
+    ```
+    After:
+    ```mlir
+    %t = nn.transpose %x [0, 2, 3, 1] : tensor<1x8x16x16xf32>
+    %0 = nn.conv %t, %v {channels_last, ...} : tensor<1x16x16x8xf32>, tensor<8x8x3x3xf32>
+    %1 = nn.unary relu %0 : tensor<1x16x16x8xf32>
+    %2 = nn.conv %1, %w {channels_last, ...} : tensor<1x16x16x8xf32>, tensor<8x8x1x1xf32>
+    %3 = nn.transpose %2 [0, 3, 1, 2] : tensor<1x16x16x8xf32>
+    ```
+  }];
+  let options = [Option<"channelsLast", "channels-last", "bool", "true",
+                        "the target's convolutions work on channels-last images; otherwise nothing is done">];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numTurned", "num-turned", "ops that became channels-last">];
+}
+
 def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
   let summary = "group the ops of the entry function into kernels";
   let description = [{
@@ -82,7 +119,9 @@ def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
               returned; the grouping depends on the graph alone, never on a cut.
 
     A contraction, reduction or movement starts a kernel. An elementwise op joins the kernel of an operand that it alone
-    uses and whose extents it keeps, so an epilogue never recomputes and a kernel has one result. A reduction along axes
+    uses and whose extents it keeps, so an epilogue never recomputes and a kernel has one result; not that of a transposed
+    convolution, for which no library has a fast epilogue. A change of layout joins the channels-last convolution that it
+    alone feeds, or whose epilogue it ends: there it is a matter of strides. A reduction along axes
     joins a purely elementwise kernel in the same way. Reshapes go with their only user's kernel or before each consumer;
     constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands.
 
