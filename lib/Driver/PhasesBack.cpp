@@ -35,6 +35,8 @@ LogicalResult runKernels(Compilation &compilation) {
     kernel->setAttr("kernel.object", builder.getStringAttr(result.hash));
     kernel->setAttr("kernel.kind", builder.getStringAttr(result.kind));
     kernel->setAttr("kernel.workspace", nn::ExtentsAttr::get(&compilation.context, {result.workspaceBytes}));
+    if (result.inPlaceInput >= 0)
+      kernel->setAttr("kernel.in_place", builder.getI64IntegerAttr(result.inPlaceInput));
     if (!result.library.empty())
       kernel->setAttr("kernel.library", builder.getStringAttr(result.library));
     compilation.kernels.try_emplace(result.hash, std::move(result));

@@ -9,12 +9,13 @@
 //
 //   void k_<hash>(rt_ctx *, void *const *buffers, const int64_t *symbols)
 //
-// with the kernel's inputs, results and workspace as `buffers`, row-major, 64-byte aligned, none overlapping another. The
-// hash is that of the kernel's text without names, together with the target profile and the compiler's version: equal
-// kernels give equal bytes, whatever model they come from.
+// with the kernel's inputs, results and workspace as `buffers`, row-major, 64-byte aligned, none overlapping another
+// (but for `inPlaceInput`). The hash is that of the kernel's text without names, together with the target profile and
+// the compiler's version: equal kernels give equal bytes, whatever model they come from.
 //
-// Units: bytes. Ownership: results own their bytes; the workspace expression lives in the kernel's context. Threads: each
-// kernel is compiled in a context of its own; the kernels' own context is only read. Errors: diagnostics at the kernel.
+// Units: bytes. Ownership: results own their bytes; the workspace expression lives in the kernel's context. Threads:
+// each kernel is compiled in a context of its own; the kernels' own context is only read. Errors: diagnostics at the
+// kernel.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,14 +39,16 @@ struct CompiledKernel {
   mlir::AffineExpr workspaceBytes; ///< over the kernel's symbols, a multiple of 64; 0 if it needs none
   std::string kind = "generated";  ///< or "library"
   std::string library;             ///< which one, with its version; empty for generated code
+  int64_t inPlaceInput =
+      -1; ///< the input whose buffer the first result may have; the kernel copies it elsewhere. -1: none
 };
 
 /// What a library offers for kernels that it does better than generated code. A target has at most one.
 class LibraryTable {
 public:
   virtual ~LibraryTable();
-  /// Empty if the library does not take the kernel. Otherwise `compile` must succeed, and the text names the library, its
-  /// version and whatever the object depends on beside the kernel itself; it enters the kernel's hash.
+  /// Empty if the library does not take the kernel. Otherwise `compile` must succeed, and the text names the library,
+  /// its version and whatever the object depends on beside the kernel itself; it enters the kernel's hash.
   virtual std::string describe(nn::KernelDefOp kernel, const TargetProfile &profile) const = 0;
   virtual mlir::FailureOr<CompiledKernel> compile(nn::KernelDefOp kernel, llvm::StringRef hash,
                                                   const TargetProfile &profile) const = 0;

@@ -30,6 +30,14 @@ static int64_t getIsa(const TargetProfile &profile) {
   return features.contains("+avx512vnni") ? RT_DNNL_AVX512_VNNI : RT_DNNL_AVX512;
 }
 
+/// The input that is added to the result, as oneDNN wants to find it there; -1: none.
+static int64_t getSum(const rt_dnnl_desc &desc, int64_t numInputs) {
+  for (int64_t i = 0; i < desc.num_post_ops; ++i)
+    if (desc.post_ops[i].kind == RT_DNNL_SUM && desc.post_ops[i].operand.buffer < numInputs)
+      return desc.post_ops[i].operand.buffer;
+  return -1;
+}
+
 namespace {
 
 class OneDnnTable : public kernels::LibraryTable {
@@ -58,6 +66,7 @@ public:
     result.kind = "library";
     result.library = getName();
     result.workspaceBytes = getAffineConstantExpr(0, kernel.getContext());
+    result.inPlaceInput = getSum(found->desc, kernel.getBody().getNumArguments());
     int64_t numBuffers = kernel.getBody().getNumArguments() + 1;
     llvm::Expected<std::string> object = emitOneDnnObject(*found, numBuffers, result.symbolName, profile);
     if (!object)

@@ -111,3 +111,75 @@ module {
     pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s0 * 2]>>
   }
 }
+
+// -----
+
+// A kernel that works in place takes over the input that dies with the call (%1 lies where %0 lay). It copies one that is
+// needed later (%0 at the second call), one that it reads twice, and one that lies in a slot.
+// CHECK:         %[[O0:.*]] = nn.empty {pipe.storage = #pipe.storage<arena, offset = [[A:[0-9]+]], bytes = <[4096]>, first = 0, last = 2>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = [[B:[0-9]+]], bytes = <[4096]>, first = 1, last = 3>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = [[A]], bytes = <[4096]>, first = 2, last = 3, alias = 1>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = [[B]], bytes = <[4096]>, first = 3, last = 4, alias = 1>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = {{[0-9]+}}, bytes = <[4096]>, first = 4, last = 5>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>}
+// CHECK:       pipe.program @r0
+// CHECK-SAME:    copied_inputs = 4 : i64, overwritten_inputs = 2 : i64
+module {
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<1024xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<1024xf32>
+  nn.kernel_def @k0(%a: tensor<1024xf32>, %b: tensor<1024xf32>) -> (tensor<1024xf32>) symbols 0 attributes {kernel.in_place = 1 : i64} {
+    %0 = nn.binary sub %b, %a : tensor<1024xf32>, tensor<1024xf32>
+    nn.yield %0 : tensor<1024xf32>
+  }
+  pipe.stage @s0(%x: tensor<1024xf32>) -> (tensor<1024xf32>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<1024xf32>
+    %0 = nn.call @k0 ins(%x, %x : tensor<1024xf32>, tensor<1024xf32>) outs(%o0 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o1 = nn.empty : tensor<1024xf32>
+    %1 = nn.call @k0 ins(%x, %0 : tensor<1024xf32>, tensor<1024xf32>) outs(%o1 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o2 = nn.empty : tensor<1024xf32>
+    %2 = nn.call @k0 ins(%1, %0 : tensor<1024xf32>, tensor<1024xf32>) outs(%o2 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o3 = nn.empty : tensor<1024xf32>
+    %3 = nn.call @k0 ins(%2, %1 : tensor<1024xf32>, tensor<1024xf32>) outs(%o3 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o4 = nn.empty : tensor<1024xf32>
+    %4 = nn.call @k0 ins(%3, %3 : tensor<1024xf32>, tensor<1024xf32>) outs(%o4 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    %o5 = nn.empty : tensor<1024xf32>
+    %5 = nn.call @k0 ins(%x, %4 : tensor<1024xf32>, tensor<1024xf32>) outs(%o5 : tensor<1024xf32>) symbols <[]> -> tensor<1024xf32>
+    pipe.return %5 : tensor<1024xf32>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<1024xf32>
+    %1 = pipe.run @s0(%0) : (tensor<1024xf32>) -> tensor<1024xf32>
+    pipe.send %1 to @y : tensor<1024xf32>
+  }
+}
+
+// -----
+
+// The runtime plans with the same rule: such a result is its input's storage for longer.
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = -1, bytes = <[s0 * 4]>, first = 0, last = 1>}
+// CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = -1, bytes = <[s0 * 4]>, first = 1, last = 2, alias = 0>}
+// CHECK:       pipe.program @r0
+// CHECK-SAME:    overwritten_inputs = 1 : i64
+module {
+  nn.symbol @seq = 0 root
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<?xf32, #nn.extents<[s0]>>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<?xf32, #nn.extents<[s0]>>
+  nn.kernel_def @k0(%a: tensor<?xf32, #nn.extents<[s0]>>) -> (tensor<?xf32, #nn.extents<[s0]>>) symbols 1 attributes {kernel.in_place = 0 : i64} {
+    %0 = nn.unary exp %a : tensor<?xf32, #nn.extents<[s0]>>
+    nn.yield %0 : tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.stage @s0(%x: tensor<?xf32, #nn.extents<[s0]>>) -> (tensor<?xf32, #nn.extents<[s0]>>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<?xf32, #nn.extents<[s0]>>
+    %0 = nn.call @k0 ins(%x : tensor<?xf32, #nn.extents<[s0]>>) outs(%o0 : tensor<?xf32, #nn.extents<[s0]>>) symbols <[s0]> -> tensor<?xf32, #nn.extents<[s0]>>
+    %o1 = nn.empty : tensor<?xf32, #nn.extents<[s0]>>
+    %1 = nn.call @k0 ins(%0 : tensor<?xf32, #nn.extents<[s0]>>) outs(%o1 : tensor<?xf32, #nn.extents<[s0]>>) symbols <[s0]> -> tensor<?xf32, #nn.extents<[s0]>>
+    %o2 = nn.empty : tensor<?xf32, #nn.extents<[s0]>>
+    %2 = nn.call @k0 ins(%1 : tensor<?xf32, #nn.extents<[s0]>>) outs(%o2 : tensor<?xf32, #nn.extents<[s0]>>) symbols <[s0]> -> tensor<?xf32, #nn.extents<[s0]>>
+    pipe.return %2 : tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<?xf32, #nn.extents<[s0]>>
+    %1 = pipe.run @s0(%0) : (tensor<?xf32, #nn.extents<[s0]>>) -> tensor<?xf32, #nn.extents<[s0]>>
+    pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s0]>>
+  }
+}

@@ -293,3 +293,57 @@ module {
     pipe.send %1 to @y : tensor<4xf32>
   }
 }
+
+// -----
+
+// A value takes over an input of a kernel that does not work in place.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 {
+    %0 = nn.unary tanh %a : tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+    %0 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[16]>, first = 0, last = 1>} : tensor<4xf32>
+    %1 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    // expected-error @below {{storage takes over input 0, but kernel @k0 does not work in place on it}}
+    %2 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[16]>, first = 1, last = 2, alias = 0>} : tensor<4xf32>
+    %3 = nn.call @k0 ins(%1 : tensor<4xf32>) outs(%2 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    %4 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
+    %5 = nn.call @k0 ins(%3 : tensor<4xf32>) outs(%4 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %5 : tensor<4xf32>
+  }
+  pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 128 : i64}} steady {
+    %0 = pipe.recv @x : tensor<4xf32>
+    %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+    pipe.send %1 to @y : tensor<4xf32>
+  }
+}
+
+// -----
+
+// A value takes over an input that is read again later.
+module {
+  pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
+  nn.kernel_def @k0(%a: tensor<4xf32>) -> (tensor<4xf32>) symbols 0 attributes {kernel.in_place = 0 : i64} {
+    %0 = nn.unary tanh %a : tensor<4xf32>
+    nn.yield %0 : tensor<4xf32>
+  }
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+    %0 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[16]>, first = 0, last = 2>} : tensor<4xf32>
+    %1 = nn.call @k0 ins(%x : tensor<4xf32>) outs(%0 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    %2 = nn.empty {pipe.storage = #pipe.storage<arena, offset = 0, bytes = <[16]>, first = 1, last = 1, alias = 0>} : tensor<4xf32>
+    %3 = nn.call @k0 ins(%1 : tensor<4xf32>) outs(%2 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    %4 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<4xf32>
+    %5 = nn.call @k0 ins(%1 : tensor<4xf32>) outs(%4 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
+    pipe.return %5 : tensor<4xf32>
+  }
+  // expected-error-re @below {{the arena of @r0 is wrong: {{.*}}}}
+  pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 128 : i64}} steady {
+    %0 = pipe.recv @x : tensor<4xf32>
+    %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+    pipe.send %1 to @y : tensor<4xf32>
+  }
+}

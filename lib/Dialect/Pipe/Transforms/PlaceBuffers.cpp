@@ -28,6 +28,8 @@ struct ArenaValue {
   nn::EmptyOp empty;
   AffineExpr bytes;
   int64_t first = 0, last = 0;
+  int32_t target = -1; ///< the value whose bytes it takes over
+  int64_t input = -1;  ///< the input of the call that this value is
 };
 
 /// Storage of one role.
@@ -41,6 +43,7 @@ public:
 private:
   LogicalResult collectStage(StageOp stage);
   void addWorkspace(nn::CallOp call);
+  void takeOver(nn::CallOp call);
   LogicalResult placeResult(nn::CallOp call, unsigned index, StageOp stage,
                             const DenseMap<Operation *, int64_t> &steps);
   LogicalResult placeNextState(nn::CallOp call, nn::EmptyOp empty, StageOp stage, unsigned index,
@@ -60,6 +63,8 @@ private:
   const SymbolBounds &bounds;
   MLIRContext *context;
   std::vector<ArenaValue> values;
+  DenseMap<Operation *, int32_t> valueOf; // of the nn.empty ops in the arena
+  int64_t numOverwritten = 0, numCopied = 0;
   llvm::SetVector<StringRef> freeSymbols;
   DenseMap<Attribute, int64_t> weightOffsets; // by file range, or by name
   int64_t numWeightBytes = 0, numSlotBytes = 0, numStateBytes = 0, nextStep = 0;
@@ -103,8 +108,33 @@ LogicalResult RolePlacer::collectStage(StageOp stage) {
     for (unsigned i = 0; i < call.getNumResults(); ++i)
       if (failed(placeResult(call, i, stage, steps)))
         return failure();
+    takeOver(call);
   }
   return success();
+}
+
+/// A kernel that works on what lies in its result before the call gets it there without a copy, if nothing else needs
+/// that input any more. Otherwise the kernel copies it, with the same bits.
+void RolePlacer::takeOver(nn::CallOp call) {
+  auto kernel = symbolTable.lookup<nn::KernelDefOp>(call.getKernel());
+  auto input = kernel->getAttrOfType<IntegerAttr>("kernel.in_place");
+  if (!input)
+    return;
+  ++numCopied;
+  Value given = call.getInputs()[input.getInt()];
+  auto producer = given.getDefiningOp<nn::CallOp>();
+  auto result = valueOf.find(call.getOuts()[0].getDefiningOp());
+  if (!producer || result == valueOf.end() || llvm::count(call.getInputs(), given) != 1)
+    return;
+  auto target = valueOf.find(producer.getOuts()[cast<OpResult>(given).getResultNumber()].getDefiningOp());
+  ArenaValue &value = values[result->second];
+  if (target == valueOf.end() || values[target->second].last > value.first ||
+      values[target->second].bytes != value.bytes)
+    return;
+  value.target = target->second;
+  value.input = input.getInt();
+  --numCopied;
+  ++numOverwritten;
 }
 
 /// Scratch storage, if the kernel asks for it and the call has none yet.
@@ -149,8 +179,10 @@ LogicalResult RolePlacer::placeResult(nn::CallOp call, unsigned index, StageOp s
     value.last = std::max(value.last, steps.lookup(use.getOwner()));
   }
   auto storage = empty->getAttrOfType<StorageAttr>(PipeDialect::getStorageAttrName());
-  if (!storage || (storage.getKind() != StorageKind::channel_out && storage.getKind() != StorageKind::state))
+  if (!storage || (storage.getKind() != StorageKind::channel_out && storage.getKind() != StorageKind::state)) {
+    valueOf[empty] = values.size();
     values.push_back(value);
+  }
   return success();
 }
 
@@ -197,6 +229,7 @@ LogicalResult RolePlacer::planArena() {
     lifetime.numBytes = std::max<int64_t>(0, *upper);
     lifetime.firstUse = value.first;
     lifetime.lastUse = value.last;
+    lifetime.aliasOf = value.target;
     problem.values.push_back(lifetime);
   }
   bool isPlanned = freeSymbols.empty();
@@ -207,7 +240,7 @@ LogicalResult RolePlacer::planArena() {
     AffineExpr bytes = isPlanned ? getAffineConstantExpr(problem.values[i].numBytes, context) : value.bytes;
     setStorage(value.empty,
                StorageAttr::get(context, StorageKind::arena, FlatSymbolRefAttr(), isPlanned ? plan.offsets[i] : -1,
-                                getBytesAttr(bytes), value.first, value.last, -1));
+                                getBytesAttr(bytes), value.first, value.last, value.input));
   }
   return success();
 }
@@ -248,6 +281,10 @@ LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
       number("total", isKnown ? total : -1),
       builder.getNamedAttr("unbounded", builder.getStrArrayAttr(freeSymbols.getArrayRef())),
       number("weights", numWeightBytes)};
+  if (numOverwritten > 0)
+    memory.push_back(number("overwritten_inputs", numOverwritten));
+  if (numCopied > 0)
+    memory.push_back(number("copied_inputs", numCopied));
   program->setAttr(PipeDialect::getMemoryAttrName(), builder.getDictionaryAttr(memory));
   if (memoryLimit > 0 && isKnown && total > memoryLimit)
     return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights "

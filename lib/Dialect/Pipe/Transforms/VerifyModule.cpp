@@ -132,6 +132,11 @@ LogicalResult PlacementChecker::checkEmpty(nn::EmptyOp empty, StorageAttr storag
   auto name = call->getAttrOfType<StringAttr>("nn.kernel_name");
   lifetime.name = names.emplace_back(name ? name.str() : call.getKernel().str()).c_str();
   if (storage.getAlias() >= 0) {
+    auto kernel = symbolTable.lookup<nn::KernelDefOp>(call.getKernel());
+    auto allowed = kernel ? kernel->getAttrOfType<IntegerAttr>("kernel.in_place") : IntegerAttr();
+    if (!allowed || allowed.getInt() != storage.getAlias() || call.getOuts()[0] != empty.getResult())
+      return empty.emitError() << "storage takes over input " << storage.getAlias() << ", but kernel @"
+                               << call.getKernel() << " does not work in place on it";
     auto input = storage.getAlias() < static_cast<int64_t>(call.getInputs().size())
                      ? call.getInputs()[storage.getAlias()].getDefiningOp<nn::CallOp>()
                      : nn::CallOp();

@@ -192,7 +192,8 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
   let summary = "decide where each value of each stage lives";
   let description = [{
     Requires: stages, channels and programs (see `pipe-schedule`). Where kernels are compiled already, their definitions
-              carry `kernel.workspace`, one expression over their symbols: the bytes of scratch storage.
+              carry `kernel.workspace`, one expression over their symbols: the bytes of scratch storage, and perhaps
+              `kernel.in_place`: the input that the kernel wants to find in its first result, and copies there otherwise.
     Ensures:  every value of a stage has a `#pipe.storage`: block arguments are read in the slots of their channels, results
               that leave the stage are written into theirs, weights have an offset in the role's weights file, the rest is
               in the arena of the role, where values that are never live together share bytes. A call whose kernel needs a
@@ -200,7 +201,10 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
 
     Where all extents of a role's arena are static or bounded, offsets and the arena's size are fixed here; sizes are then
     bounds. Otherwise each offset is -1, `pipe.memory` names the free symbols, and the runtime plans with the same planner,
-    once per tuple of symbol values, from `bytes`, `first` and `last`. `memory-limit` bounds the bytes of a role: weights,
+    once per tuple of symbol values, from `bytes`, `first` and `last`. The result of a kernel that works in place takes over
+    the bytes of that input (`alias`) where it lies in the arena, has the result's size and is read last and only once by the
+    call; `pipe.memory` counts those (`overwritten_inputs`) and the others, which are copied (`copied_inputs`).
+    `memory-limit` bounds the bytes of a role: weights,
     arena, states and the slots that it writes.
 
     Before:
