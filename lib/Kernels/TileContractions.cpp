@@ -384,7 +384,7 @@ private:
       Value weight = b.create<memref::LoadOp>(loc, weights, indicesOf(roles.weights, row, 0));
       Value all = b.create<vector::BroadcastOp>(loc, vectorType, weight);
       for (int64_t vector = 0; vector < tile.numVectors; ++vector, ++i)
-        sums[i] = b.create<vector::FMAOp>(loc, all, columns[vector], sums[i]);
+        sums[i] = b.create<math::FmaOp>(loc, all, columns[vector], sums[i]);
     }
     return sums;
   }
