@@ -40,6 +40,9 @@ LogicalResult runNormalize(Compilation &compilation) {
   passes.addPass(createCSEPass());
   passes.addPass(nn::createRaiseActivationsPass());
   passes.addPass(nn::createRaiseLayerNormPass());
+  passes.addPass(nn::createRaiseAttentionPass());
+  passes.addPass(nn::createSimplifyMovementPass());
+  passes.addPass(createCSEPass());
   passes.addPass(nn::createExpandBatchNormPass());
   // After all that makes arithmetic on constants.
   passes.addPass(nn::createOutlineConstantsPass());

@@ -50,6 +50,7 @@ POINTS = (
         ("batch norm into convolution, movement simplified", tests("lit", r"NN/(expand-batch-norm|simplify)")),
         ("activations and layer norm raised", tests("lit", r"NN/raise")),
         ("attention raised", tests("lit", r"NN/.*attention")),
+        ("raised patterns of every whole model, counted", tests("e2e", r"test_raised")),
         ("fusion into kernels", tests("lit", r"NN/fuse")))),
     Point("5", "partition", (
         ("equal to an independent oracle on random graphs", tests("unit", r"PartitionOracle")),

@@ -280,6 +280,12 @@ Value Emitter::reduce(Location loc, Value value, RankedTensorType type, ArrayRef
   return reduceInto(*this, loc, tail, restType.getRank(), axes, result, kind, isUnsigned);
 }
 
+void Emitter::setWritten(Value value, Value end) {
+  written.insert(end.getDefiningOp());
+  for (; value != end; value = value.user_begin()->getResult(0))
+    written.insert(*value.user_begin());
+}
+
 bool isUnsigned(RankedTensorType type) {
   auto integer = dyn_cast<IntegerType>(type.getElementType());
   return integer && (integer.isUnsigned() || integer.getWidth() == 1);
@@ -300,6 +306,8 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitElementwise(*this, op);
   if (isa<MatmulOp, ConvOp, ConvTransposeOp>(op))
     return emitContraction(*this, op);
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return emitAttention(*this, attention);
   if (auto pool = dyn_cast<PoolOp>(op))
     return emitPool(*this, pool);
   if (isa<ReduceOp, ArgReduceOp, SoftmaxOp, LogSoftmaxOp, LayerNormOp, CumSumOp>(op))

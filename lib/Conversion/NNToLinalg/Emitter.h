@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 namespace penstock::linalg_lowering {
 using namespace mlir;
@@ -31,6 +32,16 @@ public:
   void set(Value value, Value lowered) { values.map(value, lowered); }
   LogicalResult emit(Operation *op);
 
+  // Buffers, for ops that are lowered to work on them directly.
+  /// Where an operand of the kernel lies, row-major; null for other values.
+  Value getBuffer(Value value) const { return buffers.lookupOrNull(value); }
+  void setBuffer(Value value, Value memref) { buffers.map(value, memref); }
+  /// Where a result of the kernel must lie in the end; null for other values.
+  Value getDestination(Value value) const { return destinations.lookupOrNull(value); }
+  void setDestination(Value value, Value memref) { destinations.map(value, memref); }
+  /// `end`, which lies in its destination now, is nothing but `value` moved: the ops between the two are not lowered.
+  void setWritten(Value value, Value end);
+  bool isWritten(Operation *op) const { return written.contains(op); }
   // Types and extents.
   static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
   static RankedTensorType storageType(RankedTensorType type);
@@ -69,7 +80,8 @@ public:
 
 private:
   ArrayRef<Value> symbols;
-  IRMapping values;
+  IRMapping values, buffers, destinations;
+  llvm::SmallPtrSet<Operation *, 4> written;
 };
 
 // Scalars (Scalars.cpp). Float types are f32 or f64; integers are signless with their sign apart.
@@ -101,6 +113,7 @@ LogicalResult emitElementwise(Emitter &e, Operation *op);
 LogicalResult emitContraction(Emitter &e, Operation *op);
 LogicalResult emitConv(Emitter &e, nn::ConvOp op);
 LogicalResult emitConvTranspose(Emitter &e, nn::ConvTransposeOp op);
+LogicalResult emitAttention(Emitter &e, nn::AttentionOp op);
 LogicalResult emitPool(Emitter &e, nn::PoolOp op);
 LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 namespace penstock {
 using namespace mlir;
@@ -28,7 +29,7 @@ Type getStorageType(Type type) {
 void registerLinalgDialects(DialectRegistry &registry) {
   registry.insert<affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect, func::FuncDialect,
                   linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, nn::NNDialect,
-                  scf::SCFDialect, tensor::TensorDialect>();
+                  scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
 }
 
 namespace {
@@ -46,19 +47,24 @@ public:
     Emitter emitter(b, symbols);
     for (auto [i, argument] : llvm::enumerate(kernel.getBody().getArguments())) {
       Value memref = makeMemRef(emitter, entry->getArgument(i), Emitter::typeOf(argument));
+      emitter.setBuffer(argument, memref);
       emitter.set(argument, b.create<bufferization::ToTensorOp>(kernel.getLoc(), memref, /*restrict=*/true));
     }
     // Results come before what makes them, so that it may be made in place.
     SmallVector<Value> outputs;
-    for (auto [i, value] : llvm::enumerate(kernel.getYield()->getOperands()))
+    for (auto [i, value] : llvm::enumerate(kernel.getYield()->getOperands())) {
       outputs.push_back(makeMemRef(emitter, entry->getArgument(numInputs() + i), Emitter::typeOf(value)));
+      if (value.hasOneUse())
+        emitter.setDestination(value, outputs.back());
+    }
     for (Operation &op : kernel.getBody().front().without_terminator())
-      if (failed(emitter.emit(&op))) {
+      if (!emitter.isWritten(&op) && failed(emitter.emit(&op))) {
         function.erase();
         return failure();
       }
     for (auto [value, memref] : llvm::zip(kernel.getYield()->getOperands(), outputs))
-      b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value), memref,
+      if (!value.getDefiningOp() || !emitter.isWritten(value.getDefiningOp()))
+        b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value), memref,
                                                           /*restrict=*/true, /*writable=*/true);
     b.create<func::ReturnOp>(kernel.getLoc());
     return function;

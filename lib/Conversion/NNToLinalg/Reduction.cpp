@@ -2,7 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-#include "Emitter.h"
+#include "Buffers.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -215,9 +215,11 @@ static LogicalResult emitCumSum(Emitter &e, CumSumOp op) {
 LogicalResult emitReduction(Emitter &e, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](ReduceOp op) { return emitReduce(e, op); })
-      .Case([&](SoftmaxOp op) { return emitSoftmaxLike(e, op, op.getAxis(), /*logarithm=*/false); })
+      .Case([&](SoftmaxOp op) {
+        return emitRowSoftmax(e, op) ? success() : emitSoftmaxLike(e, op, op.getAxis(), /*logarithm=*/false);
+      })
       .Case([&](LogSoftmaxOp op) { return emitSoftmaxLike(e, op, op.getAxis(), /*logarithm=*/true); })
-      .Case([&](LayerNormOp op) { return emitLayerNorm(e, op); })
+      .Case([&](LayerNormOp op) { return emitRowNorm(e, op) ? success() : emitLayerNorm(e, op); })
       .Case([&](ArgReduceOp op) { return emitArgReduce(e, op); })
       .Case([&](CumSumOp op) { return emitCumSum(e, op); });
 }

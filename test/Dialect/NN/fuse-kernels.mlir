@@ -137,3 +137,48 @@ func.func @main(%x: tensor<1x8x4x4xf32>, %w: tensor<8x8x2x2xf32>) -> tensor<1x8x
   %2 = nn.unary tanh %1 : tensor<1x8x8x8xf32>
   return %2 : tensor<1x8x8x8xf32>
 }
+
+// -----
+
+// An attention looks through movements of what products made, shared ones too, and its result is moved in place.
+// CHECK-LABEL: func.func @main
+// CHECK:       %[[P:.*]] = nn.kernel "kernel_0"
+// CHECK-NEXT:    nn.matmul
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "kernel_1" ins(%{{.*}} = %[[P]] : tensor<5x24xf32>)
+// CHECK-COUNT-3: nn.slice
+// CHECK:         nn.attention
+// CHECK-NEXT:    nn.transpose
+// CHECK-NEXT:    nn.reshape
+// CHECK-NEXT:    nn.yield
+// CHECK-NOT:   nn.kernel
+func.func @main(%x: tensor<5x8xf32>, %w: tensor<8x24xf32>) -> tensor<5x8xf32> {
+  %0 = nn.matmul %x, %w : tensor<5x8xf32>, tensor<8x24xf32>
+  %1 = nn.reshape %0 : tensor<5x24xf32> to tensor<5x3x2x4xf32>
+  %2 = nn.transpose %1 [1, 2, 0, 3] : tensor<5x3x2x4xf32>
+  %3 = nn.slice %2 from <[0, 0, 0, 0]> step [1, 1, 1, 1] : tensor<3x2x5x4xf32> to tensor<1x2x5x4xf32>
+  %4 = nn.slice %2 from <[1, 0, 0, 0]> step [1, 1, 1, 1] : tensor<3x2x5x4xf32> to tensor<1x2x5x4xf32>
+  %5 = nn.slice %2 from <[2, 0, 0, 0]> step [1, 1, 1, 1] : tensor<3x2x5x4xf32> to tensor<1x2x5x4xf32>
+  %6 = nn.attention %3, %4, %5 {scale = 5.0e-01 : f64} : tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>
+  %7 = nn.transpose %6 [0, 2, 1, 3] : tensor<1x2x5x4xf32>
+  %8 = nn.reshape %7 : tensor<1x5x2x4xf32> to tensor<5x8xf32>
+  return %8 : tensor<5x8xf32>
+}
+
+// -----
+
+// A product takes a summand of its extents, no factor of them.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.kernel "kernel_0"
+// CHECK-NEXT:    nn.matmul
+// CHECK-NEXT:    nn.binary add
+// CHECK:       nn.kernel "kernel_1"
+// CHECK-NEXT:    nn.binary mul
+// CHECK-NEXT:    nn.unary tanh
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %y: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.matmul %x, %w : tensor<4x8xf32>, tensor<8x8xf32>
+  %1 = nn.binary add %0, %y : tensor<4x8xf32>, tensor<4x8xf32>
+  %2 = nn.binary mul %1, %y : tensor<4x8xf32>, tensor<4x8xf32>
+  %3 = nn.unary tanh %2 : tensor<4x8xf32>
+  return %3 : tensor<4x8xf32>
+}

@@ -89,6 +89,16 @@ AffineExpr MatmulOp::getFlops() {
   return getNumElements(cast<RankedTensorType>(getType())) * depth * 2;
 }
 
+AffineExpr AttentionOp::getFlops() {
+  auto query = cast<RankedTensorType>(getQuery().getType()), value = cast<RankedTensorType>(getValue().getType());
+  int64_t numDims = query.getRank();
+  AffineExpr perScore = (getExtent(query, numDims - 1) + getExtent(value, numDims - 1)) * 2 + kTranscendentalFlops + 4;
+  AffineExpr flops = getExtent(value, numDims - 2) * perScore;
+  for (int64_t i = 0; i < numDims - 1; ++i)
+    flops = flops * getExtent(query, i);
+  return simplifyExtent(flops);
+}
+
 /// Multiply-adds of a convolution: for each element of `outputs`, one per element of a filter's slice.
 static AffineExpr convFlops(RankedTensorType outputs, RankedTensorType filter) {
   AffineExpr perOutput = getAffineConstantExpr(2, outputs.getContext());

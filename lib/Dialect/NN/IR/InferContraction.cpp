@@ -37,6 +37,50 @@ LogicalResult MatmulOp::inferReturnTypes(MLIRContext *, std::optional<Location> 
   return success();
 }
 
+/// Heads of the query are a known multiple of those of key and value, or the same.
+static bool isGroupOf(AffineExpr heads, AffineExpr group) {
+  std::optional<int64_t> all = getConstant(heads), each = getConstant(group);
+  return heads == group || (all && each && *each > 0 && *all % *each == 0);
+}
+
+LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &results) {
+  RankedTensorType query = tensorType(adaptor.getQuery()), key = tensorType(adaptor.getKey()),
+                   value = tensorType(adaptor.getValue());
+  int64_t numDims = query.getRank();
+  if (numDims < 2 || key.getRank() != numDims || value.getRank() != numDims)
+    return emitOptionalError(loc, "query, key and value have ", numDims, ", ", key.getRank(), " and ", value.getRank(),
+                             " axes; expected equally many, at least two"); // attention_c1
+  Type element = query.getElementType();
+  if (!isa<FloatType>(element) || key.getElementType() != element || value.getElementType() != element)
+    return emitOptionalError(loc, "query, key and value have element types ", element, ", ", key.getElementType(),
+                             " and ", value.getElementType(),
+                             "; expected one floating-point type"); // attention_c1
+  SmallVector<AffineExpr> q = getExtents(query), k = getExtents(key), v = getExtents(value);
+  if (!mayBeEqual(q[numDims - 1], k[numDims - 1]) || !mayBeEqual(k[numDims - 2], v[numDims - 2]))
+    return emitOptionalError(loc, "query ", formatExtents(q), ", key ", formatExtents(k), " and value ",
+                             formatExtents(v), " do not fit together"); // attention_c2
+  for (int64_t i = 0; i < numDims - 2; ++i) {
+    bool isHeads = i == numDims - 3;
+    if (!mayBeEqual(k[i], v[i]) || (isHeads ? !isGroupOf(q[i], k[i]) : !mayBeEqual(q[i], k[i])))
+      return emitOptionalError(loc, "axis ", i, " has extents ", formatExtents(q[i]), ", ", formatExtents(k[i]), " and ",
+                               formatExtents(v[i]), isHeads ? "; expected a multiple of the heads of key and value"
+                                                            : "; expected the same"); // attention_c3
+  }
+  SmallVector<AffineExpr> scores(q);
+  scores.back() = k[numDims - 2];
+  if (Value mask = adaptor.getMask()) {
+    RankedTensorType type = tensorType(mask);
+    std::optional<SmallVector<AffineExpr>> joined = broadcastExtents(scores, getExtents(type));
+    if (!joined || *joined != scores || (type.getElementType() != element && !type.getElementType().isInteger(1)))
+      return emitOptionalError(loc, "mask ", type, " does not broadcast to ", formatExtents(scores), " of ", element,
+                               " or i1"); // attention_c4
+  }
+  q.back() = v.back();
+  results.push_back(getTensorType(q, element));
+  return success();
+}
+
 /// Attributes that every window op has one or two of per spatial axis.
 static LogicalResult checkWindow(std::optional<Location> loc, size_t numSpatial, ArrayRef<int64_t> strides,
                                  ArrayRef<int64_t> dilations, ArrayRef<int64_t> pads) {

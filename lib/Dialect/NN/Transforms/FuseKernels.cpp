@@ -22,6 +22,9 @@ namespace {
 
 bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
 
+/// Another look at a value for those who can work where it lies.
+bool isMovement(Operation *op) { return isa<TransposeOp, SliceOp, ReshapeOp>(op); }
+
 /// Costs nothing and reads nothing: copied into every kernel that uses it.
 bool isCopiedIntoKernels(Operation *op) { return isa<ConstantOp, ExtentTensorOp, IotaOp>(op); }
 
@@ -48,47 +51,51 @@ bool takesElementwiseInput(Operation *op) { return isa<SoftmaxOp, LogSoftmaxOp, 
 struct Group {
   SmallVector<Operation *> ops; ///< in order; the last one makes the results
   bool elementwiseOnly = true;
+  bool movesOnly = true;
+  bool endsInAttention = false; ///< perhaps with movements of its result
 };
-
-/// What follows a transposed convolution is a kernel of its own: libraries do it element by element, much slower than
-/// the convolution.
-bool takesEpilogue(const Group &group) {
-  return llvm::none_of(group.ops, [](Operation *op) { return isa<ConvTransposeOp>(op); });
-}
 
 class Fuser {
 public:
   explicit Fuser(func::FuncOp function) : function(function) {}
 
   void run() {
-    sinkReshapes();
+    sinkMovements();
     for (Operation &op : function.getBody().front().without_terminator())
       if (!isa<LoadWeightOp>(op) && !isCopiedIntoKernels(&op))
         visit(&op);
     for (Group &group : groups)
-      build(group);
+      if (!group.ops.empty())
+        build(group);
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
       if (isOpTriviallyDead(&op))
         op.erase();
   }
 
-  unsigned numKernels() const { return groups.size(); }
+  unsigned numKernels() const {
+    return llvm::count_if(groups, [](const Group &group) { return !group.ops.empty(); });
+  }
 
 private:
   /// A reshape of a value with other users, or of an argument, is copied to each of its users, so that it never keeps a
-  /// value alive by itself; one that is returned stays.
-  void sinkReshapes() {
+  /// value alive by itself; one that is returned stays. So are all movements that only attentions look through.
+  void sinkMovements() {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front()))) {
-      auto reshape = dyn_cast<ReshapeOp>(op);
-      if (!reshape || reshape->hasOneUse())
+      if (!isMovement(&op) || op.hasOneUse() || (!isa<ReshapeOp>(op) && !onlyFeedsAttention(&op)))
         continue;
-      for (OpOperand &use : llvm::make_early_inc_range(reshape->getUses())) {
+      for (OpOperand &use : llvm::make_early_inc_range(op.getUses())) {
         OpBuilder builder(use.getOwner());
         use.set(builder.clone(op)->getResult(0));
       }
-      if (reshape->use_empty())
-        reshape->erase();
+      if (op.use_empty())
+        op.erase();
     }
+  }
+
+  static bool onlyFeedsAttention(Operation *movement) {
+    return llvm::all_of(movement->getUsers(), [](Operation *user) {
+      return isa<AttentionOp>(user) || (isMovement(user) && onlyFeedsAttention(user));
+    });
   }
 
   /// The group that makes `value`, if `value` has no other use and `op` could be its next op.
@@ -106,6 +113,23 @@ private:
     return getExtents(cast<RankedTensorType>(lhs.getType())) == getExtents(cast<RankedTensorType>(rhs.getType()));
   }
 
+  /// What follows a product is done while its result is written, which leaves room to read one other tensor of that
+  /// extent, and only as a summand: libraries add to what lies there. What follows a transposed convolution is a kernel of
+  /// its own: libraries do it element by element, much slower than the convolution. Nothing follows an attention but
+  /// movements.
+  static bool isEpilogue(Operation *op, Value operand, const Group &group) {
+    auto contains = [&](auto isKind) { return llvm::any_of(group.ops, isKind); };
+    if (group.endsInAttention || contains([](Operation *inner) { return isa<ConvTransposeOp>(inner); }))
+      return false;
+    if (!contains([](Operation *inner) { return isa<MatmulOp, ConvOp>(inner); }))
+      return true;
+    auto binary = dyn_cast<BinaryOp>(op);
+    bool isSum = binary && binary.getKind() == BinaryKind::add;
+    return isSum || llvm::none_of(op->getOperands(), [&](Value other) {
+             return other != operand && sameExtents(other, operand) && !other.getDefiningOp<ConstantOp>();
+           });
+  }
+
   /// The operand whose group `op` joins: the youngest one that fits, so that of two contractions that are added the
   /// later one takes the sum.
   Group *chooseGroup(Operation *op) {
@@ -114,8 +138,10 @@ private:
       Group *group = openGroup(operand);
       if (!group)
         continue;
-      bool joins = isa<ReshapeOp>(op) || (isFreeTranspose(op, group->ops) && operand == op->getOperand(0)) ||
-                   (isElementwise(op) && takesEpilogue(*group) && sameExtents(operand, op->getResult(0))) ||
+      bool joins = isa<ReshapeOp>(op) || (isa<TransposeOp>(op) && group->endsInAttention) ||
+                   (isFreeTranspose(op, group->ops) && operand == op->getOperand(0)) ||
+                   (isMovement(op) && group->movesOnly && onlyFeedsAttention(op)) ||
+                   (isElementwise(op) && sameExtents(operand, op->getResult(0)) && isEpilogue(op, operand, *group)) ||
                    (takesElementwiseInput(op) && operand == op->getOperand(0) && group->elementwiseOnly);
       if (joins && (!best || best < group))
         best = group;
@@ -127,9 +153,26 @@ private:
     Group *group = chooseGroup(op);
     if (!group)
       group = &groups.emplace_back();
+    if (isa<AttentionOp>(op))
+      takeOverMovements(*group, op);
     group->ops.push_back(op);
+    group->movesOnly &= isMovement(op);
+    group->endsInAttention |= isa<AttentionOp>(op);
     group->elementwiseOnly &= isElementwise(op) || isa<ReshapeOp>(op);
     groupOf[op] = group - groups.data();
+  }
+
+  /// The groups that do nothing but show `op` an operand in another way become part of `group`.
+  void takeOverMovements(Group &group, Operation *op) {
+    for (Value operand : op->getOperands()) {
+      Group *made = openGroup(operand);
+      if (!made || !made->movesOnly)
+        continue;
+      for (Operation *movement : made->ops)
+        groupOf[movement] = &group - groups.data();
+      group.ops.append(made->ops);
+      made->ops.clear();
+    }
   }
 
   /// Values from outside that the ops of a group use, regions included.

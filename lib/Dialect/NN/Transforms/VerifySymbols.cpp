@@ -78,6 +78,22 @@ private:
     }
   }
 
+  void requireAttention(AttentionOp op) {
+    auto extents = [](Value value) { return getExtents(cast<RankedTensorType>(value.getType())); };
+    SmallVector<AffineExpr> query = extents(op.getQuery()), key = extents(op.getKey()), value = extents(op.getValue());
+    size_t last = query.size() - 1;
+    require(op, query[last], key[last]);
+    require(op, key[last - 1], value[last - 1]);
+    for (size_t i = 0; i + 1 < last; ++i) {
+      require(op, query[i], key[i]);
+      require(op, query[i], value[i]);
+    }
+    SmallVector<AffineExpr> scores(query);
+    scores[last] = key[last - 1];
+    if (op.getMask())
+      requireBroadcast(op, scores, extents(op.getMask()));
+  }
+
   void visit(Operation *op) {
     auto extents = [](Value value) { return getExtents(cast<RankedTensorType>(value.getType())); };
     if (isa<BinaryOp, CompareOp, SelectOp>(op)) {
@@ -93,6 +109,8 @@ private:
       require(op, left[left.size() - (matmul.getTransposeLhs() ? 2 : 1)],
               right[right.size() - (matmul.getTransposeRhs() ? 1 : 2)]);
       requireBroadcast(op, ArrayRef(left).drop_back(2), ArrayRef(right).drop_back(2));
+    } else if (auto attention = dyn_cast<AttentionOp>(op)) {
+      requireAttention(attention);
     } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
       require(op, getNumElements(reshape.getInput().getType()), getNumElements(reshape.getType()));
     }

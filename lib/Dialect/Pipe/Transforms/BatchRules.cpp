@@ -98,6 +98,7 @@ private:
   }
   std::optional<Carries> broadcast();
   std::optional<Carries> matmul(nn::MatmulOp matmul);
+  std::optional<Carries> attention();
   std::optional<Carries> reduce(ArrayRef<int64_t> axes, bool keepDims);
   std::optional<Carries> reshape();
   std::optional<Carries> broadcastTo();
@@ -155,6 +156,12 @@ std::optional<Carries> Rules::matmul(nn::MatmulOp matmul) {
                                                                             : std::nullopt;
   return operands[1].axis == rhsDims - (matmul.getTransposeRhs() ? 2 : 1) ? moved(operands[1], numDims - 1)
                                                                           : std::nullopt;
+}
+
+/// Rows are a batch axis that query, key and value share.
+std::optional<Carries> Rules::attention() {
+  std::optional<Carries> result = broadcast();
+  return result && result->front().axis < getType(op->getResult(0)).getRank() - 2 ? result : std::nullopt;
 }
 
 std::optional<Carries> Rules::reduce(ArrayRef<int64_t> axes, bool keepDims) {
@@ -346,6 +353,7 @@ std::optional<Carries> Rules::apply() {
       .Case<nn::UnaryOp, nn::CastOp>([&](auto) { return all(operands[0]); })
       .Case<nn::BinaryOp, nn::CompareOp, nn::SelectOp>([&](auto) { return broadcast(); })
       .Case([&](nn::MatmulOp op) { return matmul(op); })
+      .Case<nn::AttentionOp>([&](auto) { return attention(); })
       .Case<nn::ConvOp, nn::ConvTransposeOp, nn::PoolOp, nn::BatchNormOp>(
           [&](auto) { return isOnly(0) && operands[0].axis == 0 ? all(operands[0]) : std::nullopt; })
       .Case([&](nn::LayerNormOp op) {

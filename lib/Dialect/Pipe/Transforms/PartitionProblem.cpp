@@ -84,6 +84,7 @@ partition::KernelClass classify(Operation *op) {
   return llvm::TypeSwitch<Operation *, KernelClass>(op)
       .Case<nn::ConvOp, nn::ConvTransposeOp>([](auto) { return KernelClass::Convolution; })
       .Case<nn::MatmulOp>([](auto) { return KernelClass::Contraction; })
+      .Case<nn::AttentionOp>([](auto) { return KernelClass::Attention; })
       .Case<nn::RecurrentOp>([](auto) { return KernelClass::Recurrent; })
       .Case<nn::SoftmaxOp, nn::LogSoftmaxOp, nn::LayerNormOp, nn::BatchNormOp, nn::ReduceOp>(
           [](auto) { return KernelClass::Normalization; })

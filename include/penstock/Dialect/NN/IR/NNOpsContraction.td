@@ -24,6 +24,36 @@ def NN_MatmulOp : NN_InferredOp<"matmul"> {
   let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
 }
 
+def NN_AttentionOp : NN_InferredOp<"attention"> {
+  let summary = "softmax(scale * query * transpose(key) + mask) * value, per head";
+  let description = [{
+    The last two axes of `query` are rows and features, those of `key` and `value` positions and features; the axes before
+    are batch axes, the last of them the heads. A head of key and value serves as many heads of the query, one after the
+    other, as the extents say. `mask` broadcasts to heads x rows x positions: floats are added to the scaled products, of
+    booleans a false one hides its position. A row that sees no position is NaN, or zeros with `zero_masked_rows`.
+
+    f16 and bf16 are computed in f32. Products, exponentials and sums are taken in an order that depends on nothing but the
+    number of positions.
+
+    Constraints:
+    * (C1) query, key and value have the same number of axes, at least two, and one floating-point element type.
+    * (C2) query and key have the same features, key and value the same positions.
+    * (C3) batch axes agree, but for the heads: key and value have equally many, the query a multiple of that.
+    * (C4) the mask broadcasts to the products; its element type is i1 or that of the query.
+
+    ```mlir
+    %0 = nn.attention %q, %k, %v mask %m : tensor<1x1x1x9xf32> {scale = 1.25e-01 : f64} : tensor<1x8x5x64xf32>, tensor<1x4x9x64xf32>, tensor<1x4x9x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
+                       Optional<AnyRankedTensor>:$mask, F64Attr:$scale, UnitAttr:$zero_masked_rows);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value (`mask` $mask^ `:` type($mask))? attr-dict `:` type($query) `,` type($key) `,` type($value)
+  }];
+  let extraClassDeclaration = [{ ::mlir::AffineExpr getFlops(); }];
+}
+
 def NN_ConvOp : NN_InferredOp<"conv"> {
   let summary = "convolution over any number of spatial axes";
   let description = [{

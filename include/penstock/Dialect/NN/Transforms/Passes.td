@@ -122,7 +122,9 @@ def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
     uses and whose extents it keeps, so an epilogue never recomputes and a kernel has one result; not that of a transposed
     convolution, for which no library has a fast epilogue. A change of layout joins the channels-last convolution that it
     alone feeds, or whose epilogue it ends: there it is a matter of strides. A reduction along axes
-    joins a purely elementwise kernel in the same way. Reshapes go with their only user's kernel or before each consumer;
+    joins a purely elementwise kernel in the same way. An attention takes over the transposes, slices and reshapes that
+    make its operands and nothing else, and those of its result: it reads and writes where the values lie. Reshapes go with
+    their only user's kernel or before each consumer;
     constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands.
 
     Before:
@@ -200,6 +202,42 @@ def RaiseActivationsPass : Pass<"nn-raise-activations", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::penstock::nn::NNDialect"];
   let statistics = [Statistic<"numRaised", "num-raised", "activations recognized">];
+}
+
+def RaiseAttentionPass : Pass<"nn-raise-attention", "::mlir::ModuleOp"> {
+  let summary = "recognize attention in exporters' decompositions";
+  let description = [{
+    Requires: pure ops. `nn-simplify-movement` beforehand finds keys that are transposed in front of the product, and
+              afterwards joins the transposes that are left.
+    Ensures:  softmax(query * transpose(key) * scale + mask) * value is one `nn.attention`. The scale may multiply or divide
+              the product, the query, the key, or some of them; masks may be added or choose between a score and a number
+              like minus infinity, and several become one; rows made zero where the softmax is NaN are `zero_masked_rows`;
+              casts around the softmax go. Heads of key and value that are repeated for several heads of the query are read
+              once.
+    Does not: match where the softmax or a score has other users, or where leading axes broadcast.
+
+    Before:
+    ```mlir
+    func.func @main(%q: tensor<2x5x4xf32>, %k: tensor<2x7x4xf32>, %v: tensor<2x7x3xf32>, %m: tensor<5x7xf32>) -> tensor<2x5x3xf32> {
+      %s = nn.constant dense<0.5> : tensor<f32>
+      %0 = nn.matmul %q, %k {transpose_rhs} : tensor<2x5x4xf32>, tensor<2x7x4xf32>
+      %1 = nn.binary mul %0, %s : tensor<2x5x7xf32>, tensor<f32>
+      %2 = nn.binary add %1, %m : tensor<2x5x7xf32>, tensor<5x7xf32>
+      %3 = nn.softmax %2 axis 2 : tensor<2x5x7xf32>
+      %4 = nn.matmul %3, %v : tensor<2x5x7xf32>, tensor<2x7x3xf32>
+      return %4 : tensor<2x5x3xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%q: tensor<2x5x4xf32>, %k: tensor<2x7x4xf32>, %v: tensor<2x7x3xf32>, %m: tensor<5x7xf32>) -> tensor<2x5x3xf32> {
+      %0 = nn.attention %q, %k, %v mask %m : tensor<5x7xf32> {scale = 5.0e-1 : f64} : tensor<2x5x4xf32>, tensor<2x7x4xf32>, tensor<2x7x3xf32>
+      return %0 : tensor<2x5x3xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numRaised", "num-raised", "attentions recognized">];
 }
 
 def RaiseLayerNormPass : Pass<"nn-raise-layer-norm", "::mlir::ModuleOp"> {
