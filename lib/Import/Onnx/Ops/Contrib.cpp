@@ -4,6 +4,7 @@
 //
 // Fused operators that ONNX Runtime's optimizer and quantizer write into published models.
 //===----------------------------------------------------------------------===//
+#include "Contrib.h"
 #include "Families.h"
 #include "Products.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
@@ -85,6 +86,7 @@ void registerContribOperators(OperatorRegistry &r) {
   r.add(kDomain, "SkipLayerNormalization", 1, [](NodeContext &n) { return convertSkipNorm(n, /*rms=*/false); });
   r.add(kDomain, "SkipSimplifiedLayerNormalization", 1,
         [](NodeContext &n) { return convertSkipNorm(n, /*rms=*/true); });
+  registerContribAttention(r);
 }
 
 } // namespace penstock::onnximport
