@@ -86,13 +86,13 @@ void printStages(const std::vector<rt::BenchStage> &stages) {
   int width = 5;
   for (const rt::BenchStage &stage : stages)
     width = std::max(width, int(stage.name.size()));
-  std::printf("\n%-*s  %10s  %10s  %10s  %6s  %12s  %s\n", width, "stage", "busy ms", "wait ms", "send ms", "busy",
-              "predicted ms", "measured/predicted");
+  std::printf("\n%-*s  %10s  %10s  %10s  %6s  %10s  %12s  %s\n", width, "stage", "busy ms", "wait ms", "send ms",
+              "busy", "alone ms", "predicted ms", "measured/predicted");
   for (const rt::BenchStage &stage : stages) {
     std::string predicted = stage.predictedMs < 0 ? "-" : rt::format("%.4g", stage.predictedMs);
     std::string ratio = stage.predictedMs > 0 ? rt::format("%.2f", stage.busyMs / stage.predictedMs) : "-";
-    std::printf("%-*s  %10.4g  %10.4g  %10.4g  %5.1f%%  %12s  %s\n", width, stage.name.c_str(), stage.busyMs,
-                stage.waitMs, stage.sendMs, 100 * stage.busyShare, predicted.c_str(), ratio.c_str());
+    std::printf("%-*s  %10.4g  %10.4g  %10.4g  %5.1f%%  %10.4g  %12s  %s\n", width, stage.name.c_str(), stage.busyMs,
+                stage.waitMs, stage.sendMs, 100 * stage.busyShare, stage.aloneMs, predicted.c_str(), ratio.c_str());
   }
 }
 
@@ -111,6 +111,10 @@ void printResult(const rt::BenchResult &result) {
               result.throughputPerSecond, (long long)result.inFlight, (long long)result.microbatchesPerRequest,
               result.microbatchesPerRequest == 1 ? "" : "es",
               result.spinning ? "spin before they sleep" : "sleep at once: fewer cores than threads");
+  if (result.limitPerSecond > 0)
+    std::printf(
+        "limit       %.4g requests per second if the slowest stage, measured alone, were always busy: %.0f%% reached\n",
+        result.limitPerSecond, 100 * result.throughputPerSecond / result.limitPerSecond);
   printLatency("one request in flight", result.alone);
   printLatency("under load", result.loaded);
   printStages(result.stages);

@@ -16,6 +16,8 @@ namespace rt {
 
 static constexpr uint64_t kMagic = 0x6b636f74736e6550; // "Penstock"
 static constexpr int64_t kNamesBytes = 1 << 20;        // per role; touched only as far as it is used
+static constexpr int64_t kMaxSteps = kNamesBytes / 16; // names, and times, that the block has room for
+static constexpr int64_t kStepsBytes = kNamesBytes + kMaxSteps * int64_t(sizeof(int64_t));
 static constexpr int64_t kPage = 4096;
 static constexpr int32_t kMaxRoles = 4096, kMaxChannels = 1 << 20;
 
@@ -43,7 +45,7 @@ static int64_t traceBytes(int32_t capacity) { return roundUp(int64_t(capacity) *
 int64_t RunControl::bytesFor(const ControlLayout &layout) {
   int64_t states = layout.numRoles + 1;
   int64_t names = roundUp(int64_t(sizeof(Header)) + states * int64_t(sizeof(RoleState)), kPage);
-  int64_t channels = names + states * kNamesBytes;
+  int64_t channels = names + states * kStepsBytes;
   int64_t trace = roundUp(channels + int64_t(layout.channels.size()) * strideFor(layout), kPage);
   return trace + states * traceBytes(layout.traceCapacity);
 }
@@ -64,7 +66,7 @@ RunControl RunControl::create(void *memory, const ControlLayout &layout) {
   header.numChannels = static_cast<int32_t>(layout.channels.size());
   header.traceCapacity = layout.traceCapacity;
   header.namesOffset = roundUp(int64_t(sizeof(Header)) + states * int64_t(sizeof(RoleState)), kPage);
-  header.channelsOffset = header.namesOffset + states * kNamesBytes;
+  header.channelsOffset = header.namesOffset + states * kStepsBytes;
   header.channelStride = strideFor(layout);
   header.traceOffset = roundUp(header.channelsOffset + header.numChannels * header.channelStride, kPage);
   header.totalBytes = bytesFor(layout);
@@ -101,7 +103,7 @@ Status RunControl::attach(void *memory, int64_t numBytes, RunControl &control) {
               header.numChannels <= kMaxChannels && header.traceCapacity >= 0 && header.totalBytes == numBytes &&
               header.channelStride >= int64_t(sizeof(ChannelControl)) && header.channelStride <= kPage * 4096 &&
               header.namesOffset > 0 &&
-              header.channelsOffset == header.namesOffset + (header.numRoles + 1) * kNamesBytes &&
+              header.channelsOffset == header.namesOffset + (header.numRoles + 1) * kStepsBytes &&
               header.traceOffset >= header.channelsOffset + header.numChannels * header.channelStride &&
               header.traceOffset + (header.numRoles + 1) * traceBytes(header.traceCapacity) == numBytes;
   if (!sane)
@@ -160,10 +162,10 @@ Status RunControl::firstFailure(int32_t *failed) const {
 }
 
 void RunControl::setStepNames(int32_t index, const rt_step_desc *steps, int32_t numSteps) const {
-  char *region = base + header().namesOffset + index * kNamesBytes;
+  char *region = base + header().namesOffset + index * kStepsBytes;
   auto *count = reinterpret_cast<std::atomic<uint32_t> *>(region);
   auto *offsets = reinterpret_cast<uint32_t *>(region + sizeof(uint32_t));
-  auto numNames = static_cast<uint32_t>(std::min<int64_t>(std::max(numSteps, 0), kNamesBytes / 16));
+  auto numNames = static_cast<uint32_t>(std::min<int64_t>(std::max(numSteps, 0), kMaxSteps));
   uint64_t at = sizeof(uint32_t) * (uint64_t(numNames) + 1);
   uint32_t kept = 0;
   for (; kept < numNames; ++kept) {
@@ -179,10 +181,36 @@ void RunControl::setStepNames(int32_t index, const rt_step_desc *steps, int32_t 
   count->store(kept, std::memory_order_release);
 }
 
-std::string RunControl::stepName(int32_t index, int32_t step) const {
-  const char *region = base + header().namesOffset + index * kNamesBytes;
+/// Steps of a role that have names.
+int32_t RunControl::numSteps(int32_t index) const {
+  const char *region = base + header().namesOffset + index * kStepsBytes;
   uint32_t count = reinterpret_cast<const std::atomic<uint32_t> *>(region)->load(std::memory_order_acquire);
-  if (step < 0 || uint32_t(step) >= std::min<uint32_t>(count, kNamesBytes / 16))
+  return static_cast<int32_t>(std::min<uint32_t>(count, kMaxSteps));
+}
+
+std::atomic<int64_t> *RunControl::timesOf(int32_t index) const {
+  char *region = base + header().namesOffset + index * kStepsBytes;
+  return reinterpret_cast<std::atomic<int64_t> *>(region + kNamesBytes);
+}
+
+void RunControl::addStepTime(int32_t index, int32_t step, int64_t spanNs) const {
+  if (step < 0 || step >= kMaxSteps)
+    return;
+  // One writer: the role's thread.
+  std::atomic<int64_t> &time = timesOf(index)[step];
+  time.store(time.load(std::memory_order_relaxed) + spanNs, std::memory_order_relaxed);
+}
+
+std::vector<int64_t> RunControl::stepTimes(int32_t index) const {
+  std::vector<int64_t> times(size_t(numSteps(index)));
+  for (size_t i = 0; i < times.size(); ++i)
+    times[i] = timesOf(index)[i].load(std::memory_order_relaxed);
+  return times;
+}
+
+std::string RunControl::stepName(int32_t index, int32_t step) const {
+  const char *region = base + header().namesOffset + index * kStepsBytes;
+  if (step < 0 || step >= numSteps(index))
     return "step " + std::to_string(step);
   uint32_t offset = reinterpret_cast<const uint32_t *>(region)[step + 1];
   if (offset >= kNamesBytes)

@@ -122,6 +122,25 @@ static Latency summarizeLatency(std::vector<double> values) {
   return result;
 }
 
+/// The kernels of a stage under load; none where the plan does not name as many as the stage has run.
+static void takeKernels(const PlanStage &plan, const StageFigures &before, const StageFigures &after, double count,
+                        BenchStage &stage) {
+  if (plan.steps.size() != after.stepNs.size() || before.stepNs.size() != after.stepNs.size())
+    return;
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    stage.kernels.push_back(
+        {plan.steps[i].name, plan.steps[i].kernel, double(after.stepNs[i] - before.stepNs[i]) * 1e-6 / count});
+}
+
+/// Busy time per microbatch of each stage while one request was in flight, so that no other stage ran.
+static std::vector<double> takeAlone(const std::vector<StageFigures> &before, const std::vector<StageFigures> &after) {
+  std::vector<double> result;
+  for (size_t i = 0; i < after.size(); ++i)
+    result.push_back(double(after[i].busyNs - before[i].busyNs) * 1e-6 /
+                     double(std::max<int64_t>(1, after[i].microbatches - before[i].microbatches)));
+  return result;
+}
+
 static void takeStages(const Session &session, const std::vector<StageFigures> &before, int64_t elapsedNs,
                        BenchResult &result) {
   std::vector<StageFigures> after = session.stageFigures();
@@ -134,6 +153,7 @@ static void takeStages(const Session &session, const std::vector<StageFigures> &
     stage.sendMs = double(after[i].sendNs - before[i].sendNs) * 1e-6 / count;
     stage.busyShare = double(after[i].busyNs - before[i].busyNs) / double(std::max<int64_t>(1, elapsedNs));
     stage.predictedMs = session.plan().stages[i].predictedMs;
+    takeKernels(session.plan().stages[i], before[i], after[i], count, stage);
     result.stages.push_back(stage);
   }
 }
@@ -145,11 +165,12 @@ Status bench(Session &session, const TensorMap &inputs, const BenchOptions &opti
   Load alone(session, inputs, 1, 0), loaded(session, inputs, result.inFlight, options.rate);
   if (Status status = alone.run(options.warmupSeconds, options.maxRequests); !status.ok())
     return status;
-  int64_t before = session.stageFigures()[0].microbatches;
+  std::vector<StageFigures> before = session.stageFigures();
   if (Status status = alone.run(options.seconds, options.maxRequests); !status.ok())
     return status;
   int64_t numRequests = std::max<int64_t>(1, int64_t(alone.latencies.size()));
-  int64_t microbatches = session.stageFigures()[0].microbatches - before;
+  std::vector<double> aloneMs = takeAlone(before, session.stageFigures());
+  int64_t microbatches = session.stageFigures()[0].microbatches - before[0].microbatches;
   result.microbatchesPerRequest = std::max<int64_t>(1, (microbatches + numRequests / 2) / numRequests);
   result.alone = summarizeLatency(alone.latencies);
   if (Status status = loaded.run(options.warmupSeconds, options.maxRequests); !status.ok())
@@ -159,6 +180,13 @@ Status bench(Session &session, const TensorMap &inputs, const BenchOptions &opti
   if (Status status = loaded.run(options.seconds, options.maxRequests); !status.ok())
     return status;
   takeStages(session, stages, loaded.elapsedNs, result);
+  double slowestMs = 0;
+  for (size_t i = 0; i < aloneMs.size(); ++i) {
+    result.stages[i].aloneMs = aloneMs[i];
+    slowestMs = std::max(slowestMs, aloneMs[i]);
+  }
+  if (slowestMs > 0)
+    result.limitPerSecond = 1e3 / (slowestMs * double(result.microbatchesPerRequest));
   result.channels = session.channelFigures();
   for (size_t i = 0; i < channels.size(); ++i) {
     result.channels[i].messages -= channels[i].messages;
@@ -175,7 +203,14 @@ std::string benchToJson(const BenchResult &result) {
   auto latency = [](const Latency &value) {
     return ordered_json{{"p50", value.p50Ms}, {"p99", value.p99Ms}, {"count", value.count}};
   };
+  auto kernels = [](const BenchStage &stage) {
+    ordered_json list = ordered_json::array();
+    for (const BenchKernel &kernel : stage.kernels)
+      list.push_back({{"name", kernel.name}, {"kernel", kernel.kernel}, {"ms", kernel.ms}});
+    return list;
+  };
   ordered_json root = {{"throughput_per_second", result.throughputPerSecond},
+                       {"limit_per_second", result.limitPerSecond},
                        {"in_flight", result.inFlight},
                        {"microbatches_per_request", result.microbatchesPerRequest},
                        {"spinning", result.spinning},
@@ -190,7 +225,9 @@ std::string benchToJson(const BenchResult &result) {
          {"wait_ms", stage.waitMs},
          {"send_ms", stage.sendMs},
          {"busy_share", stage.busyShare},
-         {"predicted_ms", stage.predictedMs < 0 ? ordered_json() : ordered_json(stage.predictedMs)}});
+         {"alone_ms", stage.aloneMs},
+         {"predicted_ms", stage.predictedMs < 0 ? ordered_json() : ordered_json(stage.predictedMs)},
+         {"kernels", kernels(stage)}});
   for (const ChannelFigures &channel : result.channels)
     root["channels"].push_back({{"name", channel.name},
                                 {"tensor", channel.tensor},

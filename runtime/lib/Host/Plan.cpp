@@ -177,6 +177,18 @@ void checkFileName(Reader &reader, const std::string &name, const std::string &w
     reader.mistake(where, "the name of a file in the folder instead of '" + name + "'");
 }
 
+std::vector<PlanStep> readSteps(Reader &reader, const json &stage, const std::string &where) {
+  std::vector<PlanStep> steps;
+  if (!reader.optional(stage, "kernels"))
+    return steps;
+  const json &list = reader.list(stage, "kernels", where, kMaxChannels);
+  for (size_t i = 0; i < list.size() && !reader.failed(); ++i) {
+    std::string at = where + ".kernels[" + std::to_string(i) + "]";
+    steps.push_back({reader.text(list[i], "name", at), reader.text(list[i], "kernel", at)});
+  }
+  return steps;
+}
+
 void readStages(Reader &reader, const json &root) {
   const json &list = reader.list(root, "stages", "plan", kMaxStages);
   if (list.empty())
@@ -196,6 +208,7 @@ void readStages(Reader &reader, const json &root) {
       stage.numThreads = int32_t(reader.number(list[i], "threads", where, 1, 4096));
     if (const json *predicted = reader.optional(list[i], "predicted_ms"))
       stage.predictedMs = predicted->is_number() ? predicted->get<double>() : -1;
+    stage.steps = readSteps(reader, list[i], where);
     reader.plan.stages.push_back(stage);
   }
 }

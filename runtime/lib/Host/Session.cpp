@@ -285,6 +285,7 @@ std::vector<StageFigures> Session::stageFigures() const {
     figures.waitNs = state.waitNs.load();
     figures.sendNs = state.sendNs.load();
     figures.microbatches = state.microbatches.load();
+    figures.stepNs = impl->control.stepTimes(i);
     figures.pid = state.pid.load();
     result.push_back(figures);
   }

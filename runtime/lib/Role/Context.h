@@ -88,6 +88,7 @@ struct rt_ctx {
   std::vector<int64_t> shapedFor; ///< the symbol values that extents, shapes and places are those of
   int64_t ordinal = 0, request = 0, microbatch = 0;
   int64_t runBeginNs = 0, blockedNs = 0;
+  int64_t stepBeginNs = 0; ///< when the last call that is no kernel returned
 
   Status failure;
   std::atomic<bool> kernelFailed{false};

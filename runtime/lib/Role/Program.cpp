@@ -61,6 +61,7 @@ Status rt_ctx::waitFor(Channel &channel, bool idle) {
   state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
   beat();
   state.waitNs.fetch_add(now - begin, std::memory_order_relaxed);
+  stepBeginNs = now;
   if (status.ok() && !(channel.header.flags & kFlagEnd)) {
     if (inMicrobatch) {
       blockedNs += now - begin;
@@ -89,6 +90,7 @@ Status rt_ctx::acquireFrom(Channel &channel, int64_t numBytes) {
   state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
   beat();
   state.sendNs.fetch_add(now - begin, std::memory_order_relaxed);
+  stepBeginNs = now;
   if (inMicrobatch) {
     blockedNs += now - begin;
     record(TraceEvent::kSend, channel.desc.id, begin, now);
@@ -224,6 +226,7 @@ int32_t rt_ctx::bind() {
     if (channel.waited)
       if (Status status = checkShape(channel); !status.ok())
         return report(status);
+  stepBeginNs = nowNs();
   return RT_OK;
 }
 
@@ -254,6 +257,7 @@ int32_t rt_ctx::publish(int32_t index) {
     return report(status);
   channel.published = true;
   beat();
+  stepBeginNs = nowNs(); // waking a consumer is no kernel's time
   return RT_OK;
 }
 
@@ -265,6 +269,7 @@ int32_t rt_ctx::release(int32_t index) {
   if (Status status = transport.release(channel.in, channel.inSlot, Stream()); !status.ok())
     return report(status);
   channel.released = true;
+  stepBeginNs = nowNs();
   return RT_OK;
 }
 
@@ -277,6 +282,9 @@ int32_t rt_ctx::done(int32_t step) {
     return report(fail(Code::kKernel, "%s, microbatch %lld, '%s': %s", stageName(desc.own_stages[0]).c_str(),
                        (long long)ordinal, desc.steps[step].name, kernelMessage.c_str()));
   }
+  int64_t now = nowNs();
+  control.addStepTime(desc.role, step, now - stepBeginNs);
+  stepBeginNs = now;
   state.doneMicrobatch.store(ordinal, std::memory_order_relaxed);
   state.doneStep.store(step + 1, std::memory_order_relaxed);
   beat();

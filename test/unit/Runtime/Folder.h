@@ -69,7 +69,12 @@ inline json chainPlan(int32_t stages, bool isStatic, int64_t rows = 0) {
     plan["channels"].push_back(channel);
   }
   for (int32_t i = 0; i < stages; ++i)
-    plan["stages"].push_back({{"name", kRoleNames[i]}, {"executable", kRoleNames[i]}, {"predicted_ms", 0.5}});
+    plan["stages"].push_back({{"name", kRoleNames[i]},
+                              {"executable", kRoleNames[i]},
+                              {"predicted_ms", 0.5},
+                              {"kernels",
+                               {{{"name", "/add"}, {"kernel", "k_add"}, {"kind", "generated"}},
+                                {{"name", "/finish"}, {"kernel", "k_finish"}, {"kind", "generated"}}}}});
   json axis = rows > 0 ? json(0) : json();
   plan["inputs"] = {{{"name", "x"}, {"dtype", "f32"}, {"dims", dims}, {"batch_axis", axis}, {"channels", {"c0"}}}};
   plan["outputs"] = {

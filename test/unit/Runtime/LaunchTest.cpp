@@ -205,6 +205,14 @@ TEST(Bench, figures) {
     EXPECT_LE(result.alone.p50Ms, result.alone.p99Ms);
     ASSERT_EQ(result.stages.size(), 2u);
     EXPECT_EQ(result.stages[0].predictedMs, 0.5);
+    for (const BenchStage &stage : result.stages) {
+      ASSERT_EQ(stage.kernels.size(), 2u);
+      EXPECT_EQ(stage.kernels[0].kernel, "k_add");
+      EXPECT_GT(stage.kernels[0].ms, 0);
+      EXPECT_LE(stage.kernels[0].ms + stage.kernels[1].ms, stage.busyMs * 1.0001);
+    }
+    double slowestMs = std::max(result.stages[0].aloneMs, result.stages[1].aloneMs);
+    EXPECT_NEAR(result.limitPerSecond * slowestMs * 3, 1000, 1e-6);
     EXPECT_EQ(result.channels[1].messages, result.loaded.count * 3);
     json printed = json::parse(benchToJson(result));
     EXPECT_EQ(printed["stages"].size(), 2u);

@@ -30,6 +30,9 @@ TEST(Plan, readsTheChain) {
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(plan.channels[1].consumerStages, (std::vector<int32_t>{1, 2}));
   EXPECT_EQ(plan.channels[0].dims, (std::vector<int64_t>{-1, 4}));
+  ASSERT_EQ(plan.stages[2].steps.size(), 2u);
+  EXPECT_EQ(plan.stages[2].steps[1].name, "/finish");
+  EXPECT_EQ(plan.stages[2].steps[1].kernel, "k_finish");
   EXPECT_EQ(plan.microbatchRows, 2);
   EXPECT_EQ(plan.batchSymbol, 0);
 }
@@ -51,6 +54,7 @@ TEST(Plan, refusesWrongFields) {
   refuse(with("/stages/0/executable", "../sh"), "the name of a file in the folder");
   refuse(with("/stages/0/executable", ""), "the name of a file in the folder");
   refuse(with("/stages/0/threads", 0), "stages[0].threads");
+  refuse(with("/stages/0/kernels/1", json::object()), "stages[0].kernels[1]: expected a field 'name'");
   refuse(with("/channels/1/depth", 0), "channels[1].depth");
   refuse(with("/channels/1/depth", 1e30), "channels[1].depth");
   refuse(with("/channels/1/dtype", "f31"), "instead of 'f31'");

@@ -42,17 +42,27 @@ struct Latency {
   int64_t count = 0;
 };
 
+/// One kernel call of a stage.
+struct BenchKernel {
+  std::string name, kernel; ///< ONNX node; function
+  double ms = 0;            ///< per microbatch, under load
+};
+
 struct BenchStage {
   std::string name;
   double busyMs = 0, waitMs = 0, sendMs = 0; ///< per microbatch
+  double aloneMs = 0;                        ///< busy, while no other stage was: one request in flight
   double predictedMs = -1;                   ///< from the plan; -1: not known
   double busyShare = 0;                      ///< of the measured time
+  std::vector<BenchKernel> kernels;
 };
 
 struct BenchResult {
   double throughputPerSecond = 0; ///< requests
   int64_t inFlight = 0, microbatchesPerRequest = 1;
   bool spinning = false; ///< stages spin and are pinned: there are cores enough
+  /// What the slowest stage would allow, were it always busy and never disturbed by the others.
+  double limitPerSecond = 0;
   Latency alone, loaded;
   std::vector<BenchStage> stages;
   std::vector<ChannelFigures> channels; ///< under load

@@ -7,7 +7,8 @@
 // each role, the cursors of each channel, the measured timeline. It is what lets a waiting role tell a slow peer from a
 // dead one and name it.
 //
-//   header | role states (the last one is the host's) | step names | channel controls with their cursors | trace rings
+//   header | role states (the last one is the host's) | names and times of steps | channel controls with their cursors
+//   | trace rings
 //
 // The block starts as zeros (a fresh memfd, or calloc) and is laid out by create(); attach() checks a block made
 // elsewhere. Threads and processes: every field that changes is atomic. Errors: attach() refuses a block that does not
@@ -122,6 +123,11 @@ public:
   /// Names of the steps of a role, for messages of others. Truncated when they exceed their room.
   void setStepNames(int32_t role, const rt_step_desc *steps, int32_t numSteps) const;
   std::string stepName(int32_t role, int32_t step) const;
+  /// Adds to the time that a step of a role has taken, all microbatches together. Steps beyond the block's room are
+  /// left out.
+  void addStepTime(int32_t role, int32_t step, int64_t spanNs) const;
+  /// The times of a role's steps so far, as many as have names.
+  std::vector<int64_t> stepTimes(int32_t role) const;
 
   void trace(int32_t role, const TraceEvent &event) const;
   bool tracing() const;
@@ -138,6 +144,8 @@ private:
   char *base = nullptr;
   struct Header;
   Header &header() const;
+  int32_t numSteps(int32_t role) const;
+  std::atomic<int64_t> *timesOf(int32_t role) const;
 };
 
 /// Decides when a wait has lasted too long: when nothing in the whole run has moved for the timeout.

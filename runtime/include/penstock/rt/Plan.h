@@ -49,10 +49,16 @@ struct PlanTensor {
   std::vector<int32_t> channels; ///< from the source, or to the sink
 };
 
+/// One kernel call of a stage.
+struct PlanStep {
+  std::string name, kernel; ///< of the ONNX node; of the function, which is named by its content
+};
+
 struct PlanStage {
   std::string name, executable, weights;
   int32_t numThreads = 1;
   double predictedMs = -1;
+  std::vector<PlanStep> steps; ///< empty: not given
 };
 
 /// Two extents that a request's shapes must agree in.

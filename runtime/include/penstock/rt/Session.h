@@ -44,6 +44,7 @@ struct StageFigures {
   int64_t waitNs = 0; ///< waiting for inputs
   int64_t sendNs = 0; ///< waiting for free slots
   int64_t microbatches = 0;
+  std::vector<int64_t> stepNs; ///< of each kernel call, in the order of the plan
   int32_t pid = 0;
 };
 
