@@ -23,6 +23,15 @@ using namespace penstock::kernels;
 KernelRunner::KernelRunner(std::unique_ptr<llvm::orc::LLJIT> jit) : jit(std::move(jit)) {}
 KernelRunner::~KernelRunner() = default;
 
+static constexpr llvm::StringLiteral kParallelFor = "rt_parallel_for";
+
+/// rt_parallel_for without a runtime: the caller's thread does it all. The bits are the same.
+static void runAsOnePart(void *, int64_t count, int64_t, void (*function)(void *, int64_t, int64_t, int32_t),
+                         void *argument) {
+  if (count > 0)
+    function(argument, 0, count, 0);
+}
+
 llvm::Expected<std::unique_ptr<KernelRunner>> KernelRunner::create() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -36,6 +45,7 @@ llvm::Expected<std::unique_ptr<KernelRunner>> KernelRunner::create() {
 }
 
 llvm::Error KernelRunner::define(llvm::StringRef name, void *function) {
+  hasParallelFor |= name == kParallelFor;
   llvm::orc::ExecutorSymbolDef symbol(llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported);
   return jit->getMainJITDylib().define(llvm::orc::absoluteSymbols({{jit->mangleAndIntern(name), symbol}}));
 }
@@ -43,6 +53,9 @@ llvm::Error KernelRunner::define(llvm::StringRef name, void *function) {
 llvm::Error KernelRunner::add(const CompiledKernel &kernel) {
   if (functions.count(kernel.symbolName))
     return llvm::Error::success();
+  if (!hasParallelFor)
+    if (llvm::Error error = define(kParallelFor, reinterpret_cast<void *>(&runAsOnePart)))
+      return error;
   auto bytes = llvm::MemoryBuffer::getMemBufferCopy(kernel.object, kernel.symbolName);
   if (llvm::Error error = jit->addObjectFile(std::move(bytes)))
     return error;

@@ -16,6 +16,7 @@
 #include "penstock/Kernels/KernelCompiler.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/PassManager.h"
 
 namespace penstock::kernels {
@@ -29,11 +30,12 @@ std::unique_ptr<mlir::Pass> createFuseElementwisePass();
 /// Elementwise ops that write to a tensor of their own take over the buffer of an operand that nobody else needs.
 std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 
-/// Products and convolutions on buffers as loops around tiles of sums in vector registers.
-std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits);
+/// Products and convolutions on buffers as loops around tiles of sums in vector registers. `isParallel` marks outermost
+/// loops that threads may share with kParallelAttr.
+std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits, bool isParallel);
 
 /// Copies that exchange the axes which lie next to each other in memory, block by block.
-std::unique_ptr<mlir::Pass> createTileTransposesPass();
+std::unique_ptr<mlir::Pass> createTileTransposesPass(bool isParallel);
 
 /// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the
 /// function, and leaves their size as the attribute kWorkspaceAttr of the function.
@@ -48,6 +50,15 @@ std::unique_ptr<mlir::Pass> createLowerCopiesPass();
 
 /// exp, log, log1p, expm1, tanh, erf of f32 by polynomials that vectorize; the rest stays for libm.
 std::unique_ptr<mlir::Pass> createApproximateMathPass();
+
+/// Outermost loops whose iterations are independent (scf.parallel, and scf.for with kParallelAttr) become functions of a
+/// range of iterations, called with the whole range.
+std::unique_ptr<mlir::Pass> createOutlineParallelLoopsPass();
+inline constexpr llvm::StringLiteral kParallelAttr = "kernel.parallel", kPartPrefix = "part_";
+
+/// Calls of such functions in `body` go through rt_parallel_for. True if there are any; then `body` has the context of the
+/// runtime as its last argument. `passthrough` is for the functions.
+bool useParallelFor(mlir::ModuleOp module, mlir::LLVM::LLVMFuncOp body, mlir::ArrayAttr passthrough);
 
 /// Adds the function that the runtime calls, named `symbolName`, around the LLVM function `bodyName`.
 mlir::LogicalResult addWrapper(mlir::ModuleOp module, llvm::StringRef bodyName, llvm::StringRef symbolName,

@@ -101,15 +101,19 @@ static void addBufferization(OpPassManager &passes, const TargetProfile &) {
 }
 
 static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
-  passes.addPass(createTileContractionsPass(profile.vectorBits));
+  passes.addPass(createTileContractionsPass(profile.vectorBits, profile.isParallel));
   passes.addPass(createPlaceTemporariesPass());
-  passes.addPass(createTileTransposesPass());
+  passes.addPass(createTileTransposesPass(profile.isParallel));
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
-  passes.addPass(createConvertLinalgToLoopsPass());
+  passes.addPass(profile.isParallel ? createConvertLinalgToParallelLoopsPass() : createConvertLinalgToLoopsPass());
   passes.addPass(memref::createFoldMemRefAliasOpsPass());
   passes.addPass(memref::createExpandStridedMetadataPass());
   passes.addPass(createLowerAffinePass());
   addCleanup(passes);
+  if (profile.isParallel) {
+    passes.addPass(createOutlineParallelLoopsPass());
+    addCleanup(passes);
+  }
 }
 
 static void addConversionToLLVM(OpPassManager &passes) {

@@ -129,8 +129,8 @@ struct TileShape {
 
 class Emitter {
 public:
-  Emitter(linalg::GenericOp op, const Roles &roles, int64_t vectorBits)
-      : b(op), loc(op.getLoc()), roles(roles), weights(op.getDpsInputs()[roles.weightsOperand]),
+  Emitter(linalg::GenericOp op, const Roles &roles, int64_t vectorBits, bool isParallel)
+      : b(op), isParallel(isParallel), loc(op.getLoc()), roles(roles), weights(op.getDpsInputs()[roles.weightsOperand]),
         data(op.getDpsInputs()[1 - roles.weightsOperand]), result(op.getDpsInits()[0]), positions(op.getNumLoops()) {
     Type element = getElementTypeOrSelf(result.getType());
     lanes = vectorBits / element.getIntOrFloatBitWidth();
@@ -142,6 +142,10 @@ public:
 
   void run() {
     choosePanel();
+    // A panel is one for all iterations.
+    isParallel = isParallel && !panel;
+    if (isParallel)
+      sortOuter();
     emitOuter(0);
   }
 
@@ -150,19 +154,29 @@ private:
   Value toValue(OpFoldResult value) { return getValueOrCreateConstantIndexOp(b, loc, value); }
 
   /// [low, high) by `step`, with `body` inside; the position is set for `dim`.
-  void loop(int64_t dim, Value low, Value high, int64_t step, function_ref<void()> body) {
+  scf::ForOp loop(int64_t dim, Value low, Value high, int64_t step, function_ref<void()> body) {
     auto forOp = b.create<scf::ForOp>(loc, low, high, index(step));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(forOp.getBody());
     positions[dim] = forOp.getInductionVar();
     body();
+    return forOp;
+  }
+
+  /// The longest loop first: it is the one that threads share.
+  void sortOuter() {
+    auto lengthOf = [&](int64_t dim) { return getConstantIntValue(extents[dim]).value_or(1); };
+    llvm::stable_sort(roles.outer, [&](int64_t a, int64_t b) { return lengthOf(a) > lengthOf(b); });
+    outerIsShared = !roles.outer.empty() && lengthOf(roles.outer.front()) > 1;
   }
 
   void emitOuter(size_t depth) {
     if (depth == roles.outer.size())
       return emitColumns();
     int64_t dim = roles.outer[depth];
-    loop(dim, index(0), toValue(extents[dim]), 1, [&] { emitOuter(depth + 1); });
+    scf::ForOp made = loop(dim, index(0), toValue(extents[dim]), 1, [&] { emitOuter(depth + 1); });
+    if (isParallel && depth == 0 && outerIsShared)
+      made->setAttr(kParallelAttr, b.getUnitAttr());
   }
 
   /// Sums, one column tile and a scalar must fit in the registers.
@@ -192,7 +206,9 @@ private:
     std::optional<int64_t> constant = getConstantIntValue(extents[roles.column]);
     int64_t width = tile.numVectors * lanes;
     Value wide = roundDown(extent, constant, width), narrow = roundDown(extent, constant, lanes);
-    loop(roles.column, index(0), wide, width, [&] { emitColumnTile(tile, {}); });
+    scf::ForOp main = loop(roles.column, index(0), wide, width, [&] { emitColumnTile(tile, {}); });
+    if (isParallel && roles.outer.empty())
+      main->setAttr(kParallelAttr, b.getUnitAttr());
     if (tile.numVectors > 1)
       loop(roles.column, wide, narrow, lanes, [&] { emitColumnTile({tile.numRows, 1}, {}); });
     if (constant && *constant % lanes == 0)
@@ -252,7 +268,8 @@ private:
   void fillPanel(size_t depth, TileShape tile, Value mask) {
     if (depth < roles.reductions.size()) {
       int64_t dim = roles.reductions[depth];
-      return loop(dim, index(0), toValue(extents[dim]), 1, [&] { fillPanel(depth + 1, tile, mask); });
+      loop(dim, index(0), toValue(extents[dim]), 1, [&] { fillPanel(depth + 1, tile, mask); });
+      return;
     }
     Value line = panelLine();
     for (int64_t vector = 0; vector < tile.numVectors; ++vector)
@@ -391,7 +408,8 @@ private:
 
   OpBuilder b;
   Location loc;
-  const Roles &roles;
+  bool isParallel, outerIsShared = false;
+  Roles roles;
   Value weights, data, result;
   SmallVector<OpFoldResult> extents;
   SmallVector<Value> positions;
@@ -404,7 +422,8 @@ private:
 class TileContractionsPass : public PassWrapper<TileContractionsPass, OperationPass<func::FuncOp>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileContractionsPass)
-  explicit TileContractionsPass(int64_t vectorBits = 256) : vectorBits(vectorBits) {}
+  explicit TileContractionsPass(int64_t vectorBits = 256, bool isParallel = false)
+      : vectorBits(vectorBits), isParallel(isParallel) {}
   StringRef getArgument() const override { return "kernel-tile-contractions"; }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<affine::AffineDialect, arith::ArithDialect, memref::MemRefDialect, scf::SCFDialect,
@@ -420,17 +439,18 @@ public:
       std::optional<Roles> roles = findRoles(op);
       if (!roles)
         continue;
-      Emitter(op, *roles, vectorBits).run();
+      Emitter(op, *roles, vectorBits, isParallel).run();
       op.erase();
     }
   }
 
 private:
   int64_t vectorBits;
+  bool isParallel;
 };
 
 } // namespace
 
-std::unique_ptr<Pass> kernels::createTileContractionsPass(unsigned vectorBits) {
-  return std::make_unique<TileContractionsPass>(vectorBits);
+std::unique_ptr<Pass> kernels::createTileContractionsPass(unsigned vectorBits, bool isParallel) {
+  return std::make_unique<TileContractionsPass>(vectorBits, isParallel);
 }

@@ -151,6 +151,7 @@ private:
 class TileTransposesPass : public PassWrapper<TileTransposesPass, OperationPass<func::FuncOp>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileTransposesPass)
+  explicit TileTransposesPass(bool isParallel = false) : isParallel(isParallel) {}
   StringRef getArgument() const override { return "kernel-tile-transposes"; }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<arith::ArithDialect, linalg::LinalgDialect, memref::MemRefDialect, scf::SCFDialect,
@@ -172,13 +173,20 @@ public:
       SmallVector<int64_t> sizes(op.getNumLoops(), 0);
       sizes[lines->first] = sizes[lines->second] = kBlock;
       IRRewriter rewriter(op);
-      if (failed(linalg::tileLinalgOp(rewriter, op, linalg::LinalgTilingOptions().setTileSizes(sizes))))
+      auto loops = isParallel ? linalg::LinalgTilingLoopType::ParallelLoops : linalg::LinalgTilingLoopType::Loops;
+      if (failed(linalg::tileLinalgOp(rewriter, op,
+                                      linalg::LinalgTilingOptions().setTileSizes(sizes).setLoopType(loops))))
         return signalPassFailure();
       rewriter.eraseOp(op);
     }
   }
+
+private:
+  bool isParallel;
 };
 
 } // namespace
 
-std::unique_ptr<Pass> penstock::kernels::createTileTransposesPass() { return std::make_unique<TileTransposesPass>(); }
+std::unique_ptr<Pass> penstock::kernels::createTileTransposesPass(bool isParallel) {
+  return std::make_unique<TileTransposesPass>(isParallel);
+}

@@ -33,6 +33,7 @@ LogicalResult kernels::addWrapper(ModuleOp module, StringRef bodyName, StringRef
   OpBuilder builder(module.getContext());
   body.setLinkage(LLVM::Linkage::Internal);
   body.setPassthroughAttr(getPassthrough(builder, profile));
+  bool usesContext = useParallelFor(module, body, getPassthrough(builder, profile));
   Type pointer = LLVM::LLVMPointerType::get(module.getContext());
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()), {pointer, pointer, pointer});
   builder.setInsertionPointToEnd(module.getBody());
@@ -43,12 +44,14 @@ LogicalResult kernels::addWrapper(ModuleOp module, StringRef bodyName, StringRef
   Value buffers = entry->getArgument(1), symbols = entry->getArgument(2);
   SmallVector<Value> arguments;
   int32_t numPointers = 0, numSymbols = 0;
-  for (Type argument : body.getArgumentTypes()) {
+  for (Type argument : ArrayRef<Type>(body.getArgumentTypes()).drop_back(usesContext)) {
     bool isPointer = isa<LLVM::LLVMPointerType>(argument);
     LLVM::GEPArg position = isPointer ? numPointers++ : numSymbols++;
     Value address = builder.create<LLVM::GEPOp>(loc, pointer, argument, isPointer ? buffers : symbols, position);
     arguments.push_back(builder.create<LLVM::LoadOp>(loc, argument, address));
   }
+  if (usesContext)
+    arguments.push_back(entry->getArgument(0));
   builder.create<LLVM::CallOp>(loc, body, arguments);
   builder.create<LLVM::ReturnOp>(loc, ValueRange());
   return success();

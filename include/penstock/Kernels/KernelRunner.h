@@ -46,6 +46,7 @@ private:
 
   std::unique_ptr<llvm::orc::LLJIT> jit;
   llvm::StringMap<void *> functions;
+  bool hasParallelFor = false; ///< defined by the caller; without, kernels run on one thread
 };
 
 } // namespace penstock::kernels

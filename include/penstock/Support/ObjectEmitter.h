@@ -31,6 +31,7 @@ struct TargetProfile {
   std::string features;          ///< "+avx512f,-avx512bf16"
   unsigned optLevel = 2;         ///< 0 to 3
   unsigned vectorBits = 256;     ///< width of the registers that kernels use
+  bool isParallel = false;       ///< kernels share their loops among threads; without, they are for one thread
 };
 
 /// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations

@@ -38,8 +38,8 @@ public:
   virtual partition::DeviceProfile getDeviceProfile(int numThreads) const = 0;
 };
 
-/// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4".
-llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch);
+/// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4"; `numThreads` is that of a kernel.
+llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch, int numThreads = 1);
 
 } // namespace penstock
 

@@ -56,7 +56,7 @@ private:
 } // namespace
 
 /// The CPU's generic level with the host's useful features, in a fixed order.
-static llvm::Expected<std::unique_ptr<TargetBackend>> createNative() {
+static llvm::Expected<std::unique_ptr<TargetBackend>> createNative(int numThreads) {
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   auto has = [&](llvm::StringRef name) { return host.lookup(name); };
   for (llvm::StringRef feature : kNeededFeatures)
@@ -66,6 +66,7 @@ static llvm::Expected<std::unique_ptr<TargetBackend>> createNative() {
   bool isWide = llvm::all_of(kWideFeatures, has);
   TargetProfile profile;
   profile.cpu = llvm::sys::getHostCPUName().str();
+  profile.isParallel = numThreads > 1;
   profile.vectorBits = isWide ? 512 : 256;
   llvm::SmallVector<std::string> features;
   for (llvm::StringRef feature : kNeededFeatures)
@@ -77,10 +78,11 @@ static llvm::Expected<std::unique_ptr<TargetBackend>> createNative() {
   return std::make_unique<CpuTarget>(profile, has("avx512vnni") || has("avxvnni"));
 }
 
-llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCpuTarget(llvm::StringRef arch) {
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCpuTarget(llvm::StringRef arch, int numThreads) {
   if (arch == "native")
-    return createNative();
+    return createNative(numThreads);
   TargetProfile profile;
+  profile.isParallel = numThreads > 1;
   profile.cpu = arch.str();
   profile.optLevel = 3;
   if (arch == "x86-64-v4")
