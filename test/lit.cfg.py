@@ -20,6 +20,8 @@ config.test_exec_root = os.path.join(config.penstock_build, "test", "lit-" + con
 
 config.environment["PATH"] = os.pathsep.join([config.penstock_bin, config.llvm_bin, os.environ.get("PATH", "")])
 config.environment["PENSTOCK_BUILD"] = config.penstock_build
+# No calibration of this machine has a say in what tests expect.
+config.environment["XDG_CACHE_HOME"] = os.path.join(config.test_exec_root, "cache")
 for name in ("HOME", "TMPDIR", "PENSTOCK_CACHE"):
     if name in os.environ:
         config.environment[name] = os.environ[name]

@@ -10,6 +10,7 @@
 #include "penstock/Dialect/NN/IR/NNOps.h"
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 #include "penstock/Dialect/Rt/IR/RtOps.h"
+#include "penstock/Driver/Partitioning.h"
 #include "penstock/Support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -96,6 +97,13 @@ static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase>
       return compilation.fail(
           userError("--compile-from={0} comes after --compile-to={1}", options.compileFrom, options.compileTo));
   }
+  // What does not exist is refused before any work is done.
+  if (options.target != "cpu")
+    return compilation.fail(openTarget(options).takeError());
+  if (!options.precision.empty() && options.precision != "f32")
+    return compilation.fail(userError("--precision is '{0}'; this version computes contractions as the model says, and "
+                                      "has no kernels that convert their operands; expected f32",
+                                      options.precision));
   if (options.numStages < 0)
     return compilation.fail(userError("--stages is {0}; expected at least 1", options.numStages));
   return success();
@@ -109,21 +117,35 @@ LogicalResult compile(Compilation &compilation, const PhaseCallback &onPhase) {
     return failure();
   if (from && failed(resume(*from, compilation)))
     return failure();
-  int first = from ? static_cast<int>(*from) + 1 : 0;
-  for (int index = first; index <= static_cast<int>(to); ++index) {
+  int first = from ? static_cast<int>(*from) + 1 : 0, last = static_cast<int>(to);
+  int assign = static_cast<int>(Phase::Assign);
+  bool isLimited = compilation.options.memoryLimitBytes > 0 || !compilation.options.clusterFile.empty();
+  if ((compilation.options.isProfiled || isLimited) && first <= assign && last >= assign) {
+    if (failed(runPhases(first, assign - 1, compilation, onPhase)) ||
+        (isLimited && failed(learnWorkspaces(compilation))) ||
+        (compilation.options.isProfiled && failed(measureKernels(compilation, onPhase))))
+      return failure();
+    first = assign;
+  }
+  if (failed(runPhases(first, last, compilation, onPhase)))
+    return failure();
+  compilation.exitStatus = 0;
+  return success();
+}
+
+LogicalResult runPhases(int first, int last, Compilation &compilation, const PhaseCallback &onPhase) {
+  for (int index = first; index <= last; ++index) {
     Phase phase = static_cast<Phase>(index);
     if (onPhase)
       onPhase(phase);
     if (failed(runPhase(phase, compilation)))
       return failure();
-    (*compilation.module)
-        ->setAttr(kPhaseAttr, StringAttr::get(&compilation.context, getPhases()[index].name));
+    (*compilation.module)->setAttr(kPhaseAttr, StringAttr::get(&compilation.context, getPhases()[index].name));
     if (failed(verifyPhase(phase, *compilation.module)))
       return failure();
     if (!compilation.options.dumpPhases.empty() && failed(dumpPhase(phase, compilation)))
       return failure();
   }
-  compilation.exitStatus = 0;
   return success();
 }
 

@@ -13,8 +13,22 @@ namespace penstock::driver {
 #include "penstock/Driver/Phases.def"
 #undef PHASE
 
-/// The target of the options, made once.
+/// Opens the target that the options name, once.
 mlir::LogicalResult openTarget(Compilation &compilation);
+
+/// The folder that link writes.
+std::string getOutputFolder(const CompileOptions &options);
+
+/// Runs phases `first` to `last` with their checks and dumps.
+mlir::LogicalResult runPhases(int first, int last, Compilation &compilation, const PhaseCallback &onPhase);
+
+/// From kernels without stages: compiles them, for the plan must count the storage that their code asks for where memory is
+/// limited. Later phases find them compiled.
+mlir::LogicalResult learnWorkspaces(Compilation &compilation);
+
+/// From kernels without stages: makes a first plan, compiles it into a folder beside the output, runs it, and keeps the
+/// times and the code of its kernels in `compilation`. The folder is removed. `compilation.module` stays as it is.
+mlir::LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPhase);
 
 } // namespace penstock::driver
 

@@ -7,6 +7,7 @@
 
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Driver/Partitioning.h"
 #include "penstock/Link/BundleWriter.h"
 #include "penstock/Support/CpuFeatures.h"
 #include "penstock/Support/Error.h"
@@ -18,29 +19,72 @@
 namespace penstock::driver {
 using namespace mlir;
 
-/// Compiles every kernel of the module and writes down what came out. A dump names its kernels by content, so a resumed
-/// compilation makes the same objects again.
+LogicalResult openTarget(Compilation &compilation) {
+  if (compilation.target)
+    return success();
+  llvm::Expected<std::unique_ptr<TargetBackend>> target = openTarget(compilation.options);
+  if (!target)
+    return compilation.fail(target.takeError());
+  compilation.target = std::move(*target);
+  return success();
+}
+
+/// What became of a kernel, as attributes of its definition.
+static void describeObject(nn::KernelDefOp kernel, const kernels::CompiledKernel &compiled) {
+  Builder builder(kernel.getContext());
+  kernel->setAttr("kernel.object", builder.getStringAttr(compiled.hash));
+  kernel->setAttr("kernel.kind", builder.getStringAttr(compiled.kind));
+  kernel->setAttr("kernel.workspace", nn::ExtentsAttr::get(kernel.getContext(), {compiled.workspaceBytes}));
+  if (compiled.inPlaceInput >= 0)
+    kernel->setAttr("kernel.in_place", builder.getI64IntegerAttr(compiled.inPlaceInput));
+  if (!compiled.library.empty())
+    kernel->setAttr("kernel.library", builder.getStringAttr(compiled.library));
+}
+
+/// Compiles every kernel of the module that an earlier plan has not compiled yet, and writes down what came out. A dump
+/// names its kernels by content, so a resumed compilation makes the same objects again.
 LogicalResult runKernels(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
-  auto range = compilation.module->getOps<nn::KernelDefOp>();
-  SmallVector<nn::KernelDefOp> kernels(range.begin(), range.end());
   const TargetBackend &target = *compilation.target;
+  SmallVector<nn::KernelDefOp> fresh;
+  for (auto kernel : compilation.module->getOps<nn::KernelDefOp>()) {
+    auto known = compilation.kernels.empty()
+                     ? compilation.kernels.end()
+                     : compilation.kernels.find(kernels::hashKernel(kernel, target.getProfile(), target.getLibrary()));
+    if (known == compilation.kernels.end())
+      fresh.push_back(kernel);
+    else
+      describeObject(kernel, known->second);
+  }
   FailureOr<std::vector<kernels::CompiledKernel>> compiled =
-      kernels::compileKernels(kernels, target.getProfile(), /*numThreads=*/0, target.getLibrary());
+      kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary());
   if (failed(compiled))
     return failure();
-  Builder builder(&compilation.context);
-  for (auto [kernel, result] : llvm::zip(kernels, *compiled)) {
-    kernel->setAttr("kernel.object", builder.getStringAttr(result.hash));
-    kernel->setAttr("kernel.kind", builder.getStringAttr(result.kind));
-    kernel->setAttr("kernel.workspace", nn::ExtentsAttr::get(&compilation.context, {result.workspaceBytes}));
-    if (result.inPlaceInput >= 0)
-      kernel->setAttr("kernel.in_place", builder.getI64IntegerAttr(result.inPlaceInput));
-    if (!result.library.empty())
-      kernel->setAttr("kernel.library", builder.getStringAttr(result.library));
+  for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {
+    describeObject(kernel, result);
     compilation.kernels.try_emplace(result.hash, std::move(result));
   }
+  return success();
+}
+
+LogicalResult learnWorkspaces(Compilation &compilation) {
+  llvm::Expected<OwningOpRef<ModuleOp>> stage = makeOneStage(*compilation.module);
+  if (!stage)
+    return compilation.fail(stage.takeError());
+  std::swap(compilation.module, *stage);
+  LogicalResult compiled = runKernels(compilation);
+  std::swap(compilation.module, *stage);
+  if (failed(compiled))
+    return failure();
+  SymbolTable symbols(stage->get());
+  (*stage)->walk([&](nn::CallOp call) {
+    auto name = call->getAttrOfType<StringAttr>("nn.kernel_name");
+    auto workspace = symbols.lookup(call.getKernel())->getAttrOfType<nn::ExtentsAttr>("kernel.workspace");
+    if (name && workspace)
+      compilation.workspaceBytes[name.getValue()] =
+          nn::simplifyExtent(workspace.getExprs()[0].replaceSymbols(call.getSymbols().getExprs()));
+  });
   return success();
 }
 
@@ -55,8 +99,10 @@ LogicalResult runEmit(Compilation &compilation) {
   return passes.run(*compilation.module);
 }
 
-/// The folder beside which the model lies, with its name: model.onnx gives model.penstock.
-static std::string defaultOutput(const CompileOptions &options) {
+/// By default beside the model, with its name: model.onnx gives model.penstock.
+std::string getOutputFolder(const CompileOptions &options) {
+  if (!options.output.empty())
+    return options.output;
   SmallString<128> path(options.model);
   llvm::sys::path::replace_extension(path, "penstock");
   return path.str().str();
@@ -75,7 +121,7 @@ LogicalResult runLink(Compilation &compilation) {
   if (!derived)
     return compilation.fail(derived.takeError());
   link::BundleOptions bundle;
-  bundle.output = options.output.empty() ? defaultOutput(options) : options.output;
+  bundle.output = getOutputFolder(options);
   bundle.profile = compilation.target->getProfile();
   bundle.version = PENSTOCK_VERSION;
   bundle.microbatchRows = options.microbatch;

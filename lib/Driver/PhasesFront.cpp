@@ -6,8 +6,10 @@
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
+#include "penstock/Driver/Partitioning.h"
 #include "penstock/Import/Onnx/OnnxImporter.h"
 #include "penstock/Target/TargetBackend.h"
+#include "penstock/Support/Error.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
@@ -15,14 +17,23 @@
 namespace penstock::driver {
 using namespace mlir;
 
-LogicalResult openTarget(Compilation &compilation) {
-  if (compilation.target)
+/// --precision f32 is what the model must say itself.
+static LogicalResult checkPrecision(Compilation &compilation) {
+  const std::string &precision = compilation.options.precision;
+  if (precision.empty())
     return success();
-  llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget(compilation.options.arch);
-  if (!target)
-    return compilation.fail(target.takeError());
-  compilation.target = std::move(*target);
-  return success();
+  Operation *other = nullptr;
+  compilation.module->walk([&](Operation *op) {
+    if (!isa<nn::MatmulOp, nn::ConvOp, nn::ConvTransposeOp>(op) || other)
+      return;
+    if (Type type = getElementTypeOrSelf(op->getResult(0)); type.isF16() || type.isBF16())
+      other = op;
+  });
+  if (!other)
+    return success();
+  other->emitError() << "has element type " << getElementTypeOrSelf(other->getResult(0))
+                     << ", but --precision is f32; this version computes contractions as the model says";
+  return failure();
 }
 
 LogicalResult runImport(Compilation &compilation) {
@@ -31,7 +42,7 @@ LogicalResult runImport(Compilation &compilation) {
   if (failed(module))
     return failure();
   compilation.module = std::move(*module);
-  return success();
+  return checkPrecision(compilation);
 }
 
 LogicalResult runNormalize(Compilation &compilation) {
@@ -67,22 +78,27 @@ LogicalResult runFuse(Compilation &compilation) {
   return passes.run(*compilation.module);
 }
 
-/// What the plan needs from the command line, as options of the pass that makes it.
-static pipe::AssignStagesPassOptions assignOptions(const CompileOptions &options) {
-  pipe::AssignStagesPassOptions result;
-  result.numStages = options.numStages;
-  result.balance = options.balance;
-  result.memoryLimit = options.memoryLimitBytes;
-  result.cuts = options.cuts;
-  result.fromOnnxStages = options.fromOnnxStages;
-  result.plan = options.planFile;
-  return result;
-}
-
+/// As `pipe-assign-stages` does it, with devices and costs that a pass option cannot say.
 LogicalResult runAssign(Compilation &compilation) {
-  PassManager passes(&compilation.context);
-  passes.addPass(pipe::createAssignStagesPass(assignOptions(compilation.options)));
-  return passes.run(*compilation.module);
+  const CompileOptions &options = compilation.options;
+  if (failed(openTarget(compilation)))
+    return failure();
+  llvm::Expected<Partitioning> partitioning = Partitioning::create(options, *compilation.target);
+  if (!partitioning)
+    return compilation.fail(partitioning.takeError());
+  if (llvm::Error error = partitioning->addTimes(compilation.measuredSeconds))
+    return compilation.fail(std::move(error));
+  llvm::Expected<pipe::PartitionOptions> how = partitioning->makeOptions(*compilation.module, options.numStages);
+  if (!how)
+    return compilation.fail(how.takeError());
+  how->workspaceBytes = compilation.workspaceBytes;
+  if (!options.planFile.empty()) {
+    auto plan = pipe::readPlanFile(options.planFile, compilation.module->getLoc());
+    if (failed(plan))
+      return failure();
+    how->plan = std::move(*plan);
+  }
+  return pipe::assignStages(*compilation.module, *how);
 }
 
 LogicalResult runSplit(Compilation &compilation) {

@@ -7,6 +7,7 @@
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 
@@ -25,6 +26,8 @@ struct PlanRows {
   std::vector<StageRow> stages;
   double bottleneckMs = 0, lowerBoundMs = 0, gap = 0;
   bool optimal = false;
+  std::string costs;                ///< where the predictions come from
+  std::vector<std::string> devices; ///< what each stage runs on
 };
 
 int64_t integer(DictionaryAttr dictionary, StringRef name) {
@@ -48,6 +51,11 @@ PlanRows readPlan(ModuleOp module) {
   rows.gap = number(plan, "gap");
   auto proved = plan.getAs<BoolAttr>("proved_optimal");
   rows.optimal = proved && proved.getValue();
+  if (auto costs = plan.getAs<StringAttr>("costs"))
+    rows.costs = costs.str();
+  if (auto devices = plan.getAs<ArrayAttr>("devices"))
+    for (auto device : devices.getAsRange<StringAttr>())
+      rows.devices.push_back(device.str());
   if (auto stages = plan.getAs<ArrayAttr>("stages"))
     for (auto stage : stages.getAsRange<DictionaryAttr>()) {
       StageRow &row = rows.stages.emplace_back();
@@ -68,6 +76,14 @@ PlanRows readPlan(ModuleOp module) {
     row.unbounded = unbounded && !unbounded.empty();
   }
   return rows;
+}
+
+std::vector<std::string> getDistinct(const std::vector<std::string> &names) {
+  std::vector<std::string> result;
+  for (const std::string &name : names)
+    if (!llvm::is_contained(result, name))
+      result.push_back(name);
+  return result;
 }
 
 /// "1.5 MiB"
@@ -98,6 +114,8 @@ void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
                                   : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %")
                                         .str()
                                         .c_str());
+  if (!rows.costs.empty())
+    os << "costs: " << rows.costs << ", for " << llvm::join(getDistinct(rows.devices), ", ") << "\n";
 }
 
 void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
@@ -108,6 +126,8 @@ void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
     json.attribute("lower_bound_ms", rows.lowerBoundMs);
     json.attribute("gap", rows.gap);
     json.attribute("optimal", rows.optimal);
+    json.attribute("costs", rows.costs);
+    json.attribute("devices", llvm::json::Array(rows.devices));
     json.attributeArray("stages", [&] {
       for (const StageRow &row : rows.stages)
         json.object([&] {

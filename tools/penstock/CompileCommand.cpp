@@ -46,12 +46,24 @@ void CompileCommand::addOptions(CLI::App &app) {
   app.add_flag("--from-onnx-stages", options.fromOnnxStages, "keep the stages that the model's nodes carry");
   app.add_option("--plan", options.planFile, "keep the stages of a plan.json, or of what 'penstock plan --json' wrote")
       ->type_name("FILE");
+  app.add_option("--cluster", options.clusterFile, "TOML file of the devices that the stages run on")
+      ->type_name("FILE");
+  app.add_option("--costs", options.costsFile,
+                 "what kernels cost: a device profile, or what 'penstock bench --json' wrote")
+      ->type_name("FILE");
+  app.add_flag("--profile", options.isProfiled, "time every kernel in a short run of a first plan, then plan again");
   app.add_option("--microbatch", options.microbatch, "rows of a microbatch (default: the model's static batch, else 1)")
       ->type_name("N")
       ->check(atLeastOne());
   app.add_option("--batch-dim", options.import.batchDim, "the dimension that is the batch")->type_name("NAME");
   app.add_option("--memory-limit", options.memoryLimitBytes, "most memory of a stage, e.g. 8GiB")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--target", options.target, "what to compile for: cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--precision", options.precision, "of contractions: f32, bf16 or f16 (default: as the model says)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("P");
   app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
   app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
   app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());

@@ -14,6 +14,7 @@
 #include "penstock/Dialect/Pipe/Transforms/PartitionProblem.h"
 #include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
+#include "penstock/Driver/Partitioning.h"
 #include "penstock/Partition/Cluster.h"
 #include "penstock/Support/Error.h"
 
@@ -70,11 +71,9 @@ public:
 
 private:
   bool parseOptions();
-  bool readCluster();
+  llvm::Error readDevices();
   bool makeReport(mlir::ModuleOp module);
   PlanEntry planFor(mlir::ModuleOp module, int numStages);
-  bool makePartitionOptions(int numStages, pipe::PartitionOptions &result, std::string &error) const;
-  void describeDevices();
   void note(const std::string &text);
   int print();
   llvm::Error writeHtml();
@@ -84,8 +83,8 @@ private:
   ImportFlags importFlags;
   std::string stagesText, memoryText, htmlFile;
   StageRange range;
-  partition::Balance balance = partition::Balance::Time;
-  std::optional<partition::Cluster> cluster;
+  std::unique_ptr<TargetBackend> target;
+  std::optional<driver::Partitioning> partitioning;
   std::vector<std::vector<std::string>> givenPlan;
   PlanReport report;
 };
@@ -97,6 +96,14 @@ void PlanCommand::addOptions(CLI::App &app) {
       ->type_name("A..B");
   app.add_option("--cluster", options.clusterFile, "TOML file of the devices that the stages run on")
       ->type_name("FILE");
+  app.add_option("--costs", options.costsFile,
+                 "what kernels cost: a device profile, or what 'penstock bench --json' wrote")
+      ->type_name("FILE");
+  app.add_option("--target", options.target, "what to plan for: cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--arch", options.arch, "CPU to plan for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
+  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
   app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
       ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
       ->capture_default_str();
@@ -125,31 +132,29 @@ bool PlanCommand::parseOptions() {
     }
     options.memoryLimitBytes = *limit;
   }
-  for (partition::Balance candidate :
-       {partition::Balance::Time, partition::Balance::Params, partition::Balance::Memory, partition::Balance::Uniform})
-    if (options.balance == partition::toString(candidate))
-      balance = candidate;
-  return readCluster();
+  return true;
 }
 
-bool PlanCommand::readCluster() {
-  if (options.clusterFile.empty())
-    return true;
-  partition::ClusterResult result = partition::readCluster(options.clusterFile);
-  if (!result.cluster) {
-    for (const std::string &error : result.errors)
-      llvm::errs() << "error: " << error << "\n";
-    return false;
-  }
-  cluster = std::move(*result.cluster);
-  int numDevices = cluster->devices.size();
+/// Devices and costs, before the model is read.
+llvm::Error PlanCommand::readDevices() {
+  llvm::Expected<std::unique_ptr<TargetBackend>> opened = driver::openTarget(options);
+  if (!opened)
+    return opened.takeError();
+  target = std::move(*opened);
+  llvm::Expected<driver::Partitioning> read = driver::Partitioning::create(options, *target);
+  if (!read)
+    return read.takeError();
+  partitioning.emplace(std::move(*read));
+  std::optional<int64_t> numDevices = partitioning->getNumDevices();
+  if (!numDevices)
+    return llvm::Error::success();
   if (stagesText.empty())
-    range.last = std::min(range.last, numDevices);
-  if (range.first <= numDevices && range.last > numDevices) {
-    range.last = numDevices;
-    note("the cluster has " + std::to_string(numDevices) + " devices; no more stages than that");
+    range.last = std::min<int64_t>(range.last, *numDevices);
+  if (range.first <= *numDevices && range.last > *numDevices) {
+    range.last = *numDevices;
+    note("the cluster has " + std::to_string(*numDevices) + " devices; no more stages than that");
   }
-  return true;
+  return llvm::Error::success();
 }
 
 void PlanCommand::note(const std::string &text) {
@@ -157,48 +162,21 @@ void PlanCommand::note(const std::string &text) {
     report.notes.push_back(text);
 }
 
-bool PlanCommand::makePartitionOptions(int numStages, pipe::PartitionOptions &result, std::string &error) const {
-  result.numStages = numStages;
-  result.balance = balance;
-  result.cuts = options.cuts;
-  result.fromOnnxStages = options.fromOnnxStages;
-  result.plan = givenPlan;
-  result.memoryLimitBytes = options.memoryLimitBytes;
-  if (!cluster)
-    return true;
-  int numDevices = numStages > 0 ? numStages : static_cast<int>(cluster->devices.size());
-  partition::Problem problem;
-  std::vector<std::string> errors = partition::applyCluster(*cluster, numDevices, problem);
-  if (!errors.empty()) {
-    error = errors.front();
-    return false;
-  }
-  result.devices = problem.stages;
-  result.links = problem.links;
-  for (const partition::ClusterClass &entry : cluster->classes)
-    result.profiles.push_back(entry.profile);
-  if (options.memoryLimitBytes > 0)
-    for (partition::Device &device : result.devices)
-      device.memoryLimitBytes = std::min(device.memoryLimitBytes, options.memoryLimitBytes);
-  return true;
-}
-
 /// `numStages` 0: as many as cuts, annotations or a plan imply.
 PlanEntry PlanCommand::planFor(mlir::ModuleOp module, int numStages) {
   PlanEntry entry;
   entry.numStages = numStages;
-  pipe::PartitionOptions partitionOptions;
-  if (!makePartitionOptions(numStages, partitionOptions, entry.error))
-    return entry;
   MessageCollector messages(module.getContext());
-  mlir::FailureOr<partition::Problem> problem = pipe::buildPartitionProblem(module, partitionOptions);
+  llvm::Expected<pipe::PartitionOptions> partitionOptions = partitioning->makeOptions(module, numStages);
+  if (!partitionOptions) {
+    entry.error = llvm::toString(partitionOptions.takeError());
+    return entry;
+  }
+  partitionOptions->plan = givenPlan;
+  mlir::FailureOr<partition::Problem> problem = pipe::buildPartitionProblem(module, *partitionOptions);
   if (mlir::succeeded(problem)) {
     entry.problem = std::move(*problem);
     entry.numStages = entry.problem.numStages();
-    if (cluster) {
-      entry.problem.sourceLink = cluster->source;
-      entry.problem.sinkLink = cluster->sink;
-    }
     partition::Result result = partition::solve(entry.problem);
     entry.plan = std::move(result.plan);
     llvm::append_range(messages.errors, result.errors);
@@ -210,26 +188,10 @@ PlanEntry PlanCommand::planFor(mlir::ModuleOp module, int numStages) {
   return entry;
 }
 
-/// Which profiles the costs are for, and the least certain of their tiers.
-void PlanCommand::describeDevices() {
-  std::vector<partition::DeviceProfile> profiles;
-  if (cluster)
-    for (const partition::ClusterClass &entry : cluster->classes)
-      profiles.push_back(entry.profile);
-  else
-    profiles.push_back(partition::makeCpuProfile("cpu", partition::CpuTraits()));
-  partition::CostTier tier = partition::CostTier::Profiled;
-  for (const partition::DeviceProfile &profile : profiles) {
-    report.profiles.push_back(profile.name);
-    tier = std::min(tier, profile.tier);
-  }
-  report.tier = partition::toString(tier);
-}
-
 bool PlanCommand::makeReport(mlir::ModuleOp module) {
   report.model = options.model;
   report.balance = options.balance;
-  describeDevices();
+  report.profiles = partitioning->getProfileNames();
   if (!options.planFile.empty()) {
     auto plan = pipe::readPlanFile(options.planFile, module.getLoc());
     if (mlir::failed(plan))
@@ -261,6 +223,7 @@ bool PlanCommand::makeReport(mlir::ModuleOp module) {
     llvm::errs() << "error: " << report.entries.back().error << "\n";
     return false;
   }
+  report.tier = best->problem.costTier;
   for (const partition::Kernel &kernel : best->problem.kernels)
     report.oneStageSeconds += kernel.seconds[best->problem.stages.front().deviceClass];
   return true;
@@ -303,6 +266,12 @@ int PlanCommand::print() {
 int PlanCommand::run() {
   if (!parseOptions())
     return 2;
+  if (llvm::Error error = readDevices()) {
+    std::string message;
+    int status = exitStatus(std::move(error), message);
+    llvm::errs() << "error: " << message << "\n";
+    return status;
+  }
   mlir::DialectRegistry registry;
   driver::registerDialects(registry);
   mlir::MLIRContext context(registry);

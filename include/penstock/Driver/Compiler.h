@@ -2,8 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Runs the phases from the model (or a dump) to the last one that is asked for. Errors are diagnostics of the context, so a
-// caller installs a DiagnosticReporter; the exit status says whose fault it was. One compilation per context at a time.
+// Runs the phases from the model (or a dump) to the last one that is asked for. Errors are diagnostics of the context,
+// so a caller installs a DiagnosticReporter; the exit status says whose fault it was. One compilation per context at a
+// time.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DRIVER_COMPILER_H
 #define PENSTOCK_DRIVER_COMPILER_H
@@ -17,6 +18,7 @@
 #include "llvm/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
 #include <functional>
+#include <map>
 
 namespace penstock::driver {
 
@@ -27,10 +29,14 @@ struct Compilation {
   mlir::MLIRContext &context;
   const CompileOptions &options;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::unique_ptr<TargetBackend> target; ///< opened by the first phase that needs it
+  std::unique_ptr<TargetBackend> target;            ///< opened by the first phase that needs it
   llvm::StringMap<kernels::CompiledKernel> kernels; ///< by `kernel.object`
-  std::string output;                         ///< the folder that link writes
-  int exitStatus = 0;                         ///< whose fault a failure is: 1 the world's, 2 the user's
+  /// Times of kernels from a run of a first plan, by content as in Partitioning.h; empty: none.
+  std::map<std::string, double> measuredSeconds;
+  /// Scratch storage of kernels by name, over the module's symbols, if kernels were compiled before the plan.
+  llvm::StringMap<mlir::AffineExpr> workspaceBytes;
+  std::string output; ///< the folder that link writes
+  int exitStatus = 0; ///< whose fault a failure is: 1 the world's, 2 the user's
 
   /// Reports an llvm::Error as a diagnostic and keeps its exit status.
   mlir::LogicalResult fail(llvm::Error error);

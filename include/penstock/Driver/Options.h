@@ -20,18 +20,22 @@ struct CompileOptions {
   std::string output; ///< folder to write; empty: the model's name with .penstock
   onnximport::ImportOptions import;
 
-  int64_t numStages = 0;        ///< 0: as many as cuts, annotations or a plan imply, else 1
-  std::string balance = "time"; ///< time, params, memory or uniform
+  int64_t numStages = 0;         ///< 0: as many as cuts, annotations or a plan imply, else 1
+  std::string balance = "time";  ///< time, params, memory or uniform
   std::vector<std::string> cuts; ///< names of ONNX tensors or nodes, in order
   int64_t memoryLimitBytes = 0;  ///< of each stage; 0: none
   bool fromOnnxStages = false;
   std::string planFile;    ///< a plan.json whose assignment is taken over
   std::string clusterFile; ///< TOML; empty: as many equal CPUs as stages
+  std::string
+      costsFile; ///< a device profile, or what `penstock bench --json` wrote; empty: what is known of the target
+  bool isProfiled = false; ///< plan, run the plan to time every kernel, and plan again
   int64_t microbatch = 0;  ///< rows of a microbatch; 0: the model's static batch, else 1
 
   std::string target = "cpu";
   std::string arch = "native";
   int64_t numThreads = 1; ///< per kernel
+  std::string precision;  ///< of contractions: f32, f16 or bf16; empty: as the model says
 
   std::string compileTo = "link";
   std::string compileFrom; ///< empty: from the model

@@ -118,6 +118,8 @@ enum class Balance {
 /// See the top of the file, and docs/Partition.md for the formulas.
 struct Problem {
   std::vector<std::string> deviceClasses = {"cpu"};
+  /// Where the kernels' seconds come from: the least certain tier among them (CostModel.h). For reports only.
+  std::string costTier = "analytic";
   std::vector<Kernel> kernels;
   std::vector<Weight> weights;
   std::vector<Value> values;

@@ -98,9 +98,10 @@ public:
       channels.push_back(writeChannel(problem, channel));
     return builder.getDictionaryAttr(
         {text("balance", partition::toString(problem.balance)), real("bottleneck", plan.bottleneck),
-         list("channels", channels), real("gap", plan.gap), real("lower_bound", plan.lowerBound),
-         text("method", method), builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)),
-         list("stages", stages), number("traffic_bytes", plan.trafficBytes)});
+         list("channels", channels), text("costs", problem.costTier), list("devices", writeDevices(problem)),
+         real("gap", plan.gap), real("lower_bound", plan.lowerBound), text("method", method),
+         builder.getNamedAttr("proved_optimal", builder.getBoolAttr(plan.isProvedOptimal)), list("stages", stages),
+         number("traffic_bytes", plan.trafficBytes)});
   }
 
 private:
@@ -115,6 +116,14 @@ private:
   }
   NamedAttribute list(StringRef name, ArrayRef<Attribute> values) {
     return builder.getNamedAttr(name, builder.getArrayAttr(values));
+  }
+
+  /// The profile of each stage's device.
+  SmallVector<Attribute> writeDevices(const partition::Problem &problem) {
+    SmallVector<Attribute> names;
+    for (const partition::Device &device : problem.stages)
+      names.push_back(builder.getStringAttr(problem.deviceClasses[device.deviceClass]));
+    return names;
   }
 
   Attribute writeStage(const partition::StageCost &stage) {
@@ -211,6 +220,11 @@ LogicalResult pipe::refreshPlan(ModuleOp module) {
   for (auto [kernel, cost] : llvm::zip(kernels, problem->kernels))
     if (auto seconds = kernel->getAttrOfType<FloatAttr>(kSecondsAttr))
       std::fill(cost.seconds.begin(), cost.seconds.end(), seconds.getValueAsDouble());
+  if (auto costs = old ? old.getAs<StringAttr>("costs") : StringAttr())
+    problem->costTier = costs.str();
+  auto devices = old ? old.getAs<ArrayAttr>("devices") : ArrayAttr();
+  if (auto device = devices && !devices.empty() ? dyn_cast<StringAttr>(devices[0]) : StringAttr())
+    problem->deviceClasses.front() = device.str();
   partition::evaluate(*problem, plan);
   // The bound holds for all plans, so also for this one.
   auto bound = old ? old.getAs<FloatAttr>("lower_bound") : FloatAttr();

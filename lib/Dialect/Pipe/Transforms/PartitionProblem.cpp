@@ -52,8 +52,8 @@ private:
     return value ? std::max<double>(0, *value) : 0;
   }
   /// At the bound if there is one, else at the typical value.
-  int64_t getMemory(Value value) {
-    AffineExpr bytes = nn::getNumBytes(cast<RankedTensorType>(value.getType()));
+  int64_t getMemory(Value value) { return getMemory(nn::getNumBytes(cast<RankedTensorType>(value.getType()))); }
+  int64_t getMemory(AffineExpr bytes) {
     std::optional<int64_t> upper = bytes ? bounds.getUpper(bytes) : std::nullopt;
     return clamp(upper ? static_cast<double>(*upper) : evaluate(bytes));
   }
@@ -71,6 +71,7 @@ private:
   partition::Problem problem;
   std::vector<double> liveBytes; // by kernel
   DenseMap<int, int> pinned;
+  partition::CostTier tier = partition::CostTier::Profiled; ///< the least certain of all kernels
   SmallVector<StateEdge> states;
   nn::KernelOp conditional; ///< one that holds a condition, if any
 };
@@ -148,9 +149,9 @@ void ProblemBuilder::measureLiveBytes() {
       for (int k = i; k <= last; ++k)
         liveBytes[k] += bytes;
     }
-  if (options.getWorkspaceBytes)
-    for (auto [i, kernel] : llvm::enumerate(kernels))
-      liveBytes[i] += options.getWorkspaceBytes(kernel);
+  for (auto [i, kernel] : llvm::enumerate(kernels))
+    if (AffineExpr workspace = options.workspaceBytes.lookup(kernel.getName()))
+      liveBytes[i] += getMemory(workspace);
 }
 
 void ProblemBuilder::addKernel(nn::KernelOp kernel) {
@@ -161,9 +162,12 @@ void ProblemBuilder::addKernel(nn::KernelOp kernel) {
   work.bytesRead = evaluate(kernel.getBytesRead());
   work.bytesWritten = evaluate(kernel.getBytesWritten());
   partition::Kernel result;
-  result.name = kernel.getName().str();
-  for (const partition::DeviceProfile &profile : profiles)
-    result.seconds.push_back(partition::predict(profile, work).seconds);
+  result.name = work.key = kernel.getName().str();
+  for (const partition::DeviceProfile &profile : profiles) {
+    partition::Prediction prediction = partition::predict(profile, work);
+    result.seconds.push_back(prediction.seconds);
+    tier = std::min(tier, prediction.tier);
+  }
   result.workspaceBytes = clamp(liveBytes[numbers[kernel]]);
   for (nn::LoadWeightOp load : getWeights(kernel)) {
     auto [entry, isNew] = weights.insert({load.getWeight(), static_cast<int>(problem.weights.size())});
@@ -296,6 +300,8 @@ LogicalResult ProblemBuilder::addDevices() {
     problem.stages.push_back(device);
   }
   problem.links = options.links;
+  problem.sourceLink = options.sourceLink;
+  problem.sinkLink = options.sinkLink;
   problem.balance = options.balance;
   return success();
 }
@@ -408,6 +414,7 @@ FailureOr<partition::Problem> ProblemBuilder::build() {
   measureLiveBytes();
   for (nn::KernelOp kernel : kernels)
     addKernel(kernel);
+  problem.costTier = partition::toString(tier);
   addValues();
   addStates();
   if ((!options.ignoreAnnotations && failed(addAnnotations())) || (options.fromOnnxStages && failed(addOnnxStages())) ||

@@ -15,7 +15,7 @@
 #include "penstock/Partition/CostModel.h"
 
 #include "mlir/IR/BuiltinOps.h"
-#include <functional>
+#include "llvm/ADT/StringMap.h"
 
 namespace penstock::pipe {
 
@@ -35,10 +35,13 @@ struct PartitionOptions {
   /// One per stage, and one link per boundary; empty: equal CPUs on one host.
   std::vector<partition::Device> devices;
   std::vector<partition::Link> links;
-  /// What the device classes of `devices` are; empty: one CPU core of the kind that is common.
+  partition::Link sourceLink, sinkLink;
+  /// What the device classes of `devices` are; empty: one CPU core of the kind that is common. Their profiled times are
+  /// by the names of the kernels.
   std::vector<partition::DeviceProfile> profiles;
-  /// Scratch storage that the target's code of a kernel will ask for, at the bounds of the symbols; empty: not counted.
-  std::function<double(nn::KernelOp)> getWorkspaceBytes;
+  /// Scratch storage that the target's code of a kernel asks for, over the module's symbols, by the kernel's name; what is
+  /// not there is not counted.
+  llvm::StringMap<mlir::AffineExpr> workspaceBytes;
   /// Drops the stages that kernels are annotated with.
   bool ignoreAnnotations = false;
 };

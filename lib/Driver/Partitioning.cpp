@@ -1,0 +1,253 @@
+//===- Partitioning.cpp - From options to the partitioner -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "penstock/Driver/Partitioning.h"
+
+#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
+#include "penstock/Support/Error.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+#include <cstdlib>
+
+namespace penstock::driver {
+using namespace mlir;
+
+llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options) {
+  if (options.target == "cpu")
+    return createCpuTarget(options.arch, options.numThreads);
+  if (options.target == "cuda")
+    return userError("--target is 'cuda'; this version has no code generator and no transport for GPUs (lib/Target and "
+                     "runtime/devices have cpu only); expected cpu");
+  return userError("--target is '{0}'; expected cpu", options.target);
+}
+
+static llvm::Error firstOf(const std::vector<std::string> &errors) { return userError("{0}", errors.front()); }
+
+llvm::Expected<Partitioning> Partitioning::create(const CompileOptions &options, const TargetBackend &target) {
+  Partitioning result(options, target);
+  if (llvm::Error error = result.readCluster())
+    return std::move(error);
+  if (llvm::Error error = result.readCosts())
+    return std::move(error);
+  return std::move(result);
+}
+
+llvm::Error Partitioning::readCluster() {
+  if (options.clusterFile.empty())
+    return llvm::Error::success();
+  partition::ClusterResult result = partition::readCluster(options.clusterFile);
+  if (!result.cluster)
+    return firstOf(result.errors);
+  cluster = std::move(*result.cluster);
+  for (const partition::ClusterClass &entry : cluster->classes)
+    profiles.push_back(entry.profile);
+  return llvm::Error::success();
+}
+
+/// What the options say of the costs, where the cluster file does not.
+llvm::Error Partitioning::readCosts() {
+  if (cluster && !options.costsFile.empty())
+    return userError("--costs and --cluster are both given; expected the profile of each class in the cluster file");
+  if (cluster)
+    return llvm::Error::success();
+  partition::DeviceProfile paper = target.getDeviceProfile(options.numThreads);
+  std::string calibration = getCalibrationPath(target, options.numThreads);
+  if (!calibration.empty() && llvm::sys::fs::exists(calibration)) {
+    partition::Calibration read = partition::readProfile(calibration);
+    if (!read.profile)
+      return userError("{0}; 'penstock doctor --calibrate' writes it anew", read.errors.front());
+    paper = std::move(*read.profile);
+  }
+  if (options.costsFile.empty()) {
+    profiles.push_back(std::move(paper));
+    return llvm::Error::success();
+  }
+  auto file = llvm::MemoryBuffer::getFile(options.costsFile);
+  if (!file)
+    return systemError("read", options.costsFile, file.getError().value());
+  if ((*file)->getBuffer().contains("\"throughput_per_second\"")) {
+    if (llvm::Error error = addMeasuredTimes((*file)->getBuffer(), options.costsFile, paper))
+      return error;
+    profiles.push_back(std::move(paper));
+    return llvm::Error::success();
+  }
+  partition::Calibration read = partition::parseProfile((*file)->getBuffer().str(), options.costsFile);
+  if (!read.profile)
+    return firstOf(read.errors);
+  profiles.push_back(std::move(*read.profile));
+  return llvm::Error::success();
+}
+
+llvm::Error Partitioning::addTimes(const std::map<std::string, double> &seconds) {
+  if (seconds.empty())
+    return llvm::Error::success();
+  if (cluster)
+    return userError("--profile times kernels on this machine; expected no --cluster beside it");
+  for (const auto &[key, value] : seconds)
+    profiles.front().profiledSeconds[key] = value;
+  return llvm::Error::success();
+}
+
+std::optional<int64_t> Partitioning::getNumDevices() const {
+  return cluster ? std::optional<int64_t>(cluster->devices.size()) : std::nullopt;
+}
+
+std::vector<std::string> Partitioning::getProfileNames() const {
+  std::vector<std::string> names;
+  for (const partition::DeviceProfile &profile : profiles)
+    names.push_back(profile.name);
+  return names;
+}
+
+llvm::Error Partitioning::applyDevices(int64_t numStages, pipe::PartitionOptions &result) const {
+  if (!cluster)
+    return llvm::Error::success();
+  partition::Problem problem;
+  std::vector<std::string> errors = partition::applyCluster(*cluster, numStages, problem);
+  if (!errors.empty())
+    return firstOf(errors);
+  result.devices = problem.stages;
+  result.links = problem.links;
+  result.sourceLink = problem.sourceLink;
+  result.sinkLink = problem.sinkLink;
+  if (options.memoryLimitBytes > 0)
+    for (partition::Device &device : result.devices)
+      device.memoryLimitBytes = std::min(device.memoryLimitBytes, options.memoryLimitBytes);
+  return llvm::Error::success();
+}
+
+/// Times by content become times by name.
+static void renameTimes(const llvm::StringMap<std::string> &functions, partition::DeviceProfile &profile) {
+  std::map<std::string, double> byContent = std::move(profile.profiledSeconds);
+  profile.profiledSeconds.clear();
+  for (const auto &entry : functions) {
+    auto found = byContent.find(entry.second + " " + entry.first().str());
+    if (found == byContent.end())
+      found = byContent.find(entry.second);
+    if (found != byContent.end())
+      profile.profiledSeconds[entry.first().str()] = found->second;
+  }
+}
+
+static partition::Balance parseBalance(StringRef text) {
+  for (partition::Balance balance :
+       {partition::Balance::Params, partition::Balance::Memory, partition::Balance::Uniform})
+    if (text == partition::toString(balance))
+      return balance;
+  return partition::Balance::Time;
+}
+
+llvm::Expected<pipe::PartitionOptions> Partitioning::makeOptions(ModuleOp module, int64_t numStages) const {
+  pipe::PartitionOptions result;
+  result.numStages = numStages;
+  result.balance = parseBalance(options.balance);
+  result.cuts = options.cuts;
+  result.fromOnnxStages = options.fromOnnxStages;
+  result.memoryLimitBytes = options.memoryLimitBytes;
+  result.profiles = profiles;
+  if (cluster)
+    if (llvm::Error error = applyDevices(numStages > 0 ? numStages : cluster->devices.size(), result))
+      return std::move(error);
+  bool hasTimes =
+      llvm::any_of(profiles, [](const partition::DeviceProfile &profile) { return !profile.profiledSeconds.empty(); });
+  if (!hasTimes)
+    return result;
+  llvm::Expected<llvm::StringMap<std::string>> functions = nameFunctions(module, target);
+  if (!functions)
+    return functions.takeError();
+  for (partition::DeviceProfile &profile : result.profiles)
+    renameTimes(*functions, profile);
+  return result;
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>> makeOneStage(ModuleOp module) {
+  OwningOpRef<ModuleOp> copy = module.clone();
+  Builder builder(module.getContext());
+  copy->walk([&](nn::KernelOp kernel) {
+    kernel->setAttr(pipe::PipeDialect::getStageIdAttrName(), builder.getI32IntegerAttr(0));
+  });
+  PassManager passes(module.getContext());
+  passes.addPass(pipe::createSplitStagesPass());
+  if (failed(passes.run(*copy)))
+    return userError("the model cannot be made one stage, so its kernels cannot be told apart");
+  return std::move(copy);
+}
+
+llvm::Expected<llvm::StringMap<std::string>> nameFunctions(ModuleOp module, const TargetBackend &target) {
+  llvm::Expected<OwningOpRef<ModuleOp>> made = makeOneStage(module);
+  if (!made)
+    return made.takeError();
+  ModuleOp copy = made->get();
+  llvm::StringMap<std::string> functionOf, result;
+  for (auto kernel : copy.getOps<nn::KernelDefOp>())
+    functionOf[kernel.getSymName()] = "k_" + kernels::hashKernel(kernel, target.getProfile(), target.getLibrary());
+  copy.walk([&](nn::CallOp call) {
+    if (auto name = call->getAttrOfType<StringAttr>("nn.kernel_name"))
+      result[name.getValue()] = functionOf.lookup(call.getKernel());
+  });
+  return std::move(result);
+}
+
+llvm::Error addMeasuredTimes(StringRef text, StringRef fileName, partition::DeviceProfile &profile) {
+  llvm::Expected<llvm::json::Value> json = llvm::json::parse(text);
+  if (!json)
+    return userError("costs file '{0}' is no JSON: {1}", fileName, llvm::toString(json.takeError()));
+  const llvm::json::Object *root = json->getAsObject();
+  const llvm::json::Array *stages = root ? root->getArray("stages") : nullptr;
+  if (!stages)
+    return userError("costs file '{0}' has no list 'stages'; expected what penstock bench --json writes", fileName);
+  std::map<std::string, std::pair<double, int>> sums; // by function alone
+  for (const llvm::json::Value &stage : *stages) {
+    const llvm::json::Object *object = stage.getAsObject();
+    const llvm::json::Array *kernels = object ? object->getArray("kernels") : nullptr;
+    if (!kernels)
+      return userError("costs file '{0}' has a stage without a list 'kernels'", fileName);
+    for (const llvm::json::Value &value : *kernels) {
+      const llvm::json::Object *kernel = value.getAsObject();
+      std::optional<StringRef> name = kernel ? kernel->getString("name") : std::nullopt;
+      std::optional<StringRef> function = kernel ? kernel->getString("kernel") : std::nullopt;
+      std::optional<double> ms = kernel ? kernel->getNumber("ms") : std::nullopt;
+      if (!name || !function || !ms || !(*ms >= 0))
+        return userError("costs file '{0}' has a kernel without name, kernel and ms (not negative)", fileName);
+      double seconds = std::max(*ms * 1e-3, 1e-9); // a profile has no kernel that takes no time
+      profile.profiledSeconds[(*function + " " + *name).str()] = seconds;
+      auto &[sum, count] = sums[function->str()];
+      sum += seconds;
+      ++count;
+    }
+  }
+  for (const auto &[function, sum] : sums)
+    profile.profiledSeconds[function] = sum.first / sum.second;
+  return llvm::Error::success();
+}
+
+std::string getCalibrationPath(const TargetBackend &target, int numThreads) {
+  SmallString<128> path;
+  if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) {
+    path = cache;
+  } else if (const char *home = std::getenv("HOME"); home && *home) {
+    path = home;
+    llvm::sys::path::append(path, ".cache");
+  } else {
+    return "";
+  }
+  const TargetProfile &profile = target.getProfile();
+  std::string name = (target.getName() + "-" + profile.cpu + "-" + Twine(profile.vectorBits) + "bit-" +
+                      Twine(numThreads) + "t-" + PENSTOCK_VERSION + ".json")
+                         .str();
+  llvm::sys::path::append(path, "penstock", name);
+  return path.str().str();
+}
+
+} // namespace penstock::driver
