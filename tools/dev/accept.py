@@ -156,6 +156,23 @@ def peers(stages, mean, least):
     return look
 
 
+def figures(path, goals):
+    """A claim on figures of a script that writes them as JSON, {row: {figure: value}}; goals: {row: {figure: at most}}."""
+    def look(bench):
+        if bench.options.quick:
+            return Evidence("missing", "benchmarks are left out by --quick")
+        result = bench.scratch / (pathlib.Path(path).stem + ".json")
+        status, output = run_tests.run([sys.executable, ROOT / path, "--build", bench.build, "--json", result],
+                                       timeout_s=3600)
+        if status != 0:
+            return Evidence("missing", f"{path}: {(output.strip().splitlines() or [status])[-1]}")
+        rows = json.loads(result.read_text())
+        found = [(row, name, rows[row][name], most) for row, wanted in goals.items() for name, most in wanted.items()]
+        text = ", ".join(f"{row} {name} {value:.3g} of {most:g}" for row, name, value, most in found)
+        return Evidence("pass" if all(value <= most for _, _, value, most in found) else "fail", text)
+    return look
+
+
 def exists(*paths):
     """A claim shown by files being there."""
     def look(bench):

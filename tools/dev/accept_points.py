@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, exists, fresh, peers, tests, whole_model
+from accept import ROOT, command, exists, figures, fresh, peers, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -67,10 +67,13 @@ POINTS = (
         ("planner against brute force", tests("unit", r"PlaceTests")),
         ("storage in the IR", tests("lit", r"Pipe/place")),
         ("weights streamed, deduplicated, checksummed", tests("unit", r"WeightsTest")),
+        ("weights packed, without their originals, counted", tests("e2e unit lit", r"packed_(alone|counted)|PackedWeights|pack-weights")),
+        ("damaged weights noticed, mapped by their own stage only", tests("e2e", r"_weights$|own_weights")),
         ("no allocation after the first microbatch", tests("unit", r"no_?allocation")))),
     Point("8", "kernels", (
         ("generated kernels against plain loops", tests("unit", r"KernelTests")),
         ("oneDNN kernels with post-ops", tests("unit", r"OneDnn")),
+        ("another version, layout or instruction set is an error", tests("unit e2e", r"Refuses|another_version|lower_instruction")),
         ("an executable refuses a CPU that lacks instructions", tests("unit", r"RequiredFeatures|Cpu\.")))),
     Point("9", "executables", (
         ("linked without a compiler", tests("unit", r"Linker")),
@@ -105,7 +108,11 @@ POINTS = (
     Point("speed", "speed and memory against peers", (
         ("benchmark table", exists("docs/Benchmarks.md")),
         ("one stage, one thread, beside ONNX Runtime with one", peers(stages=1, mean=1.0, least=0.8)),
-        ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)))),
+        ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)),
+        ("compiled in 20 s with 1 GiB, first result within 1 s", figures("bench/startup.py", {
+            "bert_base": {"compile_s": 20, "compile_peak_mib": 1024, "first_result_best_s": 1}})),
+        ("5 us one way over shared memory, no copy of large messages", figures("bench/transport.py", {
+            "64": {"p50_us": 5, "bytes_copied": 0}, "67108864": {"bytes_copied": 0}})))),
     Point("bad-input", "a clear error, the right status, no partial output", (
         ("models", tests("e2e", r"bytes_that_are|malformed|unsupported|absurd|external")),
         ("flags and folders", tests("e2e", r"test_flags|missing_file|output_folder|output_below")),
