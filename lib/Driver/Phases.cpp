@@ -98,6 +98,8 @@ static LogicalResult verifyCompiledKernels(ModuleOp module) {
   for (auto kernel : module.getOps<nn::KernelDefOp>())
     if (!kernel->hasAttr("kernel.object"))
       return kernel.emitOpError() << "has no kernel.object; expected an object for every kernel";
+  if (failed(nn::verifyPacking(module)))
+    return failure();
   return verifyScheduled(module);
 }
 

@@ -2,11 +2,12 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-#include "DerivedWeights.h"
 #include "PhaseFunctions.h"
+#include "WeightMaker.h"
 
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
-#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/Transforms/KernelShapes.h"
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Link/BundleWriter.h"
 #include "penstock/Support/CpuFeatures.h"
@@ -29,23 +30,32 @@ LogicalResult openTarget(Compilation &compilation) {
   return success();
 }
 
-/// What became of a kernel, as attributes of its definition.
-static void describeObject(nn::KernelDefOp kernel, const kernels::CompiledKernel &compiled) {
+/// What came of a kernel, as attributes of its definition.
+static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel &result) {
   Builder builder(kernel.getContext());
-  kernel->setAttr("kernel.object", builder.getStringAttr(compiled.hash));
-  kernel->setAttr("kernel.kind", builder.getStringAttr(compiled.kind));
-  kernel->setAttr("kernel.workspace", nn::ExtentsAttr::get(kernel.getContext(), {compiled.workspaceBytes}));
-  if (compiled.inPlaceInput >= 0)
-    kernel->setAttr("kernel.in_place", builder.getI64IntegerAttr(compiled.inPlaceInput));
-  if (!compiled.library.empty())
-    kernel->setAttr("kernel.library", builder.getStringAttr(compiled.library));
+  auto set = [&](StringRef name, Attribute value, bool isThere = true) {
+    if (isThere)
+      kernel->setAttr(name, value);
+    else
+      kernel->removeAttr(name);
+  };
+  set("kernel.object", builder.getStringAttr(result.hash));
+  set("kernel.kind", builder.getStringAttr(result.kind));
+  set("kernel.workspace", nn::ExtentsAttr::get(kernel.getContext(), {result.workspaceBytes}));
+  set("kernel.in_place", builder.getI64IntegerAttr(result.inPlaceInput), result.inPlaceInput >= 0);
+  set("kernel.library", builder.getStringAttr(result.library), !result.library.empty());
+  set("kernel.isa", builder.getStringAttr(result.isa), !result.isa.empty());
+  set("kernel.growing_scratch", builder.getUnitAttr(), result.hasGrowingScratch);
+  set(nn::kKernelPackingAttr, builder.getArrayAttr(result.packing), !result.packing.empty());
 }
 
-/// Compiles every kernel of the module that an earlier plan has not compiled yet, and writes down what came out. A dump
-/// names its kernels by content, so a resumed compilation makes the same objects again.
+/// Compiles every kernel of the module that an earlier plan has not compiled yet, writes down what came out, and gives
+/// kernels their weights as they want them. A dump names its kernels by content, so a resumed compilation makes the same
+/// objects again.
 LogicalResult runKernels(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
+  pipe::setKernelShapes(*compilation.module);
   const TargetBackend &target = *compilation.target;
   SmallVector<nn::KernelDefOp> fresh;
   for (auto kernel : compilation.module->getOps<nn::KernelDefOp>()) {
@@ -55,17 +65,19 @@ LogicalResult runKernels(Compilation &compilation) {
     if (known == compilation.kernels.end())
       fresh.push_back(kernel);
     else
-      describeObject(kernel, known->second);
+      describeKernel(kernel, known->second);
   }
   FailureOr<std::vector<kernels::CompiledKernel>> compiled =
       kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary());
   if (failed(compiled))
     return failure();
   for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {
-    describeObject(kernel, result);
+    describeKernel(kernel, result);
     compilation.kernels.try_emplace(result.hash, std::move(result));
   }
-  return success();
+  PassManager passes(&compilation.context);
+  passes.addPass(nn::createPackWeightsPass());
+  return passes.run(*compilation.module);
 }
 
 LogicalResult learnWorkspaces(Compilation &compilation) {
@@ -116,16 +128,13 @@ LogicalResult runLink(Compilation &compilation) {
   llvm::Expected<link::Installation> installation = link::Installation::locate();
   if (!installation)
     return compilation.fail(installation.takeError());
-  llvm::Expected<llvm::StringMap<std::string>> derived =
-      computeDerivedWeights(*compilation.module, compilation.kernels);
-  if (!derived)
-    return compilation.fail(derived.takeError());
   link::BundleOptions bundle;
   bundle.output = getOutputFolder(options);
   bundle.profile = compilation.target->getProfile();
   bundle.version = PENSTOCK_VERSION;
   bundle.microbatchRows = options.microbatch;
-  bundle.computedWeights = std::move(*derived);
+  WeightMaker maker(*compilation.module, compilation.kernels, compilation.target->getLibrary());
+  bundle.makeWeight = [&](StringRef name, link::ByteConsumer consume) { return maker.make(name, consume); };
   llvm::StringMap<std::string> objects;
   for (auto &entry : compilation.kernels)
     objects[entry.getKey()] = entry.getValue().object;

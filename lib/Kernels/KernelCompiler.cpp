@@ -60,7 +60,7 @@ static std::string hashText(StringRef text, const TargetProfile &profile, String
          << profile.triple << '\n'
          << profile.cpu << '\n'
          << profile.features << '\n'
-         << profile.optLevel << ' ' << profile.vectorBits << (profile.isParallel ? " parallel" : "") << '\n'
+         << profile.optLevel << ' ' << profile.vectorBits << (profile.isParallel() ? " parallel" : "") << '\n'
          << library << '\n'
          << text;
   XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());

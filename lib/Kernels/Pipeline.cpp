@@ -101,16 +101,16 @@ static void addBufferization(OpPassManager &passes, const TargetProfile &) {
 }
 
 static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
-  passes.addPass(createTileContractionsPass(profile.vectorBits, profile.isParallel));
+  passes.addPass(createTileContractionsPass(profile.vectorBits, profile.isParallel()));
   passes.addPass(createPlaceTemporariesPass());
-  passes.addPass(createTileTransposesPass(profile.isParallel));
+  passes.addPass(createTileTransposesPass(profile.isParallel()));
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
-  passes.addPass(profile.isParallel ? createConvertLinalgToParallelLoopsPass() : createConvertLinalgToLoopsPass());
+  passes.addPass(profile.isParallel() ? createConvertLinalgToParallelLoopsPass() : createConvertLinalgToLoopsPass());
   passes.addPass(memref::createFoldMemRefAliasOpsPass());
   passes.addPass(memref::createExpandStridedMetadataPass());
   passes.addPass(createLowerAffinePass());
   addCleanup(passes);
-  if (profile.isParallel) {
+  if (profile.isParallel()) {
     passes.addPass(createOutlineParallelLoopsPass());
     addCleanup(passes);
   }

@@ -122,12 +122,12 @@ llvm::Expected<WeightSource> BundleBuilder::getSource(StringRef name) {
     source.numBytes = file->getNumBytes();
     return source;
   }
-  auto computed = options.computedWeights.find(name);
-  if (computed == options.computedWeights.end())
-    return worldError("weight '{0}' is to be computed when linking, and its bytes were not given", name);
-  std::optional<int64_t> expected = nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(weight.getType())));
-  source.bytes = llvm::ArrayRef<char>(computed->second.data(), computed->second.size());
-  source.numBytes = expected.value_or(-1);
+  if (!options.makeWeight)
+    return worldError("weight '{0}' is to be made when linking, and nothing was given that makes it", name);
+  source.numBytes = weight.getStoredBytes();
+  source.make = [this, weight](ByteConsumer consume) mutable {
+    return options.makeWeight(weight.getSymName(), consume);
+  };
   return source;
 }
 

@@ -7,6 +7,7 @@
 
 #include "penstock/Link/PlanJson.h"
 
+#include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/rt/Abi.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -155,6 +156,19 @@ template <typename OpT> Json PlanWriter::writeTensors() {
   return list;
 }
 
+/// What a library does for a kernel.
+static void writeLibrary(Json &object, nn::KernelDefOp kernel) {
+  for (const char *field : {"kind", "library", "isa"})
+    if (auto value = kernel->getAttrOfType<StringAttr>(std::string("kernel.") + field))
+      object[field] = value.getValue().str();
+  if (auto packing = kernel->getAttrOfType<ArrayAttr>(nn::kKernelPackingAttr))
+    for (auto [i, attribute] : llvm::enumerate(packing))
+      if (auto packed = dyn_cast<nn::PackingAttr>(attribute))
+        object["packed_weights"].push_back({{"input", i}, {"layout", packed.getLayout().str()}});
+  if (kernel->hasAttr("kernel.growing_scratch"))
+    object["scratch"] = "by shape";
+}
+
 Json PlanWriter::writeKernels(rtir::RoleOp role) {
   llvm::StringMap<nn::KernelDefOp> kernels;
   for (auto kernel : module.getOps<nn::KernelDefOp>())
@@ -164,9 +178,7 @@ Json PlanWriter::writeKernels(rtir::RoleOp role) {
   for (rtir::StepOp step : role.getSteps()) {
     Json object = {{"name", step.getName().str()}, {"kernel", step.getKernel().str()}};
     if (nn::KernelDefOp kernel = kernels.lookup(step.getKernel()))
-      for (const char *field : {"kind", "library"})
-        if (auto value = kernel->getAttrOfType<StringAttr>(std::string("kernel.") + field))
-          object[field] = value.getValue().str();
+      writeLibrary(object, kernel);
     list.push_back(object);
   }
   return list;

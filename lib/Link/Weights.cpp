@@ -12,7 +12,7 @@
 
 #include "penstock/Link/Weights.h"
 
-#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -49,6 +49,11 @@ public:
 class Hasher {
 public:
   Hasher() : state(XXH3_createState(), &XXH3_freeState) { XXH3_128bits_reset(state.get()); }
+  Hasher(const Hasher &other) : Hasher() { *this = other; }
+  Hasher &operator=(const Hasher &other) {
+    XXH3_copyState(state.get(), other.state.get());
+    return *this;
+  }
   void add(llvm::ArrayRef<char> bytes) { XXH3_128bits_update(state.get(), bytes.data(), bytes.size()); }
   Checksum get() const {
     XXH128_canonical_t canonical;
@@ -65,11 +70,10 @@ private:
 /// Reads sources chunk by chunk; keeps the last file open, since neighbours mostly share it.
 class Reader {
 public:
-  using Consumer = llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)>;
-
-  llvm::Error read(const WeightSource &source, Consumer consume);
+  llvm::Error read(const WeightSource &source, ByteConsumer consume);
 
 private:
+  llvm::Error make(const WeightSource &source, ByteConsumer consume);
   llvm::Error open(const WeightSource &source);
   llvm::Error fill(const WeightSource &source, int64_t position, int64_t length);
 
@@ -89,6 +93,10 @@ public:
   llvm::Error open();
   llvm::Error write(llvm::ArrayRef<char> bytes);
   llvm::Error align();
+  /// Takes back all that was written after `oldPosition`, where the hasher was `oldHasher`.
+  llvm::Error rewind(int64_t oldPosition, const Hasher &oldHasher);
+  /// True if the last `numBytes` of the file are those at `offset`.
+  llvm::Expected<bool> endsWithCopyOf(int64_t offset, int64_t numBytes);
   /// Closes the file, at which some file systems first report a full disk.
   llvm::Error finish();
 
@@ -132,13 +140,21 @@ llvm::Error Reader::fill(const WeightSource &source, int64_t position, int64_t l
   return llvm::Error::success();
 }
 
-llvm::Error Reader::read(const WeightSource &source, Consumer consume) {
-  if (source.file.empty()) {
-    if (int64_t(source.bytes.size()) != source.numBytes)
-      return worldError("weight '{0}' was given {1} bytes; expected {2}", source.name, source.bytes.size(),
-                        source.numBytes);
-    return consume(source.bytes);
-  }
+llvm::Error Reader::make(const WeightSource &source, ByteConsumer consume) {
+  int64_t numBytes = 0;
+  if (llvm::Error error = source.make([&](llvm::ArrayRef<char> chunk) {
+        numBytes += chunk.size();
+        return consume(chunk);
+      }))
+    return error;
+  if (numBytes != source.numBytes)
+    return worldError("weight '{0}' was given {1} bytes; expected {2}", source.name, numBytes, source.numBytes);
+  return llvm::Error::success();
+}
+
+llvm::Error Reader::read(const WeightSource &source, ByteConsumer consume) {
+  if (source.make)
+    return make(source, consume);
   if (llvm::Error error = open(source))
     return error;
   if (source.offset < 0 || source.numBytes < 0 || source.offset > fileBytes ||
@@ -158,7 +174,7 @@ llvm::Error Reader::read(const WeightSource &source, Consumer consume) {
 }
 
 llvm::Error Writer::open() {
-  file.number = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  file.number = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   return file.number < 0 ? systemError("write weights file", path, errno) : llvm::Error::success();
 }
 
@@ -193,77 +209,68 @@ llvm::Error Writer::finish() {
   return llvm::Error::success();
 }
 
-/// True if two sources of one length have the same bytes.
-static llvm::Expected<bool> areEqual(const WeightSource &lhs, const WeightSource &rhs) {
-  if (lhs.file == rhs.file && !lhs.file.empty() && lhs.offset == rhs.offset)
+llvm::Error Writer::rewind(int64_t oldPosition, const Hasher &oldHasher) {
+  if (::ftruncate(file.number, oldPosition) || ::lseek(file.number, oldPosition, SEEK_SET) < 0)
+    return systemError("write weights file", path, errno);
+  position = oldPosition;
+  hasher = oldHasher;
+  return llvm::Error::success();
+}
+
+llvm::Expected<bool> Writer::endsWithCopyOf(int64_t offset, int64_t numBytes) {
+  std::vector<char> left(std::min(numBytes, kChunkBytes)), right(left.size());
+  auto fill = [&](std::vector<char> &buffer, int64_t from, int64_t length) {
+    for (int64_t done = 0; done < length;) {
+      ssize_t count = ::pread(file.number, buffer.data() + done, length - done, from + done);
+      if (count <= 0 && errno != EINTR)
+        return false;
+      done += std::max<ssize_t>(count, 0);
+    }
     return true;
-  Reader left, right;
-  bool equal = true;
-  int64_t position = 0;
-  // The right side is read in the left one's chunks.
-  llvm::Error error = left.read(lhs, [&](llvm::ArrayRef<char> chunk) -> llvm::Error {
-    WeightSource part = rhs;
-    part.numBytes = chunk.size();
-    part.offset = rhs.offset + position;
-    if (rhs.file.empty())
-      part.bytes = rhs.bytes.slice(position, chunk.size());
-    position += chunk.size();
-    llvm::ArrayRef<char> rest = chunk;
-    return right.read(part, [&](llvm::ArrayRef<char> other) -> llvm::Error {
-      equal &= rest.take_front(other.size()) == other;
-      rest = rest.drop_front(other.size());
-      return llvm::Error::success();
-    });
-  });
-  if (error)
-    return std::move(error);
-  return equal;
+  };
+  for (int64_t done = 0; done < numBytes; done += kChunkBytes) {
+    int64_t length = std::min(kChunkBytes, numBytes - done);
+    if (!fill(left, offset + done, length) || !fill(right, position - numBytes + done, length))
+      return systemError("read back weights file", path, errno);
+    if (std::memcmp(left.data(), right.data(), length) != 0)
+      return false;
+  }
+  return true;
 }
 
 namespace {
-/// Weights already in the file, by length and checksum.
-using Index = std::map<std::pair<int64_t, Checksum>, std::vector<size_t>>;
+/// Places of weights already in the file, by length and checksum.
+using Index = std::map<std::pair<int64_t, Checksum>, std::vector<int64_t>>;
 } // namespace
 
-/// The earlier source with the same bytes, or `i` itself.
-static llvm::Expected<size_t> findEqual(llvm::ArrayRef<WeightSource> sources, llvm::ArrayRef<size_t> candidates,
-                                        size_t i) {
-  for (size_t candidate : candidates) {
-    llvm::Expected<bool> equal = areEqual(sources[candidate], sources[i]);
-    if (!equal)
-      return equal.takeError();
-    if (*equal)
-      return candidate;
-  }
-  return i;
-}
-
-static llvm::Error appendWeight(llvm::ArrayRef<WeightSource> sources, size_t i, Reader &reader, Writer &writer,
-                                Index &index, WeightsFile &result) {
-  const WeightSource &source = sources[i];
-  Hasher hasher;
-  if (llvm::Error error = reader.read(source, [&](llvm::ArrayRef<char> chunk) {
-        hasher.add(chunk);
-        return llvm::Error::success();
-      }))
-    return error;
-  WeightPlace &place = result.places[i];
-  place.numBytes = source.numBytes;
-  place.checksum = hasher.get();
-  std::vector<size_t> &candidates = index[{place.numBytes, place.checksum}];
-  llvm::Expected<size_t> equal = findEqual(sources, candidates, i);
-  if (!equal)
-    return equal.takeError();
-  if (*equal != i) {
-    place.offset = result.places[*equal].offset;
-    result.numBytesShared += place.numBytes;
-    return llvm::Error::success();
-  }
-  candidates.push_back(i);
+/// Writes the weight to the end of the file, and takes it back if it proves to be there already.
+static llvm::Error appendWeight(const WeightSource &source, Reader &reader, Writer &writer, Index &index,
+                                WeightsFile &result, WeightPlace &place) {
+  int64_t before = writer.position;
+  Hasher whole = writer.hasher, hasher;
   if (llvm::Error error = writer.align())
     return error;
   place.offset = writer.position;
-  return reader.read(source, [&](llvm::ArrayRef<char> chunk) { return writer.write(chunk); });
+  place.numBytes = source.numBytes;
+  if (llvm::Error error = reader.read(source, [&](llvm::ArrayRef<char> chunk) {
+        hasher.add(chunk);
+        return writer.write(chunk);
+      }))
+    return error;
+  place.checksum = hasher.get();
+  std::vector<int64_t> &candidates = index[{place.numBytes, place.checksum}];
+  for (int64_t offset : candidates) {
+    llvm::Expected<bool> isEqual = writer.endsWithCopyOf(offset, place.numBytes);
+    if (!isEqual)
+      return isEqual.takeError();
+    if (!*isEqual)
+      continue;
+    place.offset = offset;
+    result.numBytesShared += place.numBytes;
+    return writer.rewind(before, whole);
+  }
+  candidates.push_back(place.offset);
+  return llvm::Error::success();
 }
 
 llvm::Expected<WeightsFile> penstock::link::writeWeights(llvm::StringRef output, llvm::ArrayRef<WeightSource> sources) {
@@ -276,8 +283,8 @@ llvm::Expected<WeightsFile> penstock::link::writeWeights(llvm::StringRef output,
   if (llvm::Error error = writer.open())
     return std::move(error);
   Index index;
-  for (size_t i = 0; i < sources.size(); ++i)
-    if (llvm::Error error = appendWeight(sources, i, reader, writer, index, result))
+  for (auto [source, place] : llvm::zip(sources, result.places))
+    if (llvm::Error error = appendWeight(source, reader, writer, index, result, place))
       return std::move(error);
   result.numBytes = writer.position;
   result.checksum = writer.hasher.get();

@@ -31,17 +31,25 @@
 
 namespace penstock::kernels {
 
-/// A kernel as machine code.
+/// A kernel as machine code. What a library asks for beside the object is empty for generated code.
 struct CompiledKernel {
   std::string symbolName;          ///< k_<hash>
   std::string hash;                ///< 32 hexadecimal digits
   std::string object;              ///< ELF bytes
   mlir::AffineExpr workspaceBytes; ///< over the kernel's symbols, a multiple of 64; 0 if it needs none
   std::string kind = "generated";  ///< or "library"
-  std::string library;             ///< which one, with its version; empty for generated code
-  int64_t inPlaceInput =
-      -1; ///< the input whose buffer the first result may have; the kernel copies it elsewhere. -1: none
+  std::string library;             ///< which one, with its version
+  std::string isa;                 ///< the instruction set that the library is held to, in its words
+  int64_t inPlaceInput = -1;       ///< the input whose buffer the first result may have (it is copied elsewhere); -1: none
+  bool hasGrowingScratch = false;  ///< needs memory beside the workspace, as much as the shapes of a run ask for
+  llvm::SmallVector<mlir::Attribute> packing; ///< nn::PackingAttr of each input, unit for one that stays as it is
 };
+
+/// Attributes of a kernel_def that say at which extents it runs, for libraries: arrays of the values of its symbols. A
+/// kernel without symbols needs none.
+inline constexpr llvm::StringLiteral kTypicalAttr = "kernel.typical"; ///< what layouts are chosen for
+inline constexpr llvm::StringLiteral kLowerAttr = "kernel.lower";     ///< with kUpperAttr, or absent
+inline constexpr llvm::StringLiteral kUpperAttr = "kernel.upper";     ///< absent: a symbol is free
 
 /// What a library offers for kernels that it does better than generated code. A target has at most one.
 class LibraryTable {
@@ -52,6 +60,10 @@ public:
   virtual std::string describe(nn::KernelDefOp kernel, const TargetProfile &profile) const = 0;
   virtual mlir::FailureOr<CompiledKernel> compile(nn::KernelDefOp kernel, llvm::StringRef hash,
                                                   const TargetProfile &profile) const = 0;
+  /// Brings a weight that lies row-major in `source` into the layout that `packing` says. Errors: another version of
+  /// the library, bytes that do not fit.
+  virtual llvm::Error pack(nn::PackingAttr packing, llvm::ArrayRef<char> source,
+                           llvm::MutableArrayRef<char> result) const = 0;
 };
 
 /// 128 bits over the kernel's text without names, locations and discardable attributes, the profile and the versions.

@@ -26,10 +26,13 @@
 #define PENSTOCK_LINK_BUNDLEWRITER_H
 
 #include "penstock/Link/Installation.h"
+#include "penstock/Link/Weights.h"
 #include "penstock/Support/ObjectEmitter.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
+
+#include <functional>
 
 namespace penstock {
 namespace link {
@@ -40,8 +43,8 @@ struct BundleOptions {
   TargetProfile profile;      ///< for the code of the roles
   std::string version;        ///< of the compiler, for plan.json
   int64_t microbatchRows = 0; ///< rows of a microbatch where the batch is a symbol; 0: 1
-  /// Bytes of weights that are computed (`init`), by symbol; row-major, little-endian.
-  llvm::StringMap<std::string> computedWeights;
+  /// Hands over the bytes of a weight that is computed (`init`) or packed, by symbol; called once for each place.
+  std::function<llvm::Error(llvm::StringRef name, ByteConsumer consume)> makeWeight;
 };
 
 struct BundleStage {

@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Streams the weights that a role loads from where they lie (ranges of the model's files, or bytes made by the driver)
-// into `stage-K.weights`: raw row-major little-endian tensors, each at a multiple of 64 bytes, equal ones once, nothing
-// else in the file. A model never lies in memory as a whole: one buffer of 1 MiB is all.
+// into `stage-K.weights`: raw little-endian tensors, row-major or as a library wants them, each at a multiple of 64
+// bytes, equal ones once, nothing else in the file. A model never lies in memory as a whole: one buffer of 1 MiB is
+// all, and each source is read, or made, once.
 //
 // The executable of the role knows the length of the file and its XXH3 checksum; plan.json has those of each weight.
 //
@@ -23,8 +24,10 @@
 #include "penstock/Support/Error.h"
 
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,13 +40,16 @@ using Checksum = std::array<uint8_t, 16>;
 /// The checksum as 32 hexadecimal digits.
 std::string formatChecksum(const Checksum &checksum);
 
-/// Where the bytes of a weight come from: a range of `file`, or `bytes` when `file` is empty.
+/// Takes the next bytes of something.
+using ByteConsumer = llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)>;
+
+/// Where the bytes of a weight come from: what `make` hands over if it is set, else a range of `file`.
 struct WeightSource {
   std::string name; ///< for messages
   std::string file;
   int64_t offset = 0;
   int64_t numBytes = 0;
-  llvm::ArrayRef<char> bytes; ///< numBytes of them
+  std::function<llvm::Error(ByteConsumer)> make;
 };
 
 /// Where a weight lies in the file.

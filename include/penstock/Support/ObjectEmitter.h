@@ -31,7 +31,10 @@ struct TargetProfile {
   std::string features;          ///< "+avx512f,-avx512bf16"
   unsigned optLevel = 2;         ///< 0 to 3
   unsigned vectorBits = 256;     ///< width of the registers that kernels use
-  bool isParallel = false;       ///< kernels share their loops among threads; without, they are for one thread
+  unsigned numThreads = 1;       ///< of each kernel
+
+  /// Kernels share their loops among threads; the code is the same for any number of them above one.
+  bool isParallel() const { return numThreads > 1; }
 };
 
 /// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations

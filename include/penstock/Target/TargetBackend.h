@@ -18,6 +18,8 @@
 #include "penstock/Kernels/KernelCompiler.h"
 #include "penstock/Partition/CostModel.h"
 
+#include "llvm/ADT/StringMap.h"
+
 #include <memory>
 
 namespace penstock {
@@ -38,8 +40,12 @@ public:
   virtual partition::DeviceProfile getDeviceProfile(int numThreads) const = 0;
 };
 
-/// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4"; `numThreads` is that of a kernel.
-llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch, int numThreads = 1);
+/// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4"; this processor must have what it
+/// needs, since weights are folded and packed by the code that runs later. `numThreads`: of each kernel.
+llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch, unsigned numThreads = 1);
+
+/// Can a processor with these features, in LLVM's words, compile for `arch`?
+llvm::Error checkArch(llvm::StringRef arch, const llvm::StringMap<bool> &host);
 
 } // namespace penstock
 

@@ -177,7 +177,9 @@ FailureOr<int64_t> RoleBuilder::createStorage(Value value, pipe::StorageAttr sto
   // The kinds have the same numbers in both dialects.
   auto op =
       make<rtir::StorageOp>(value.getLoc(), storageOps.size(), static_cast<rtir::StorageKind>(storage.getKind()), name);
-  op.setNumBytes(extents.refer(nn::getNumBytes(type)));
+  // A packed weight has bytes of its own.
+  bool isStored = storage.getKind() == pipe::StorageKind::weight && storage.getBytes();
+  op.setNumBytes(extents.refer(isStored ? storage.getBytes().getExprs()[0] : nn::getNumBytes(type)));
   if (storage.getKind() == pipe::StorageKind::weight)
     op.setWeightAttr(storage.getSymbol());
   else if (storage.getKind() == pipe::StorageKind::constant)

@@ -127,9 +127,9 @@ Value GraphImporter::loadWeight(const OnnxValue &value) {
       builder.setInsertionPoint(entry->getParentOp());
     auto range = nn::FileRangeAttr::get(context, builder.getStringAttr(value.range->path), value.range->offset,
                                         value.range->numBytes);
-    lastWeight =
-        builder.create<nn::WeightOp>(UnknownLoc::get(context), builder.getStringAttr(name), TypeAttr::get(value.type),
-                                     range, FlatSymbolRefAttr(), ArrayAttr(), StringAttr());
+    lastWeight = builder.create<nn::WeightOp>(UnknownLoc::get(context), builder.getStringAttr(name),
+                                              TypeAttr::get(value.type), range, FlatSymbolRefAttr(), ArrayAttr(),
+                                              FlatSymbolRefAttr(), nn::PackingAttr(), StringAttr());
   }
   return known = buildAtStart(builder, entry, lastConstant, [&]() -> Value {
            return builder.create<nn::LoadWeightOp>(NameLoc::get(builder.getStringAttr(value.name)), value.type,

@@ -56,17 +56,11 @@ private:
 } // namespace
 
 /// The CPU's generic level with the host's useful features, in a fixed order.
-static llvm::Expected<std::unique_ptr<TargetBackend>> createNative(int numThreads) {
-  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+static std::unique_ptr<TargetBackend> createNative(const llvm::StringMap<bool> &host, unsigned numThreads) {
   auto has = [&](llvm::StringRef name) { return host.lookup(name); };
-  for (llvm::StringRef feature : kNeededFeatures)
-    if (!has(feature))
-      return userError("this processor ('{0}') lacks '{1}'; expected at least x86-64-v3", llvm::sys::getHostCPUName(),
-                       feature);
   bool isWide = llvm::all_of(kWideFeatures, has);
   TargetProfile profile;
   profile.cpu = llvm::sys::getHostCPUName().str();
-  profile.isParallel = numThreads > 1;
   profile.vectorBits = isWide ? 512 : 256;
   llvm::SmallVector<std::string> features;
   for (llvm::StringRef feature : kNeededFeatures)
@@ -75,19 +69,35 @@ static llvm::Expected<std::unique_ptr<TargetBackend>> createNative(int numThread
     features.push_back((has(feature) ? "+" : "-") + feature.str());
   profile.features = llvm::join(features, ",");
   profile.optLevel = 3;
+  profile.numThreads = numThreads;
   return std::make_unique<CpuTarget>(profile, has("avx512vnni") || has("avxvnni"));
 }
 
-llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCpuTarget(llvm::StringRef arch, int numThreads) {
+llvm::Error penstock::checkArch(llvm::StringRef arch, const llvm::StringMap<bool> &host) {
+  llvm::SmallVector<llvm::StringRef> needed(std::begin(kNeededFeatures), std::end(kNeededFeatures));
+  if (arch == "x86-64-v4")
+    needed.append(std::begin(kWideFeatures), std::end(kWideFeatures));
+  else if (arch != "native" && arch != "x86-64-v3")
+    return userError("--arch is '{0}'; expected native, x86-64-v3 or x86-64-v4", arch);
+  for (llvm::StringRef feature : needed)
+    if (!host.lookup(feature))
+      return userError(
+          "--arch is '{0}', and this processor ('{1}') lacks '{2}'; expected one that runs what it compiles", arch,
+          llvm::sys::getHostCPUName(), feature);
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCpuTarget(llvm::StringRef arch, unsigned numThreads) {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  if (llvm::Error error = checkArch(arch, host))
+    return std::move(error);
   if (arch == "native")
-    return createNative(numThreads);
+    return createNative(host, numThreads);
   TargetProfile profile;
-  profile.isParallel = numThreads > 1;
   profile.cpu = arch.str();
   profile.optLevel = 3;
+  profile.numThreads = numThreads;
   if (arch == "x86-64-v4")
     profile.vectorBits = 512;
-  else if (arch != "x86-64-v3")
-    return userError("--arch is '{0}'; expected native, x86-64-v3 or x86-64-v4", arch);
   return std::make_unique<CpuTarget>(profile, /*hasIntegerDot=*/false);
 }

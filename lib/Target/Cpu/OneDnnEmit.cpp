@@ -86,15 +86,20 @@ private:
     return builder.create<LLVM::GEPOp>(loc, pointer, element, array, LLVM::GEPArg(static_cast<int32_t>(index)));
   }
 
-  /// The kernel's buffers, with the constants after them.
+  /// The kernel's buffers, with the constants before the workspace.
   Value addBuffers(Value given, ArrayRef<LLVM::GlobalOp> constants) {
     if (constants.empty())
       return given;
-    Value all = addArray(pointer, numBuffers + constants.size());
-    for (int64_t i = 0; i < numBuffers; ++i) {
-      Value buffer = builder.create<LLVM::LoadOp>(loc, pointer, at(pointer, given, i));
-      builder.create<LLVM::StoreOp>(loc, buffer, at(pointer, all, i));
-    }
+    bool hasWorkspace = kernel.desc.workspace_bytes > 0;
+    Value all = addArray(pointer, numBuffers + constants.size() + hasWorkspace);
+    auto copy = [&](int64_t from, int64_t to) {
+      Value buffer = builder.create<LLVM::LoadOp>(loc, pointer, at(pointer, given, from));
+      builder.create<LLVM::StoreOp>(loc, buffer, at(pointer, all, to));
+    };
+    for (int64_t i = 0; i < numBuffers; ++i)
+      copy(i, i);
+    if (hasWorkspace)
+      copy(numBuffers, kernel.desc.workspace);
     for (auto [i, constant] : llvm::enumerate(constants)) {
       Value address = builder.create<LLVM::AddressOfOp>(loc, constant);
       builder.create<LLVM::StoreOp>(loc, address, at(pointer, all, numBuffers + i));

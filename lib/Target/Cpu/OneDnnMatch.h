@@ -21,14 +21,17 @@
 
 namespace penstock {
 
-/// A kernel as a descriptor. Its buffers are the kernel's inputs, its result, then the constants below.
+/// A kernel as a descriptor. Its buffers are the kernel's inputs, its result, then the constants below, then the
+/// workspace if it has one.
 struct OneDnnKernel {
   rt_dnnl_desc desc = {};
   llvm::SmallVector<mlir::AffineExpr> extents; ///< desc.num_extents, over the kernel's symbols
   std::vector<std::vector<float>> constants;
+  llvm::SmallVector<mlir::Attribute> packing; ///< as kernels::CompiledKernel has it
 };
 
-/// The descriptor of `kernel` without instruction set, if it has one.
+/// The descriptor of `kernel`, if it has one, without what depends on the library: instruction set, version, packing
+/// and workspace.
 std::optional<OneDnnKernel> matchOneDnn(nn::KernelDefOp kernel);
 
 } // namespace penstock

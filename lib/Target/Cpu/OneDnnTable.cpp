@@ -40,6 +40,9 @@ static int64_t getSum(const rt_dnnl_desc &desc, int64_t numInputs) {
 
 namespace {
 
+/// Extents at some values of a kernel's symbols.
+using Extents = SmallVector<int64_t>;
+
 class OneDnnTable : public kernels::LibraryTable {
 public:
   std::string describe(nn::KernelDefOp kernel, const TargetProfile &profile) const override {
@@ -65,7 +68,10 @@ public:
     result.symbolName = ("k_" + hash).str();
     result.kind = "library";
     result.library = getName();
-    result.workspaceBytes = getAffineConstantExpr(0, kernel.getContext());
+    result.isa = onednn::isaName(found->desc.isa);
+    result.workspaceBytes = getAffineConstantExpr(found->desc.workspace_bytes, kernel.getContext());
+    result.hasGrowingScratch = found->desc.workspace < 0;
+    result.packing = std::move(found->packing);
     result.inPlaceInput = getSum(found->desc, kernel.getBody().getNumArguments());
     int64_t numBuffers = kernel.getBody().getNumArguments() + 1;
     llvm::Expected<std::string> object = emitOneDnnObject(*found, numBuffers, result.symbolName, profile);
@@ -75,17 +81,47 @@ public:
     return result;
   }
 
+  llvm::Error pack(nn::PackingAttr packing, ArrayRef<char> source, MutableArrayRef<char> result) const override {
+    if (packing.getLibrary() != getName())
+      return userError("weights are to be packed by '{0}', and '{1}' is loaded; compile the model again",
+                       packing.getLibrary().getValue(), getName());
+    auto [extents, layouts] = packing.getLayout().getValue().split(' ');
+    auto [from, to] = layouts.split(" to ");
+    dnnl::memory::dims dims;
+    for (StringRef extent : llvm::split(extents, 'x'))
+      if (extent.getAsInteger(10, dims.emplace_back()))
+        return userError("'{0}' is no packing of '{1}'", packing.getLayout().getValue(), getName());
+    std::lock_guard<std::mutex> lock(mutex);
+    std::string error =
+        getLibrary(1).pack(dims, from.str(), to.str(), source.data(), source.size(), result.data(), result.size());
+    return error.empty() ? llvm::Error::success() : userError("weights cannot be packed: {0}", error);
+  }
+
 private:
   static std::string getName() { return "oneDNN " + onednn::version(); }
+
+  onednn::Library &getLibrary(int32_t numThreads) const {
+    if (!library)
+      library = std::make_unique<onednn::Library>(numThreads);
+    return *library;
+  }
 
   std::optional<OneDnnKernel> find(nn::KernelDefOp kernel, const TargetProfile &profile) const {
     std::optional<OneDnnKernel> found = matchOneDnn(kernel);
     if (!found || isComputedAtLinkTime(kernel))
       return std::nullopt;
-    found->desc.isa = getIsa(profile);
+    found->desc.isa = onednn::lowerIsa(getIsa(profile));
+    found->desc.library_version = onednn::versionNumber();
+    found->desc.is_static =
+        llvm::all_of(found->extents, [](AffineExpr extent) { return bool(nn::getConstant(extent)); });
     std::lock_guard<std::mutex> lock(mutex);
-    if (!isFast(*found, kernel.getNumSymbols()))
+    if (!onednn::selectIsa(found->desc.isa).empty())
       return std::nullopt;
+    onednn::Library &oneDnn = getLibrary(profile.numThreads);
+    if (!isFast(*found, kernel.getNumSymbols(), oneDnn))
+      return std::nullopt;
+    choosePacking(*found, kernel, oneDnn);
+    chooseWorkspace(*found, kernel, oneDnn);
     return found;
   }
 
@@ -97,28 +133,118 @@ private:
            });
   }
 
+  /// The extents; nothing where one of them is zero, and oneDNN is not called, or has no value.
+  static std::optional<Extents> evaluate(const OneDnnKernel &kernel, ArrayRef<int64_t> symbols) {
+    Extents extents;
+    for (AffineExpr extent : kernel.extents)
+      extents.push_back(nn::evaluate(extent, symbols).value_or(0));
+    if (llvm::any_of(extents, [](int64_t extent) { return extent <= 0; }))
+      return std::nullopt;
+    return extents;
+  }
+
   /// oneDNN has a fast implementation for each of a few values of the symbols, one at least of which is possible.
-  bool isFast(const OneDnnKernel &kernel, int64_t numSymbols) const {
-    if (!onednn::selectIsa(kernel.desc.isa).empty())
-      return false;
-    if (!library)
-      library = std::make_unique<onednn::Library>(1);
+  static bool isFast(const OneDnnKernel &kernel, int64_t numSymbols, onednn::Library &oneDnn) {
     bool possible = false;
     for (int64_t value : {1, 5, 64, 320}) {
-      SmallVector<int64_t> symbols(numSymbols, value), extents;
-      for (AffineExpr extent : kernel.extents)
-        extents.push_back(nn::evaluate(extent, symbols).value_or(0));
-      if (llvm::any_of(extents, [](int64_t extent) { return extent <= 0; }))
+      std::optional<Extents> extents = evaluate(kernel, SmallVector<int64_t>(numSymbols, value));
+      if (!extents)
         continue;
       possible = true;
       onednn::Probe probe;
-      if (!library->probe(kernel.desc, extents.data(), probe).empty() ||
-          StringRef(probe.implementation).contains("ref"))
+      if (!oneDnn.probe(kernel.desc, extents->data(), probe).empty() || StringRef(probe.implementation).contains("ref"))
         return false;
       if (numSymbols == 0)
         break;
     }
     return possible;
+  }
+
+  static ArrayRef<int64_t> getValues(nn::KernelDefOp kernel, StringRef name) {
+    auto values = kernel->getAttrOfType<DenseI64ArrayAttr>(name);
+    return values && values.size() == static_cast<int64_t>(kernel.getNumSymbols()) ? values.asArrayRef()
+                                                                                   : ArrayRef<int64_t>();
+  }
+
+  /// Is the buffer of the weights an operand beside?
+  static bool isReadTwice(const rt_dnnl_desc &desc) {
+    int64_t index = desc.weights.buffer;
+    bool isRead = desc.source.buffer == index || desc.bias.buffer == index;
+    for (int64_t i = 0; i < desc.num_post_ops; ++i)
+      isRead |= desc.post_ops[i].operand.buffer == index;
+    return isRead;
+  }
+
+  /// The layout of constant weights is the one that oneDNN likes best at the typical extents.
+  void choosePacking(OneDnnKernel &found, nn::KernelDefOp kernel, onednn::Library &oneDnn) const {
+    ArrayRef<int64_t> typical = getValues(kernel, kernels::kTypicalAttr);
+    bool isKnown = found.desc.is_static || !typical.empty();
+    std::optional<Extents> extents = isKnown ? evaluate(found, typical) : std::nullopt;
+    onednn::Probe probe;
+    if (!found.desc.constant_weights || isReadTwice(found.desc) || !extents ||
+        !oneDnn.probe(found.desc, extents->data(), probe).empty() || probe.given.empty() || probe.wanted.empty() ||
+        probe.wanted.size() >= RT_DNNL_LAYOUT_BYTES)
+      return;
+    std::string layout =
+        llvm::join(llvm::map_range(probe.weights, [](int64_t extent) { return std::to_string(extent); }), "x") + " " +
+        probe.given + " to " + probe.wanted;
+    int64_t numArguments = kernel.getBody().getNumArguments(), index = found.desc.weights.buffer;
+    Builder builder(kernel.getContext());
+    auto packing = nn::PackingAttr::get(kernel.getContext(), builder.getStringAttr(getName()),
+                                        builder.getStringAttr(layout), probe.wantedBytes);
+    if (index > numArguments && probe.given != probe.wanted) {
+      // A constant inside the kernel.
+      std::vector<float> &values = found.constants[index - numArguments - 1];
+      std::vector<float> packed(probe.wantedBytes / sizeof(float));
+      if (!oneDnn
+               .pack(probe.weights, probe.given, probe.wanted, values.data(), values.size() * sizeof(float),
+                     packed.data(), packed.size() * sizeof(float))
+               .empty())
+        return;
+      values = std::move(packed);
+    } else if (probe.given != probe.wanted) {
+      found.packing.assign(numArguments, builder.getUnitAttr());
+      found.packing[index] = packing;
+    }
+    std::copy(probe.wanted.begin(), probe.wanted.end(), found.desc.packed);
+  }
+
+  /// Scratch memory is the kernel's workspace where the extents have bounds.
+  static void chooseWorkspace(OneDnnKernel &found, nn::KernelDefOp kernel, onednn::Library &oneDnn) {
+    found.desc.workspace = -1;
+    SmallVector<SmallVector<int64_t>> corners = {{}};
+    if (!found.desc.is_static)
+      corners = listCorners(kernel);
+    int64_t numBytes = 0;
+    for (ArrayRef<int64_t> symbols : corners) {
+      std::optional<Extents> extents = evaluate(found, symbols);
+      onednn::Probe probe;
+      if (!extents)
+        continue;
+      if (!oneDnn.probe(found.desc, extents->data(), probe).empty())
+        return;
+      numBytes = std::max<int64_t>(numBytes, probe.scratchBytes);
+    }
+    if (corners.empty())
+      return;
+    found.desc.workspace = kernel.getBody().getNumArguments() + 1 + found.constants.size();
+    found.desc.workspace_bytes = numBytes;
+  }
+
+  /// Values of the symbols between which all others lie, and typical ones; none if one of them is free.
+  static SmallVector<SmallVector<int64_t>> listCorners(nn::KernelDefOp kernel) {
+    constexpr uint64_t kMaxSymbols = 6;
+    ArrayRef<int64_t> lower = getValues(kernel, kernels::kLowerAttr), upper = getValues(kernel, kernels::kUpperAttr);
+    uint64_t numSymbols = kernel.getNumSymbols();
+    if (upper.empty() || lower.empty() || numSymbols > kMaxSymbols)
+      return {};
+    SmallVector<SmallVector<int64_t>> corners = {SmallVector<int64_t>(getValues(kernel, kernels::kTypicalAttr))};
+    for (uint64_t corner = 0; corner < uint64_t(1) << numSymbols; ++corner) {
+      SmallVector<int64_t> &values = corners.emplace_back();
+      for (uint64_t i = 0; i < numSymbols; ++i)
+        values.push_back(corner >> i & 1 ? upper[i] : std::max<int64_t>(lower[i], 1));
+    }
+    return corners;
   }
 
   mutable std::mutex mutex;

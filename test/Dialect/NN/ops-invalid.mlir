@@ -42,13 +42,24 @@ func.func @kernel_c3(%x: tensor<4xf32>) {
 
 // -----
 
-// expected-error @below {{must come from a file or from a kernel, not from both or neither}}
+// expected-error @below {{must come from a file, a kernel or another weight, from exactly one of them}}
 nn.weight @weight_c1 : tensor<4xf32>
 
 // -----
 
 // expected-error @below {{has 15 bytes in its file; expected 16 for 'tensor<4xf32>'}}
 nn.weight @weight_c2 : tensor<4xf32> from <"m.onnx", 0, 15>
+
+// -----
+
+// expected-error @below {{packs @v, which is no unpacked nn.weight}}
+nn.weight @weight_c3 : tensor<4xf32> packed @v as <"lib 1", "a", 16>
+
+// -----
+
+nn.weight @w : tensor<8xf32> from <"m.onnx", 0, 32>
+// expected-error @below {{has type 'tensor<4xf32>' but packs a weight of type 'tensor<8xf32>'}}
+nn.weight @weight_c3 : tensor<4xf32> packed @w as <"lib 1", "a", 16>
 
 // -----
 

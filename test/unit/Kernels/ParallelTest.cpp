@@ -48,7 +48,7 @@ void runOnThreads(void *, int64_t count, int64_t, PartFunction function, void *a
 
 TargetProfile parallelProfile() {
   TargetProfile profile = hostProfile();
-  profile.isParallel = true;
+  profile.numThreads = 2;
   return profile;
 }
 

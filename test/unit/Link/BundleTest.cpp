@@ -451,10 +451,33 @@ TEST_F(BundleTest, ComputedWeights) {
   std::string file = "from <\"data.bin\", 32, 16>";
   text.replace(text.find(file), file.size(), "init @k0([@w])");
   emit(text);
-  EXPECT_THAT(write(1), HasSubstr("weight 'v' is to be computed when linking"));
-  options.computedWeights["v"] = "too short";
+  EXPECT_THAT(write(1), HasSubstr("weight 'v' is to be made when linking"));
+  std::string bytes = "too short";
+  options.makeWeight = [&](llvm::StringRef name, ByteConsumer consume) {
+    EXPECT_EQ(name, "v");
+    return consume({bytes.data(), bytes.size()});
+  };
   EXPECT_THAT(write(1), HasSubstr("weight 'v' was given 9 bytes; expected 16"));
-  options.computedWeights["v"] = "ABCDEFGHIJKLMNOP";
+  bytes = "ABCDEFGHIJKLMNOP";
   ASSERT_EQ(write(0), "");
   EXPECT_EQ(readFile(this->file("stage-0.weights")).substr(64), "ABCDEFGHIJKLMNOP");
+}
+
+// A packed weight is stored with the bytes of its packing; what it is made of is not in the file.
+TEST_F(BundleTest, PackedWeights) {
+  std::string text = kModule;
+  std::string file = "from <\"data.bin\", 32, 16>";
+  text.replace(text.find(file), file.size(), "packed @w as <\"lib 1\", \"wide\", 80>");
+  auto replace = [&](const std::string &from, const std::string &to) {
+    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+      text.replace(at, from.size(), to);
+  };
+  replace("symbol = @v, offset = 64, bytes = <[16]>", "symbol = @v, offset = 0, bytes = <[80]>");
+  replace("%w = nn.load_weight @w {pipe.storage = #pipe.storage<weight, symbol = @w, offset = 0, bytes = <[16]>>}",
+          "%w = nn.load_weight @v {pipe.storage = #pipe.storage<weight, symbol = @v, offset = 0, bytes = <[80]>>}");
+  emit(text);
+  std::string bytes(80, 'p');
+  options.makeWeight = [&](llvm::StringRef, ByteConsumer consume) { return consume({bytes.data(), bytes.size()}); };
+  ASSERT_EQ(write(0), "");
+  EXPECT_EQ(readFile(this->file("stage-0.weights")), bytes);
 }

@@ -43,12 +43,28 @@ LogicalResult WeightOp::verify() {
   auto type = dyn_cast<RankedTensorType>(getType());
   if (!type || !type.hasStaticShape())
     return emitOpError() << "has type " << getType() << "; expected a static tensor"; // weight_c2
-  if (static_cast<bool>(getFile()) == static_cast<bool>(getInit()))
-    return emitOpError() << "must come from a file or from a kernel, not from both or neither"; // weight_c1
+  int numSources = bool(getFile()) + bool(getInit()) + bool(getPacked());
+  if (numSources != 1 || bool(getPacked()) != bool(getPacking()))
+    return emitOpError() << "must come from a file, a kernel or another weight, from exactly one of them"; // weight_c1
   if (getFile() && getFile()->getNumBytes() != *getConstant(nn::getNumBytes(type)))
     return emitOpError() << "has " << getFile()->getNumBytes() << " bytes in its file; expected "
                          << *getConstant(nn::getNumBytes(type)) << " for " << type; // weight_c2
   return success();
+}
+
+LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (!getPacked())
+    return success();
+  auto source = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getPackedAttr());
+  if (!source || source.getPacked())
+    return emitOpError() << "packs " << getPackedAttr() << ", which is no unpacked nn.weight"; // weight_c3
+  if (source.getType() != getType())
+    return emitOpError() << "has type " << getType() << " but packs a weight of type " << source.getType(); // weight_c3
+  return success();
+}
+
+int64_t WeightOp::getStoredBytes() {
+  return getPacking() ? getPacking()->getNumBytes() : *getConstant(getNumBytes(cast<RankedTensorType>(getType())));
 }
 
 LogicalResult LoadWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {

@@ -85,9 +85,10 @@ private:
     inner.create<YieldOp>(loc, ValueRange{mapping.lookup(value)});
     StringAttr kernelName = symbols.insert(kernel);
 
-    auto weight = builder.create<WeightOp>(loc, builder.getStringAttr("derived"), TypeAttr::get(value.getType()),
-                                           FileRangeAttr(), FlatSymbolRefAttr::get(kernelName),
-                                           builder.getArrayAttr(operands), StringAttr());
+    auto weight =
+        builder.create<WeightOp>(loc, builder.getStringAttr("derived"), TypeAttr::get(value.getType()), FileRangeAttr(),
+                                 FlatSymbolRefAttr::get(kernelName), builder.getArrayAttr(operands),
+                                 FlatSymbolRefAttr(), PackingAttr(), StringAttr());
     StringAttr weightName = symbols.insert(weight);
     OpBuilder here(value.getDefiningOp());
     auto load = here.create<LoadWeightOp>(loc, value.getType(), FlatSymbolRefAttr::get(weightName));

@@ -199,11 +199,14 @@ LogicalResult RolePlacer::placeNextState(nn::CallOp call, nn::EmptyOp empty, Sta
   return success();
 }
 
-/// Weights in the order of their first use; those that come from the same bytes of a file are one.
+/// Weights in the order of their first use; those that come from the same bytes of a file, in the same way, are one.
 void RolePlacer::placeWeight(nn::LoadWeightOp load) {
   auto weight = symbolTable.lookup<nn::WeightOp>(load.getWeight());
-  int64_t numBytes = *nn::getConstant(nn::getNumBytes(cast<RankedTensorType>(weight.getType())));
-  Attribute key = weight.getFile() ? Attribute(*weight.getFile()) : Attribute(load.getWeightAttr());
+  auto source = weight.getPacked() ? symbolTable.lookup<nn::WeightOp>(*weight.getPacked()) : weight;
+  int64_t numBytes = weight.getStoredBytes();
+  Attribute key = source.getFile() ? Attribute(*source.getFile()) : Attribute(source.getSymNameAttr());
+  if (weight.getPacking())
+    key = ArrayAttr::get(context, {key, *weight.getPacking()});
   auto [entry, isNew] = weightOffsets.try_emplace(key, numWeightBytes);
   if (isNew)
     numWeightBytes += llvm::alignTo(numBytes, kAlignment);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "Library.h"
 #include "Cpu.h"
+#include "Layout.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -28,28 +29,62 @@ std::string version() {
   return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);
 }
 
-static dnnl::cpu_isa toOneDnn(int64_t isa) {
-  switch (isa) {
-  case RT_DNNL_AVX512:
-    return dnnl::cpu_isa::avx512_core;
-  case RT_DNNL_AVX512_VNNI:
-    return dnnl::cpu_isa::avx512_core_vnni;
-  case RT_DNNL_AVX512_BF16:
-    return dnnl::cpu_isa::avx512_core_bf16;
-  default:
-    return dnnl::cpu_isa::avx2;
-  }
+int64_t versionNumber() {
+  const dnnl_version_t *version = dnnl_version();
+  return 10000 * version->major + 100 * version->minor + version->patch;
+}
+
+static std::string formatVersion(int64_t number) {
+  return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
+}
+
+namespace {
+struct IsaRow {
+  int64_t isa;
+  dnnl::cpu_isa value;
+  const char *name;
+};
+} // namespace
+
+/// Ascending.
+static constexpr IsaRow kIsas[] = {{RT_DNNL_AVX2, dnnl::cpu_isa::avx2, "avx2"},
+                                   {RT_DNNL_AVX512, dnnl::cpu_isa::avx512_core, "avx512_core"},
+                                   {RT_DNNL_AVX512_VNNI, dnnl::cpu_isa::avx512_core_vnni, "avx512_core_vnni"},
+                                   {RT_DNNL_AVX512_BF16, dnnl::cpu_isa::avx512_core_bf16, "avx512_core_bf16"}};
+
+static const IsaRow *findIsa(int64_t isa) {
+  for (const IsaRow &row : kIsas)
+    if (row.isa == isa)
+      return &row;
+  return nullptr;
+}
+
+std::string isaName(int64_t isa) {
+  const IsaRow *row = findIsa(isa);
+  return row ? row->name : "unknown";
+}
+
+int64_t lowerIsa(int64_t isa) {
+  if (!std::getenv("DNNL_MAX_CPU_ISA"))
+    return isa;
+  // Each set's number has the bits of those below it.
+  auto allowed = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  int64_t best = 0;
+  for (const IsaRow &row : kIsas)
+    if (row.isa <= isa && (static_cast<unsigned>(row.value) & ~allowed) == 0)
+      best = row.isa;
+  return best;
 }
 
 std::string selectIsa(int64_t isa) {
-  if (std::getenv("DNNL_MAX_CPU_ISA"))
+  const IsaRow *row = findIsa(isa);
+  if (!row)
+    return "kernel descriptor with instruction set " + std::to_string(isa) + "; expected one of oneDNN's";
+  dnnl::set_max_cpu_isa(row->value); // refused after the first use, which is fine if that was for the same set
+  if (dnnl::get_effective_cpu_isa() == row->value)
     return "";
-  dnnl::cpu_isa wanted = toOneDnn(isa);
-  dnnl::set_max_cpu_isa(wanted); // refused after the first use, which is fine if that was for the same set
-  if (dnnl::get_effective_cpu_isa() == wanted)
-    return "";
-  return "oneDNN works with instruction set " + std::to_string(static_cast<int>(dnnl::get_effective_cpu_isa())) +
-         " in this process; expected " + std::to_string(static_cast<int>(wanted));
+  return "oneDNN cannot work with instruction set '" + std::string(row->name) +
+         "' in this process: the processor lacks it, or another one is in use";
 }
 
 /// Denormals are flushed on the pool's threads too; nothing else changes their mode.
@@ -62,6 +97,10 @@ Library::Library(int32_t numThreads) : engine(dnnl::engine::kind::cpu, 0), strea
   omp_set_num_threads(numThreads);
   if (numThreads > 1)
     GOMP_parallel(flushForGood, nullptr, static_cast<unsigned>(numThreads), 0);
+}
+
+static bool fitsWorkspace(const rt_dnnl_desc &desc, const Primitive &primitive) {
+  return primitive.scratchBytes() <= static_cast<size_t>(desc.workspace_bytes);
 }
 
 Primitive *Library::find(const rt_dnnl_desc &desc, const int64_t *extents, std::string &error) {
@@ -77,17 +116,23 @@ Primitive *Library::find(const rt_dnnl_desc &desc, const int64_t *extents, std::
             std::to_string(RT_DNNL_VERSION);
     return nullptr;
   }
+  if (desc.library_version != versionNumber()) {
+    error = "this kernel was made for oneDNN " + formatVersion(desc.library_version) + ", and oneDNN " + version() +
+            " is loaded; expected the same, so compile the model again";
+    return nullptr;
+  }
   error = selectIsa(desc.isa);
   if (!error.empty())
     return nullptr;
   std::unique_ptr<Primitive> made = Primitive::create(desc, extents, engine, error);
   if (!made)
     return nullptr;
-  if (made->implementation().compare(0, 3, "ref") == 0) {
+  if (made->isReference()) {
     error = "oneDNN has only its reference implementation ('" + made->implementation() + "') for these extents";
     return nullptr;
   }
-  if (!scratch.grow(made->scratchBytes())) {
+  // Where a bound was not enough, or extents have none.
+  if (!fitsWorkspace(desc, *made) && !scratch.grow(made->scratchBytes())) {
     error = "out of memory: " + std::to_string(made->scratchBytes()) + " bytes of scratch memory for oneDNN";
     return nullptr;
   }
@@ -114,7 +159,9 @@ std::string Library::run(const rt_dnnl_desc &desc, void *const *buffers, const i
     Primitive *primitive = find(desc, extents, error);
     if (!primitive)
       return error;
-    if (!primitive->run(desc, buffers, scratch.data(), packed, engine, stream))
+    bool isGiven = desc.workspace_bytes > 0 && fitsWorkspace(desc, *primitive);
+    char *room = isGiven ? static_cast<char *>(buffers[desc.workspace]) : scratch.data();
+    if (!primitive->run(desc, buffers, room, packed, engine, stream))
       return "oneDNN failed to run, or there is no memory for packed weights";
     return "";
   } catch (const dnnl::error &failure) {
@@ -129,7 +176,33 @@ std::string Library::probe(const rt_dnnl_desc &desc, const int64_t *extents, Pro
   std::unique_ptr<Primitive> made = Primitive::create(desc, extents, engine, error, /*onlyDescribed=*/true);
   if (!made)
     return error;
-  result = {made->implementation(), made->scratchBytes(), made->packedBytes(), made->numReorders()};
+  dnnl::memory::desc wanted = made->weightsWanted();
+  result.implementation = made->implementation();
+  result.scratchBytes = made->scratchBytes();
+  result.given = formatLayout(made->weightsGiven());
+  result.wanted = formatLayout(wanted);
+  result.wantedBytes = wanted.get_size();
+  result.weights = wanted.dims();
+  result.numReorders = made->numReorders();
+  return "";
+}
+
+std::string Library::pack(const dnnl::memory::dims &dims, const std::string &from, const std::string &to,
+                          const void *source, size_t sourceBytes, void *result, size_t resultBytes) {
+  dnnl::memory::desc before, after;
+  if (!parseLayout(dims, from, before) || !parseLayout(dims, to, after))
+    return "'" + from + "' or '" + to + "' is no layout of " + std::to_string(dims.size()) + " axes";
+  if (before.get_size() != sourceBytes || after.get_size() != resultBytes)
+    return "layout '" + from + "' has " + std::to_string(before.get_size()) + " bytes and '" + to + "' has " +
+           std::to_string(after.get_size()) + "; expected " + std::to_string(sourceBytes) + " and " +
+           std::to_string(resultBytes);
+  try {
+    dnnl::memory input(before, engine, const_cast<void *>(source)), output(after, engine, result);
+    dnnl::reorder(input, output).execute(stream, input, output);
+    stream.wait();
+  } catch (const dnnl::error &failure) {
+    return std::string("oneDNN: ") + failure.what();
+  }
   return "";
 }
 

@@ -26,11 +26,16 @@ namespace onednn {
 /// What a kernel would use.
 struct Probe {
   std::string implementation;
-  size_t scratchBytes = 0, packedBytes = 0;
-  int numReorders = 0; ///< of activations
+  size_t scratchBytes = 0;
+  /// How constant weights lie and how oneDNN wants them, as Layout.h says, and bytes of the latter; empty if a layout
+  /// has no text.
+  std::string given, wanted;
+  size_t wantedBytes = 0;
+  dnnl::memory::dims weights; ///< extents as the layouts count them
+  int numReorders = 0;        ///< of activations
 };
 
-/// Memory that a library holds, and how often it had to make something.
+/// Memory that a library holds beside the buffers of its kernels, and how often it had to make something.
 struct Usage {
   size_t packedBytes = 0, scratchBytes = 0;
   int64_t numPrimitives = 0;
@@ -45,6 +50,9 @@ public:
   /// What run() would use, without running. An empty text, or why it would fail.
   std::string probe(const rt_dnnl_desc &desc, const int64_t *extents, Probe &result);
   Usage usage() const;
+  /// Brings a tensor of f32 from one layout into another. An empty text, or why it could not.
+  std::string pack(const dnnl::memory::dims &dims, const std::string &from, const std::string &to, const void *source,
+                   size_t sourceBytes, void *result, size_t resultBytes);
 
 private:
   struct Known {
@@ -64,12 +72,20 @@ private:
   int64_t numMade = 0;
 };
 
-/// Limits oneDNN to an instruction set, for the whole process and before anything else; DNNL_MAX_CPU_ISA, if set, wins.
-/// An empty text, or why it is too late.
+/// Limits oneDNN to an instruction set, for the whole process and before anything else. An empty text, or why it is too
+/// late, or that this processor lacks it.
 std::string selectIsa(int64_t isa);
 
-/// oneDNN's version, e.g. "2.6.3".
+/// The instruction set that kernels are made for where `isa` is allowed: DNNL_MAX_CPU_ISA lowers it. 0: none that we
+/// know.
+int64_t lowerIsa(int64_t isa);
+
+/// oneDNN's word for an instruction set, e.g. "avx512_core".
+std::string isaName(int64_t isa);
+
+/// oneDNN's version, e.g. "2.6.3", and as a descriptor has it.
 std::string version();
+int64_t versionNumber();
 
 } // namespace onednn
 } // namespace rt

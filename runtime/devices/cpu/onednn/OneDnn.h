@@ -23,12 +23,14 @@
 extern "C" {
 #endif
 
-#define RT_DNNL_VERSION 1
+#define RT_DNNL_VERSION 2
 #define RT_DNNL_MAX_SPATIAL 3
 #define RT_DNNL_MAX_DIMS 6
 #define RT_DNNL_MAX_POST_OPS 8
 /// Most extents that one kernel hands over.
 #define RT_DNNL_MAX_EXTENTS 64
+/// Room for the layout of packed weights as text, with its end; a multiple of 8.
+#define RT_DNNL_LAYOUT_BYTES 64
 
 /// The contraction.
 enum rt_dnnl_op {
@@ -88,7 +90,13 @@ typedef struct rt_dnnl_desc {
   int64_t op;
   int64_t isa;
   int64_t groups;
-  int64_t constant_weights; ///< weights stay the same while the role runs: packed once
+  int64_t constant_weights; ///< weights stay the same while the role runs
+  int64_t library_version;  ///< of the oneDNN that the kernel was made with: 10000 * major + 100 * minor + patch
+  int64_t is_static;        ///< the extents never change
+  int64_t workspace;        ///< index in the kernel's buffers; -1: scratch memory is the library's own, and grows
+  int64_t workspace_bytes;
+  /// How constant weights lie in their buffer, as Layout.h says: packed ahead of time. Empty: as `weights` says.
+  char packed[RT_DNNL_LAYOUT_BYTES];
   int64_t num_extents;
   int64_t strides[RT_DNNL_MAX_SPATIAL], dilations[RT_DNNL_MAX_SPATIAL];
   int64_t pads[2 * RT_DNNL_MAX_SPATIAL]; ///< low ones of every spatial axis, then the high ones at RT_DNNL_MAX_SPATIAL

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "Primitive.h"
+#include "Layout.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -183,7 +184,8 @@ void Primitive::take(const typename PrimitiveT::primitive_desc &pd, const dnnl::
   weights = at(pd.weights_desc());
   destination = at(pd.dst_desc());
   scratchpad = at(pd.scratchpad_desc());
-  if (!onlyDescribed)
+  // Nobody runs a reference implementation.
+  if (!onlyDescribed && !isReference())
     primitive = PrimitiveT(pd);
 }
 
@@ -214,18 +216,20 @@ void Primitive::addReorders(const rt_dnnl_desc &desc, const dnnl::engine &engine
     sumReorder = dnnl::reorder(destinationEdge, destination);
 }
 
-void Primitive::build(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine) {
-  bool isMatmul = desc.op == RT_DNNL_MATMUL;
-  memory::desc sourceDesc = describe(desc.source, extents), destinationDesc = describe(desc.destination, extents);
-  memory::desc weightsDesc = isMatmul ? describe(desc.weights, extents) : describeFilter(desc, extents);
-  memory::desc biasDesc = desc.bias.buffer < 0 ? memory::desc() : describe(desc.bias, extents);
-  auto at = [&](const memory::desc &which) { return memory(which, engine, nullptr); };
-  sourceEdge = at(sourceDesc);
-  weightsEdge = at(weightsDesc);
-  destinationEdge = at(destinationDesc);
-  if (desc.bias.buffer >= 0)
-    bias = at(biasDesc);
+/// What oneDNN is asked for. Weights are filled in last.
+struct Primitive::Request {
+  memory::desc source, weights, bias, destination;
+  dnnl::primitive_attr attributes;
+  memory::dims strides, dilations, low, high;
+};
 
+Primitive::Request Primitive::makeRequest(const rt_dnnl_desc &desc, const int64_t *extents,
+                                          const dnnl::engine &engine) {
+  Request request;
+  request.source = describe(desc.source, extents);
+  request.destination = describe(desc.destination, extents);
+  if (desc.bias.buffer >= 0)
+    request.bias = describe(desc.bias, extents);
   dnnl::post_ops ops;
   for (int64_t i = 0; i < desc.num_post_ops; ++i) {
     const rt_dnnl_post_op &op = desc.post_ops[i];
@@ -235,49 +239,97 @@ void Primitive::build(const rt_dnnl_desc &desc, const int64_t *extents, const dn
     } else if (!appendElementwise(ops, op)) {
       memory::desc operand = describe(op.operand, extents);
       ops.append_binary(toBinary(op.kind), operand);
-      operands.push_back(
-          {op.operand.buffer, DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1, at(operand)});
+      operands.push_back({op.operand.buffer, DNNL_ARG_ATTR_MULTIPLE_POST_OP(static_cast<int>(i)) | DNNL_ARG_SRC_1,
+                          memory(operand, engine, nullptr)});
     }
   }
-  dnnl::primitive_attr attributes;
-  attributes.set_post_ops(ops);
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-
-  memory::dims strides, dilations, low, high;
+  request.attributes.set_post_ops(ops);
+  request.attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   for (int64_t i = 0; i < desc.source.num_dims - 2; ++i) {
-    strides.push_back(desc.strides[i]);
-    dilations.push_back(desc.dilations[i] - 1);
-    low.push_back(desc.pads[i]);
-    high.push_back(desc.pads[RT_DNNL_MAX_SPATIAL + i]);
+    request.strides.push_back(desc.strides[i]);
+    request.dilations.push_back(desc.dilations[i] - 1);
+    request.low.push_back(desc.pads[i]);
+    request.high.push_back(desc.pads[RT_DNNL_MAX_SPATIAL + i]);
   }
+  return request;
+}
+
+/// Asks for a primitive with the request's layout of weights.
+void Primitive::choose(const rt_dnnl_desc &desc, const Request &request, const dnnl::engine &engine) {
   auto inference = dnnl::prop_kind::forward_inference;
-  memory::desc packedDesc = desc.constant_weights || !isMatmul ? anyLayout(weightsDesc) : weightsDesc;
-  if (isMatmul) {
-    dnnl::matmul::primitive_desc pd({sourceDesc, packedDesc, biasDesc, destinationDesc}, attributes, engine);
+  if (desc.op == RT_DNNL_MATMUL) {
+    dnnl::matmul::primitive_desc pd({request.source, request.weights, request.bias, request.destination},
+                                    request.attributes, engine);
     take<dnnl::matmul>(pd, engine);
-  } else {
-    auto make = [&](const memory::desc &src, const memory::desc &dst) {
-      if (desc.op == RT_DNNL_CONV)
-        take<dnnl::convolution_forward>(
-            {{inference, algorithm::convolution_direct, src, packedDesc, biasDesc, dst, strides, dilations, low, high},
-             attributes,
-             engine},
-            engine);
-      else
-        take<dnnl::deconvolution_forward>({{inference, algorithm::deconvolution_direct, src, packedDesc, biasDesc, dst,
-                                            strides, dilations, low, high},
-                                           attributes,
-                                           engine},
-                                          engine);
-    };
-    // Where one side is channels-last, so is the work; oneDNN's own wish may differ from it, for no gain.
-    bool isLast = desc.source.layout == RT_DNNL_CHANNELS_LAST || desc.destination.layout == RT_DNNL_CHANNELS_LAST;
-    if (isLast)
-      make(describe(sourceDesc.dims(), RT_DNNL_CHANNELS_LAST), describe(destinationDesc.dims(), RT_DNNL_CHANNELS_LAST));
-    if (!isLast || name.compare(0, 3, "ref") == 0)
-      make(anyLayout(sourceDesc), anyLayout(destinationDesc));
+    return;
   }
+  auto make = [&](const memory::desc &source, const memory::desc &destination) {
+    if (desc.op == RT_DNNL_CONV)
+      take<dnnl::convolution_forward>({{inference, algorithm::convolution_direct, source, request.weights, request.bias,
+                                        destination, request.strides, request.dilations, request.low, request.high},
+                                       request.attributes,
+                                       engine},
+                                      engine);
+    else
+      take<dnnl::deconvolution_forward>(
+          {{inference, algorithm::deconvolution_direct, source, request.weights, request.bias, destination,
+            request.strides, request.dilations, request.low, request.high},
+           request.attributes,
+           engine},
+          engine);
+  };
+  // Where one side is channels-last, so is the work; oneDNN's own wish may differ from it, for no gain.
+  bool isLast = desc.source.layout == RT_DNNL_CHANNELS_LAST || desc.destination.layout == RT_DNNL_CHANNELS_LAST;
+  if (isLast)
+    make(describe(request.source.dims(), RT_DNNL_CHANNELS_LAST),
+         describe(request.destination.dims(), RT_DNNL_CHANNELS_LAST));
+  if (!isLast || isReference())
+    make(anyLayout(request.source), anyLayout(request.destination));
+}
+
+/// Weights that were packed ahead of time stay as they are wherever oneDNN has fast code for that layout; where it has
+/// not, they are brought into the one that it likes best. At extents that never change, both must be the same.
+std::string Primitive::chooseWeights(const rt_dnnl_desc &desc, Request &request, const dnnl::engine &engine) {
+  bool isMatmul = desc.op == RT_DNNL_MATMUL;
+  memory::desc plain = weightsEdge.get_desc();
+  if (desc.packed[0]) {
+    memory::desc packed;
+    if (desc.packed[RT_DNNL_LAYOUT_BYTES - 1] || !parseLayout(plain.dims(), desc.packed, packed))
+      return "the descriptor has packed weights of an unknown layout";
+    weightsEdge = memory(packed, engine, nullptr);
+  }
+  if (desc.packed[0] && !desc.is_static) {
+    request.weights = weightsEdge.get_desc();
+    try {
+      choose(desc, request, engine);
+      if (!isReference())
+        return "";
+    } catch (const dnnl::error &refused) {
+      if (refused.status != dnnl_unimplemented)
+        throw;
+    }
+  }
+  request.weights = desc.constant_weights || !isMatmul ? anyLayout(plain) : plain;
+  choose(desc, request, engine);
+  if (!desc.packed[0] || !desc.is_static || weights.get_desc() == weightsEdge.get_desc())
+    return "";
+  std::string wanted = formatLayout(weights.get_desc());
+  return "oneDNN wants weights in layout '" + (wanted.empty() ? "unknown" : wanted) +
+         "', and they were packed in layout '" + desc.packed + "'; expected the same, so compile the model again";
+}
+
+std::string Primitive::build(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine) {
+  auto at = [&](const memory::desc &which) { return memory(which, engine, nullptr); };
+  Request request = makeRequest(desc, extents, engine);
+  sourceEdge = at(request.source);
+  weightsEdge = at(desc.op == RT_DNNL_MATMUL ? describe(desc.weights, extents) : describeFilter(desc, extents));
+  destinationEdge = at(request.destination);
+  if (desc.bias.buffer >= 0)
+    bias = at(request.bias);
+  if (std::string error = chooseWeights(desc, request, engine); !error.empty())
+    return error;
   addReorders(desc, engine);
+  return "";
 }
 
 std::unique_ptr<Primitive> Primitive::create(const rt_dnnl_desc &desc, const int64_t *extents,
@@ -285,12 +337,11 @@ std::unique_ptr<Primitive> Primitive::create(const rt_dnnl_desc &desc, const int
   std::unique_ptr<Primitive> made(new Primitive());
   made->onlyDescribed = onlyDescribed;
   try {
-    made->build(desc, extents, engine);
+    error = made->build(desc, extents, engine);
   } catch (const dnnl::error &failure) {
     error = std::string("oneDNN: ") + failure.what();
-    return nullptr;
   }
-  return made;
+  return error.empty() ? std::move(made) : nullptr;
 }
 
 size_t Primitive::packedBytes() const { return reordersWeights ? weights.get_desc().get_size() : 0; }

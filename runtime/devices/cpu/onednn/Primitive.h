@@ -55,7 +55,8 @@ struct Packed {
   Bytes bytes;
 };
 
-/// Weights are packed once for each layout, however many primitives share it.
+/// Weights that were not packed ahead of time, or whose layout oneDNN refuses at some extents, are brought into another
+/// one once, however many primitives share it.
 class PackedWeights {
 public:
   /// The packed form of `source`, which lies as `from` says. Null when there is no memory.
@@ -77,10 +78,14 @@ public:
 
   /// Scratch memory that a run needs.
   size_t scratchBytes() const { return totalScratch; }
-  /// Bytes that constant weights take when packed; 0 if they stay as they are.
+  /// Bytes that constant weights take when packed at run time; 0 if they stay as they are.
   size_t packedBytes() const;
+  /// How weights lie in their buffer, and how oneDNN wants them.
+  const dnnl::memory::desc weightsGiven() const { return weightsEdge.get_desc(); }
+  const dnnl::memory::desc weightsWanted() const { return weights.get_desc(); }
   /// oneDNN's word for what runs, e.g. "brgconv:avx512_core".
   const std::string &implementation() const { return name; }
+  bool isReference() const { return name.compare(0, 3, "ref") == 0; }
   /// Activations that are brought into another layout before or after.
   int numReorders() const { return reordersSource + reordersDestination; }
 
@@ -95,7 +100,12 @@ private:
     dnnl::memory memory;
   };
 
-  void build(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine);
+  /// An empty text, or what is wrong with the descriptor.
+  std::string build(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine);
+  struct Request;
+  Request makeRequest(const rt_dnnl_desc &desc, const int64_t *extents, const dnnl::engine &engine);
+  std::string chooseWeights(const rt_dnnl_desc &desc, Request &request, const dnnl::engine &engine);
+  void choose(const rt_dnnl_desc &desc, const Request &request, const dnnl::engine &engine);
   template <typename PrimitiveT> void take(const typename PrimitiveT::primitive_desc &pd, const dnnl::engine &engine);
   void addReorders(const rt_dnnl_desc &desc, const dnnl::engine &engine);
   bool placeWeights(const rt_dnnl_desc &desc, void *const *buffers, char *scratch, PackedWeights &packed,

@@ -100,7 +100,8 @@ int main() {
       continue;
     }
     std::vector<Array> inputs = generated.randomInputs({});
-    double slow = generated.time(inputs, {}, kRepeats), fast = library->time(inputs, {}, kRepeats);
+    double slow = generated.time(inputs, {}, kRepeats),
+           fast = library->time(packInputs(*library, inputs), {}, kRepeats);
     llvm::outs() << llvm::formatv("{0,-28} {1,13:f3} {2,13:f3} {3,7:f2} {4,12:f0}\n", c.name, slow * 1e3, fast * 1e3,
                                   slow / fast, c.flops / fast / 1e9);
   }

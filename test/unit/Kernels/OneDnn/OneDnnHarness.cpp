@@ -24,9 +24,53 @@ std::unique_ptr<rt::onednn::Library> &test::currentLibrary() {
   return library;
 }
 
+namespace {
+/// Set while descriptors are changed before they are run.
+struct Alteration {
+  std::function<void(rt_dnnl_desc &)> alter;
+  std::string error;
+};
+} // namespace
+
+static Alteration &currentAlteration() {
+  static Alteration alteration;
+  return alteration;
+}
+
 static void runKernel(rt_ctx *, const rt_dnnl_desc *desc, void *const *buffers, const int64_t *extents) {
-  std::string error = currentLibrary()->run(*desc, buffers, extents);
-  EXPECT_EQ(error, "");
+  Alteration &alteration = currentAlteration();
+  if (!alteration.alter) {
+    EXPECT_EQ(currentLibrary()->run(*desc, buffers, extents), "");
+    return;
+  }
+  auto altered = std::make_unique<rt_dnnl_desc>(*desc);
+  alteration.alter(*altered);
+  alteration.error = rt::onednn::Library(1).run(*altered, buffers, extents);
+}
+
+std::string test::runAltered(Kernel &kernel, const std::vector<Array> &inputs, const std::vector<int64_t> &symbols,
+                             const std::function<void(rt_dnnl_desc &)> &alter) {
+  currentAlteration() = {alter, ""};
+  kernel.run(inputs, symbols);
+  std::string error = currentAlteration().error;
+  currentAlteration() = {};
+  return error;
+}
+
+std::vector<Array> test::packInputs(const Kernel &kernel, std::vector<Array> inputs) {
+  for (auto [i, attribute] : llvm::enumerate(kernel.compiled.packing)) {
+    auto packing = mlir::dyn_cast<nn::PackingAttr>(attribute);
+    if (!packing)
+      continue;
+    std::vector<float> given(inputs[i].values.begin(), inputs[i].values.end()),
+        packed(packing.getNumBytes() / sizeof(float));
+    auto bytes = [](std::vector<float> &values) {
+      return llvm::MutableArrayRef<char>(reinterpret_cast<char *>(values.data()), values.size() * sizeof(float));
+    };
+    llvm::cantFail(getTable().pack(packing, bytes(given), bytes(packed)));
+    inputs[i] = {{packing.getNumBytes() / 4}, std::vector<double>(packed.begin(), packed.end())};
+  }
+  return inputs;
 }
 
 std::unique_ptr<Kernel> test::makeLibraryKernel(const std::string &text) {

@@ -34,7 +34,8 @@ void checkLibrary(const KernelText &text, size_t weight, const std::vector<std::
       // Weights must not change while a library lives, and here each run has its own.
       currentLibrary() = std::make_unique<rt::onednn::Library>(1);
       std::vector<Array> inputs = kernel->randomInputs(values);
-      Array expected = reference(inputs), got = kernel->run(inputs, values)[0],
+      std::vector<Array> packed = packInputs(*kernel, inputs);
+      Array expected = reference(inputs), got = kernel->run(packed, values)[0],
             other = generated.run(inputs, values)[0];
       ASSERT_EQ(got.dims, expected.dims) << source;
       double scale = std::max(largest(expected), 1.0);
@@ -44,9 +45,9 @@ void checkLibrary(const KernelText &text, size_t weight, const std::vector<std::
                                                                             << source;
       }
       // Again, and after everything was made anew: the same bits.
-      EXPECT_EQ(kernel->run(inputs, values)[0].values, got.values) << source;
+      EXPECT_EQ(kernel->run(packed, values)[0].values, got.values) << source;
       currentLibrary() = std::make_unique<rt::onednn::Library>(1);
-      EXPECT_EQ(kernel->run(inputs, values)[0].values, got.values) << source;
+      EXPECT_EQ(kernel->run(packed, values)[0].values, got.values) << source;
     }
   }
 }

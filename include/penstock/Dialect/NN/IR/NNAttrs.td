@@ -33,6 +33,20 @@ def NN_FileRangeAttr : NN_Attr<"FileRange", "file"> {
   let assemblyFormat = "`<` $path `,` $offset `,` $numBytes `>`";
 }
 
+def NN_PackingAttr : NN_Attr<"Packing", "packing"> {
+  let summary = "how a library wants the bytes of a weight";
+  let description = [{
+    `library` with its version is the only one that can make and read the layout, which is text of its own; packed, the
+    weight has `numBytes` bytes.
+
+    ```mlir
+    #nn.packing<"oneDNN 2.6.3", "768x3072 ab to BA16a64b", 9437184>
+    ```
+  }];
+  let parameters = (ins "::mlir::StringAttr":$library, "::mlir::StringAttr":$layout, "int64_t":$numBytes);
+  let assemblyFormat = "`<` $library `,` $layout `,` $numBytes `>`";
+}
+
 class NN_Enum<string name, string summary, list<string> mnemonics>
     : I32EnumAttr<name, summary, !foldl([]<I32EnumAttrCase>, !range(0, !size(mnemonics)), acc, i,
         !listconcat(acc, [I32EnumAttrCase<mnemonics[i], i>]))> {

@@ -43,21 +43,33 @@ def NN_ConstraintOp : NN_Op<"constraint"> {
   let hasVerifier = 1;
 }
 
-def NN_WeightOp : NN_Op<"weight", [Symbol]> {
+def NN_WeightOp : NN_Op<"weight", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a constant tensor that lives outside the module";
   let description = [{
-    Either a range of bytes of a file, or the result of a kernel over other weights (`init`), computed when the
-    executables are linked. Constraints:
-    * (C1) exactly one of `file` and `init`.
+    A range of bytes of a file; or the result of a kernel over other weights (`init`), computed when the executables are
+    linked; or another weight as a library wants its bytes (`packed`), for kernels of that library only. Constraints:
+    * (C1) exactly one of `file`, `init` and `packed`.
     * (C2) the type is static, and `num_bytes` of the file range is its size.
+    * (C3) `packed` names a weight of the same type that is not packed itself.
+
+    ```mlir
+    nn.weight @w : tensor<768x3072xf32> from <"model.onnx", 4096, 9437184>
+    nn.weight @w.packed : tensor<768x3072xf32> packed @w as <"oneDNN 2.6.3", "768x3072 ab to BA16a64b", 9437184>
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, OptionalAttr<NN_FileRangeAttr>:$file,
                        OptionalAttr<FlatSymbolRefAttr>:$init, OptionalAttr<FlatSymbolRefArrayAttr>:$init_operands,
+                       OptionalAttr<FlatSymbolRefAttr>:$packed, OptionalAttr<NN_PackingAttr>:$packing,
                        OptionalAttr<StrAttr>:$sym_visibility);
   let assemblyFormat = [{
-    $sym_name `:` $type (`from` $file^)? (`init` $init^ `(` $init_operands `)`)? attr-dict
+    $sym_name `:` $type (`from` $file^)? (`init` $init^ `(` $init_operands `)`)? (`packed` $packed^ `as` $packing)?
+    attr-dict
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Bytes that the weight takes where it is stored.
+    int64_t getStoredBytes();
+  }];
 }
 
 def NN_LoadWeightOp : NN_Op<"load_weight", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {

@@ -22,6 +22,12 @@ inline constexpr llvm::StringLiteral kTensorsAttr = "nn.tensors";
 /// axis of an input and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
 SmallVector<int64_t> getTypicalValues(ModuleOp module, TypeRange inputTypes);
 
+/// Discardable attribute of a kernel_def: how its library wants each input packed, a #nn.packing or unit.
+inline constexpr llvm::StringLiteral kKernelPackingAttr = "kernel.packing";
+
+/// Every call gives its kernel weights in the layouts that the kernel asks for.
+mlir::LogicalResult verifyPacking(mlir::ModuleOp module);
+
 #define GEN_PASS_DECL
 #include "penstock/Dialect/NN/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

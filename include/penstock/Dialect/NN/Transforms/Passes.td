@@ -272,6 +272,44 @@ def RaiseLayerNormPass : Pass<"nn-raise-layer-norm", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numRaised", "num-raised", "normalizations recognized">];
 }
 
+def PackWeightsPass : Pass<"nn-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "give kernels their weights in the layout that their library wants";
+  let description = [{
+    Requires: kernels are symbols; those of a library that packs weights carry `kernel.packing`, one entry per input.
+    Ensures:  each such input that is a weight loads one that is made from it by packing (a weight is packed once for each
+              layout, whatever number of calls read it); weights that were packed for a kernel that no longer asks for it
+              are loaded as they are. The bytes are packed when the executables are linked.
+    Does not: remove weights that nothing loads any more; they take no room in an output folder.
+
+    Before:
+    ```mlir
+    nn.weight @w : tensor<64x96xf32> from <"m.onnx", 0, 24576>
+    nn.kernel_def @k(%a: tensor<4x64xf32>, %b: tensor<64x96xf32>) -> (tensor<4x96xf32>) symbols 0 attributes {kernel.packing = [unit, #nn.packing<"lib 1", "ab to BA16a64b", 32768>]} {
+      %0 = nn.matmul %a, %b : tensor<4x64xf32>, tensor<64x96xf32>
+      nn.yield %0 : tensor<4x96xf32>
+    }
+    func.func @main(%x: tensor<4x64xf32>) -> tensor<4x96xf32> {
+      %w = nn.load_weight @w : tensor<64x96xf32>
+      %o = nn.empty : tensor<4x96xf32>
+      %0 = nn.call @k ins(%x, %w : tensor<4x64xf32>, tensor<64x96xf32>) outs(%o : tensor<4x96xf32>) symbols <[]> -> tensor<4x96xf32>
+      return %0 : tensor<4x96xf32>
+    }
+    ```
+    After:
+    ```mlir
+    nn.weight @w : tensor<64x96xf32> from <"m.onnx", 0, 24576>
+    nn.weight @w.packed : tensor<64x96xf32> packed @w as <"lib 1", "ab to BA16a64b", 32768>
+    ...
+    func.func @main(%x: tensor<4x64xf32>) -> tensor<4x96xf32> {
+      %w = nn.load_weight @w.packed : tensor<64x96xf32>
+    ...
+    }
+    ```
+  }];
+  let dependentDialects = ["::penstock::nn::NNDialect"];
+  let statistics = [Statistic<"numPacked", "num-packed", "weights packed">];
+}
+
 def SimplifyMovementPass : Pass<"nn-simplify-movement", "::mlir::ModuleOp"> {
   let summary = "fold transposes into products, join and remove movements";
   let description = [{

@@ -1,0 +1,134 @@
+//===- WeightMaker.cpp - Weights that are made at link time -===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+#include "WeightMaker.h"
+
+#include "penstock/Support/Error.h"
+
+#include "llvm/Support/MathExtras.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+
+namespace penstock::driver {
+using namespace mlir;
+
+static constexpr size_t kAlignment = 64;
+/// Weights made of weights made of weights; more is a cycle.
+static constexpr int kMaxDepth = 64;
+
+/// Aligned bytes of a weight.
+class WeightMaker::Buffer {
+public:
+  explicit Buffer(int64_t numBytes)
+      : data(static_cast<char *>(
+            std::aligned_alloc(kAlignment, llvm::alignTo(std::max<int64_t>(numBytes, 1), kAlignment)))),
+        numBytes(numBytes) {}
+  Buffer(Buffer &&other) noexcept : data(std::exchange(other.data, nullptr)), numBytes(other.numBytes) {}
+  ~Buffer() { std::free(data); }
+  ArrayRef<char> bytes() const { return {data, static_cast<size_t>(numBytes)}; }
+
+  char *data; ///< null: there is no memory
+  int64_t numBytes;
+};
+
+WeightMaker::WeightMaker(ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels,
+                         const kernels::LibraryTable *library)
+    : symbols(module), kernels(kernels), library(library) {}
+
+static llvm::Error outOfMemory(nn::WeightOp weight, int64_t numBytes) {
+  return worldError("out of memory: {0} bytes for weight '@{1}'", numBytes, weight.getSymName());
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::read(nn::WeightOp weight) {
+  auto range = weight.getFile();
+  std::string path = range->getPath().str();
+  Buffer result(range->getNumBytes());
+  if (!result.data)
+    return outOfMemory(weight, result.numBytes);
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    return systemError("read", path, errno);
+  file.seekg(range->getOffset());
+  file.read(result.data, result.numBytes);
+  if (file.gcount() != result.numBytes)
+    return userError("'{0}' ends before byte {1}; weight '@{2}' lies at {3} with {4} bytes", path,
+                     range->getOffset() + result.numBytes, weight.getSymName(), range->getOffset(), result.numBytes);
+  return result;
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::compute(nn::WeightOp weight) {
+  auto kernel = symbols.lookup<nn::KernelDefOp>(*weight.getInit());
+  auto name = kernel ? kernel->getAttrOfType<StringAttr>("kernel.object") : StringAttr();
+  auto compiled = name ? kernels.find(name.getValue()) : kernels.end();
+  if (compiled == kernels.end())
+    return userError("weight '@{0}' is derived by '@{1}', which has no compiled kernel", weight.getSymName(),
+                     *weight.getInit());
+  std::vector<Buffer> operands;
+  llvm::StringMap<void *> known;
+  SmallVector<void *> pointers;
+  for (auto operand : weight.getInitOperandsAttr().getAsRange<FlatSymbolRefAttr>()) {
+    void *&pointer = known[operand.getValue()];
+    if (!pointer) {
+      llvm::Expected<Buffer> fetched = fetch(operand.getValue());
+      if (!fetched)
+        return fetched.takeError();
+      pointer = operands.emplace_back(std::move(*fetched)).data;
+    }
+    pointers.push_back(pointer);
+  }
+  Buffer result(weight.getStoredBytes());
+  if (!result.data)
+    return outOfMemory(weight, result.numBytes);
+  pointers.push_back(result.data);
+  if (!runner) {
+    llvm::Expected<std::unique_ptr<kernels::KernelRunner>> created = kernels::KernelRunner::create();
+    if (!created)
+      return created.takeError();
+    runner = std::move(*created);
+  }
+  if (llvm::Error error = runner->add(compiled->second))
+    return std::move(error);
+  if (llvm::Error error = runner->run(compiled->second, pointers, {}))
+    return std::move(error);
+  return result;
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight) {
+  if (!library)
+    return userError("weight '@{0}' is packed for '{1}', which this target does not have", weight.getSymName(),
+                     weight.getPacking()->getLibrary().getValue());
+  llvm::Expected<Buffer> source = fetch(*weight.getPacked());
+  if (!source)
+    return source.takeError();
+  Buffer result(weight.getStoredBytes());
+  if (!result.data)
+    return outOfMemory(weight, result.numBytes);
+  if (llvm::Error error =
+          library->pack(*weight.getPacking(), source->bytes(), {result.data, static_cast<size_t>(result.numBytes)}))
+    return std::move(error);
+  return result;
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::fetch(StringRef name) {
+  auto weight = symbols.lookup<nn::WeightOp>(name);
+  if (!weight)
+    return userError("a weight is made of '@{0}', which is no weight", name);
+  if (depth > kMaxDepth)
+    return userError("weight '@{0}' is made of itself", name);
+  ++depth;
+  llvm::Expected<Buffer> result = weight.getInit() ? compute(weight) : weight.getPacked() ? pack(weight) : read(weight);
+  --depth;
+  return result;
+}
+
+llvm::Error WeightMaker::make(StringRef name, link::ByteConsumer consume) {
+  llvm::Expected<Buffer> result = fetch(name);
+  if (!result)
+    return result.takeError();
+  return consume(result->bytes());
+}
+
+} // namespace penstock::driver

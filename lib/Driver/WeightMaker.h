@@ -1,0 +1,47 @@
+//===- WeightMaker.h - Weights that are made at link time -------*- C++ -*-===//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===----------------------------------------------------------------------===//
+// Weights that are computed from others (by the very kernels that would compute them at run time, so that they have the
+// same bits), and weights that a library wants packed. Each is made when it is asked for and forgotten when it has been
+// handed on: what lies in memory is one weight and what it is made of. Errors: llvm::Error. Threads: one at a time.
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
+#define PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
+
+#include "penstock/Kernels/KernelRunner.h"
+#include "penstock/Link/Weights.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace penstock::driver {
+
+class WeightMaker {
+public:
+  /// All are borrowed; `library` may be null if no weight is packed.
+  WeightMaker(mlir::ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels,
+              const kernels::LibraryTable *library);
+
+  /// Hands the bytes of a weight that is computed or packed to `consume`.
+  llvm::Error make(llvm::StringRef name, link::ByteConsumer consume);
+
+private:
+  class Buffer;
+
+  llvm::Expected<Buffer> fetch(llvm::StringRef name);
+  llvm::Expected<Buffer> read(nn::WeightOp weight);
+  llvm::Expected<Buffer> compute(nn::WeightOp weight);
+  llvm::Expected<Buffer> pack(nn::WeightOp weight);
+
+  mlir::SymbolTable symbols;
+  const llvm::StringMap<kernels::CompiledKernel> &kernels;
+  const kernels::LibraryTable *library;
+  std::unique_ptr<kernels::KernelRunner> runner;
+  int depth = 0; ///< of weights that are made for another one
+};
+
+} // namespace penstock::driver
+
+#endif // PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
