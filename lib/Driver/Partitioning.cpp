@@ -6,6 +6,7 @@
 
 #include "penstock/Dialect/NN/IR/NNOps.h"
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/Transforms/KernelShapes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Support/Error.h"
 
@@ -181,6 +182,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> makeOneStage(ModuleOp module) {
   passes.addPass(pipe::createSplitStagesPass());
   if (failed(passes.run(*copy)))
     return userError("the model cannot be made one stage, so its kernels cannot be told apart");
+  pipe::setKernelShapes(*copy);
   return std::move(copy);
 }
 

@@ -17,15 +17,17 @@ struct Shapes {
 };
 } // namespace
 
+/// Of several calls the largest typical extents count: the order of calls depends on the cut, and code must not.
 static void addCall(nn::CallOp call, const pipe::SymbolBounds &bounds, Shapes &shapes) {
   ArrayRef<AffineExpr> symbols = call.getSymbols().getExprs();
   bool isFirst = shapes.typical.empty();
+  SmallVector<int64_t> typical;
   for (auto [i, expr] : llvm::enumerate(symbols)) {
+    typical.push_back(nn::evaluate(expr, bounds.getTypical()).value_or(0));
     pipe::Range range = bounds.getRange(expr);
     shapes.isBounded &= range.lower && range.upper;
     int64_t lower = range.lower.value_or(0), upper = range.upper.value_or(0);
     if (isFirst) {
-      shapes.typical.push_back(nn::evaluate(expr, bounds.getTypical()).value_or(0));
       shapes.lower.push_back(lower);
       shapes.upper.push_back(upper);
     } else {
@@ -33,6 +35,7 @@ static void addCall(nn::CallOp call, const pipe::SymbolBounds &bounds, Shapes &s
       shapes.upper[i] = std::max(shapes.upper[i], upper);
     }
   }
+  shapes.typical = std::max(shapes.typical, typical);
 }
 
 void pipe::setKernelShapes(ModuleOp module) {
