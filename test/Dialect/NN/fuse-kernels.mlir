@@ -182,3 +182,26 @@ func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %y: tensor<4x8xf32>) -
   %3 = nn.unary tanh %2 : tensor<4x8xf32>
   return %3 : tensor<4x8xf32>
 }
+
+// -----
+
+// A rotation of heads is one kernel: halves, their concatenation, products and sum.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.kernel "kernel_0"
+// CHECK-DAG:     nn.slice
+// CHECK-DAG:     nn.unary neg
+// CHECK-DAG:     nn.concat
+// CHECK-DAG:     nn.binary mul
+// CHECK:         nn.binary add
+// CHECK-NEXT:    nn.yield
+// CHECK-NOT:   nn.kernel
+func.func @main(%x: tensor<5x4xf32>, %c: tensor<5x4xf32>, %s: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %0 = nn.binary mul %x, %c : tensor<5x4xf32>, tensor<5x4xf32>
+  %1 = nn.slice %x from <[0, 0]> step [1, 1] : tensor<5x4xf32> to tensor<5x2xf32>
+  %2 = nn.slice %x from <[0, 2]> step [1, 1] : tensor<5x4xf32> to tensor<5x2xf32>
+  %3 = nn.unary neg %2 : tensor<5x2xf32>
+  %4 = nn.concat %3, %1 axis 1 : tensor<5x2xf32>, tensor<5x2xf32>
+  %5 = nn.binary mul %4, %s : tensor<5x4xf32>, tensor<5x4xf32>
+  %6 = nn.binary add %0, %5 : tensor<5x4xf32>, tensor<5x4xf32>
+  return %6 : tensor<5x4xf32>
+}

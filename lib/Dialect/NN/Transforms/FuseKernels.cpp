@@ -51,7 +51,9 @@ bool takesElementwiseInput(Operation *op) { return isa<SoftmaxOp, LogSoftmaxOp, 
 struct Group {
   SmallVector<Operation *> ops; ///< in order; the last one makes the results
   bool elementwiseOnly = true;
-  bool movesOnly = true;
+  bool reshapesOnly = true, movesOnly = true;
+  bool isLight = true; ///< elementwise ops, movements, concatenations
+  bool hasProduct = false;
   bool endsInAttention = false; ///< perhaps with movements of its result
 };
 
@@ -121,7 +123,7 @@ private:
     auto contains = [&](auto isKind) { return llvm::any_of(group.ops, isKind); };
     if (group.endsInAttention || contains([](Operation *inner) { return isa<ConvTransposeOp>(inner); }))
       return false;
-    if (!contains([](Operation *inner) { return isa<MatmulOp, ConvOp>(inner); }))
+    if (!group.hasProduct)
       return true;
     auto binary = dyn_cast<BinaryOp>(op);
     bool isSum = binary && binary.getKind() == BinaryKind::add;
@@ -153,24 +155,32 @@ private:
     Group *group = chooseGroup(op);
     if (!group)
       group = &groups.emplace_back();
-    if (isa<AttentionOp>(op))
-      takeOverMovements(*group, op);
+    bool isLight = isElementwise(op) || isMovement(op) || isa<ConcatOp>(op);
+    bool joinsLight = group->isLight && isLight && !isMovement(op);
+    takeOver(*group, op, [&](const Group &made) {
+      bool fits = isa<ConcatOp>(op) || sameExtents(made.ops.back()->getResult(0), op->getResult(0));
+      return made.reshapesOnly || (isa<AttentionOp>(op) && made.movesOnly) || (joinsLight && made.isLight && fits);
+    });
     group->ops.push_back(op);
+    group->reshapesOnly &= isa<ReshapeOp>(op);
     group->movesOnly &= isMovement(op);
+    group->hasProduct |= isa<MatmulOp, ConvOp, ConvTransposeOp>(op);
+    group->isLight &= isLight;
     group->endsInAttention |= isa<AttentionOp>(op);
     group->elementwiseOnly &= isElementwise(op) || isa<ReshapeOp>(op);
     groupOf[op] = group - groups.data();
   }
 
-  /// The groups that do nothing but show `op` an operand in another way become part of `group`.
-  void takeOverMovements(Group &group, Operation *op) {
+  /// The groups that make operands of `op`, and nothing else, become part of `group` where they `fit`.
+  void takeOver(Group &group, Operation *op, llvm::function_ref<bool(const Group &)> fit) {
     for (Value operand : op->getOperands()) {
       Group *made = openGroup(operand);
-      if (!made || !made->movesOnly)
+      if (!made || made == &group || !fit(*made))
         continue;
-      for (Operation *movement : made->ops)
-        groupOf[movement] = &group - groups.data();
+      for (Operation *taken : made->ops)
+        groupOf[taken] = &group - groups.data();
       group.ops.append(made->ops);
+      group.elementwiseOnly &= made->elementwiseOnly;
       made->ops.clear();
     }
   }

@@ -6,6 +6,7 @@
 // key. Nothing is built before all of it is matched.
 //===----------------------------------------------------------------------===//
 #include "Matchers.h"
+#include "SinkTransposes.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -314,6 +315,7 @@ struct RaiseAttentionPass : impl::RaiseAttentionPassBase<RaiseAttentionPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RaiseAttention>(&getContext(), numRaised);
+    populateSinkTransposePatterns(patterns);
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

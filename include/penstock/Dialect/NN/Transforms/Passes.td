@@ -122,9 +122,10 @@ def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
     uses and whose extents it keeps, so an epilogue never recomputes and a kernel has one result; not that of a transposed
     convolution, for which no library has a fast epilogue. A change of layout joins the channels-last convolution that it
     alone feeds, or whose epilogue it ends: there it is a matter of strides. A reduction along axes
-    joins a purely elementwise kernel in the same way. An attention takes over the transposes, slices and reshapes that
-    make its operands and nothing else, and those of its result: it reads and writes where the values lie. Reshapes go with
-    their only user's kernel or before each consumer;
+    joins a purely elementwise kernel in the same way. A product takes one summand of its extents, and no factor. An
+    attention takes over the transposes, slices and reshapes that make its operands and nothing else, and those of its
+    result: it reads and writes where the values lie. Elementwise ops and concatenations take over such kernels of
+    elementwise ops and movements as nothing else uses. Reshapes go with their only user's kernel or before each consumer;
     constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands.
 
     Before:
@@ -213,7 +214,8 @@ def RaiseAttentionPass : Pass<"nn-raise-attention", "::mlir::ModuleOp"> {
               the product, the query, the key, or some of them; masks may be added or choose between a score and a number
               like minus infinity, and several become one; rows made zero where the softmax is NaN are `zero_masked_rows`;
               casts around the softmax go. Heads of key and value that are repeated for several heads of the query are read
-              once.
+              once. Elementwise ops, slices and concatenations between a transpose and an attention (the rotation of heads)
+              come before the transpose, which the attention looks through.
     Does not: match where the softmax or a score has other users, or where leading axes broadcast.
 
     Before:
