@@ -13,6 +13,7 @@
 #ifndef PENSTOCK_LIB_KERNELS_PASSES_H
 #define PENSTOCK_LIB_KERNELS_PASSES_H
 
+#include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
 #include "penstock/Kernels/KernelCompiler.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -54,7 +55,7 @@ std::unique_ptr<mlir::Pass> createApproximateMathPass();
 /// Outermost loops whose iterations are independent (scf.parallel, and scf.for with kParallelAttr) become functions of a
 /// range of iterations, called with the whole range.
 std::unique_ptr<mlir::Pass> createOutlineParallelLoopsPass();
-inline constexpr llvm::StringLiteral kParallelAttr = "kernel.parallel", kPartPrefix = "part_";
+inline constexpr llvm::StringLiteral kParallelAttr = kParallelLoopAttr, kPartPrefix = "part_";
 
 /// Calls of such functions in `body` go through rt_parallel_for. True if there are any; then `body` has the context of the
 /// runtime as its last argument. `passthrough` is for the functions.

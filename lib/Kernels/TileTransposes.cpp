@@ -88,6 +88,8 @@ private:
 
   void enter(int64_t dim, Value low, Value high, int64_t step) {
     auto loop = b.create<scf::ForOp>(loc, low, high, index(step));
+    if (isa<func::FuncOp>(loop->getParentOp()))
+      loop->setAttr(kParallelAttr, b.getUnitAttr());
     b.setInsertionPointToStart(loop.getBody());
     positions[dim] = loop.getInductionVar();
   }

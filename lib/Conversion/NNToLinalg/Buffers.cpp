@@ -99,11 +99,12 @@ Value BufferEmitter::constant(double number) { return ScalarBuilder{b, loc}.cons
 Value BufferEmitter::splat(double number) { return splat(constant(number)); }
 Value BufferEmitter::splat(Value number) { return b.create<vector::BroadcastOp>(loc, vectorType, number); }
 
-void BufferEmitter::loop(Value low, Value high, int64_t step, function_ref<void(Value)> body) {
+scf::ForOp BufferEmitter::loop(Value low, Value high, int64_t step, function_ref<void(Value)> body) {
   auto forOp = b.create<scf::ForOp>(loc, low, high, index(step));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forOp.getBody());
   body(forOp.getInductionVar());
+  return forOp;
 }
 
 SmallVector<Value> BufferEmitter::overRow(AffineExpr length, ValueRange carried,

@@ -15,6 +15,8 @@
 #include "Emitter.h"
 #include "Views.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 namespace penstock::linalg_lowering {
 
 class BufferEmitter {
@@ -42,7 +44,7 @@ protected:
   Value constant(double number);
   Value splat(double number);
   Value splat(Value number);
-  void loop(Value low, Value high, int64_t step, function_ref<void(Value)> body);
+  scf::ForOp loop(Value low, Value high, int64_t step, function_ref<void(Value)> body);
 
   // Rows in vectors.
 

@@ -45,7 +45,7 @@ protected:
   void overRows(function_ref<void(Value)> body) {
     from = read(input, shape);
     to = open(result, shape);
-    loop(index(0), e.index(loc, shape[0]), 1, body);
+    loop(index(0), e.index(loc, shape[0]), 1, body)->setAttr(kParallelLoopAttr, b.getUnitAttr());
     close(result, to);
   }
 

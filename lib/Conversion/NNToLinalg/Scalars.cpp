@@ -474,8 +474,12 @@ Value ScalarBuilder::cast(Value x, Type from, Type to, bool saturate) {
       x = clampForCast(*this, x, toInteger);
     return floatToInteger(*this, x, llvm::cast<IntegerType>(storage), toInteger.isUnsigned());
   }
-  if (isa<FloatType>(to))
-    return fromUnsigned ? Value(b.create<arith::UIToFPOp>(loc, storage, x)) : b.create<arith::SIToFPOp>(loc, storage, x);
+  if (isa<FloatType>(to)) {
+    // By way of f32: without instructions for bf16 the direct way is a call into a compiler's own library.
+    Type real = storage.isBF16() ? b.getF32Type() : storage;
+    x = fromUnsigned ? Value(b.create<arith::UIToFPOp>(loc, real, x)) : b.create<arith::SIToFPOp>(loc, real, x);
+    return real == storage ? x : Value(b.create<arith::TruncFOp>(loc, storage, x));
+  }
   unsigned fromBits = fromInteger.getWidth(), toBits = toInteger.getWidth();
   if (fromBits == toBits)
     return x;

@@ -18,6 +18,9 @@ namespace penstock {
 /// Partial sums along the last axis: as many as an AVX-512 register has single-precision elements.
 inline constexpr int64_t kReductionLanes = 16;
 
+/// Unit attribute of an outermost scf.for whose iterations are independent: threads may share them.
+inline constexpr llvm::StringLiteral kParallelLoopAttr = "kernel.parallel";
+
 /// The element type that a tensor of `type` has in linalg and in memory: integers lose their sign, which the ops know.
 mlir::Type getStorageType(mlir::Type type);
 
