@@ -43,7 +43,7 @@ def measure(name, where):
 
 
 @pytest.mark.parametrize("name", read_table())
-def test_layouts(name, tmp_path):
+def test_activation_reorders(name, tmp_path):
     try:
         models.MODELS[name].path()
     except models.NotHere as error:

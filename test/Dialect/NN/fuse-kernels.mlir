@@ -123,16 +123,20 @@ func.func @main(%x: tensor<1x8x4x4xf32>, %z: tensor<1x8x4x4xf32>, %w: tensor<8x8
 
 // -----
 
-// What follows a transposed convolution is a kernel of its own.
+// What follows a transposed convolution is a kernel of its own, its bias with it.
 // CHECK-LABEL: func.func @main
 // CHECK:       nn.kernel "kernel_0"
-// CHECK-NEXT:    nn.conv_transpose
+// CHECK-NEXT:    nn.conv_transpose %{{.*}}, %{{.*}} {dilations
 // CHECK-NEXT:    nn.yield
 // CHECK:       nn.kernel "kernel_1"
+// CHECK-NEXT:    nn.reshape %{{.*}} : tensor<8xf32> to tensor<8x1x1xf32>
+// CHECK:       nn.kernel "kernel_2"
+// CHECK-SAME:    nn.tensors = ["y"]
+// CHECK-NEXT:    nn.binary add
 // CHECK-NEXT:    nn.unary relu
 // CHECK-NEXT:    nn.unary tanh
-func.func @main(%x: tensor<1x8x4x4xf32>, %w: tensor<8x8x2x2xf32>) -> tensor<1x8x8x8xf32> {
-  %0 = nn.conv_transpose %x, %w {dilations = array<i64: 1, 1>, group = 1 : i64, output_pads = array<i64: 0, 0>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<1x8x4x4xf32>, tensor<8x8x2x2xf32>
+func.func @main(%x: tensor<1x8x4x4xf32>, %w: tensor<8x8x2x2xf32>, %b: tensor<8xf32>) -> tensor<1x8x8x8xf32> {
+  %0 = nn.conv_transpose %x, %w bias %b : tensor<8xf32> {nn.tensor = "y", dilations = array<i64: 1, 1>, group = 1 : i64, output_pads = array<i64: 0, 0>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<1x8x4x4xf32>, tensor<8x8x2x2xf32>
   %1 = nn.unary relu %0 : tensor<1x8x8x8xf32>
   %2 = nn.unary tanh %1 : tensor<1x8x8x8xf32>
   return %2 : tensor<1x8x8x8xf32>

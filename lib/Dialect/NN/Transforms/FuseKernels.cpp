@@ -62,6 +62,7 @@ public:
   explicit Fuser(func::FuncOp function) : function(function) {}
 
   void run() {
+    separateBiases();
     sinkMovements();
     for (Operation &op : function.getBody().front().without_terminator())
       if (!isa<LoadWeightOp>(op) && !isCopiedIntoKernels(&op))
@@ -79,6 +80,30 @@ public:
   }
 
 private:
+  /// The bias of a transposed convolution is a sum that follows it.
+  void separateBiases() {
+    for (auto conv : llvm::make_early_inc_range(function.getBody().front().getOps<ConvTransposeOp>())) {
+      Value bias = conv.getBias();
+      if (!bias)
+        continue;
+      OpBuilder builder(conv->getContext());
+      builder.setInsertionPointAfter(conv);
+      auto type = cast<RankedTensorType>(conv.getType());
+      SmallVector<AffineExpr> extents{getExtent(cast<RankedTensorType>(bias.getType()), 0)};
+      if (!conv.getChannelsLast())
+        extents.append(type.getRank() - 2, builder.getAffineConstantExpr(1));
+      Value perChannel = bias;
+      if (extents.size() > 1)
+        perChannel = builder.create<ReshapeOp>(conv.getLoc(), getTensorType(extents, type.getElementType()), bias);
+      auto sum = builder.create<BinaryOp>(conv.getLoc(), type, BinaryKind::add, conv.getResult(), perChannel);
+      for (NamedAttribute attribute : llvm::to_vector(conv->getDiscardableAttrs()))
+        sum->setAttr(attribute.getName(), attribute.getValue());
+      conv->removeAttr(kTensorAttr);
+      conv.getBiasMutable().clear();
+      conv.getResult().replaceAllUsesExcept(sum, sum);
+    }
+  }
+
   /// A reshape of a value with other users, or of an argument, is copied to each of its users, so that it never keeps a
   /// value alive by itself; one that is returned stays. So are all movements that only attentions look through.
   void sinkMovements() {
