@@ -26,6 +26,7 @@ std::string number(double value) {
 const std::vector<EfficiencyPoint> &typicalEfficiency(KernelClass kernelClass) {
   static const std::vector<EfficiencyPoint> contraction = {{12, 0.10, 0.75}, {18, 0.45, 0.80}, {24, 0.75, 0.85}};
   static const std::vector<EfficiencyPoint> convolution = {{12, 0.08, 0.75}, {18, 0.40, 0.80}, {24, 0.70, 0.85}};
+  static const std::vector<EfficiencyPoint> depthwise = {{12, 0.02, 0.50}, {20, 0.06, 0.60}};
   static const std::vector<EfficiencyPoint> attention = {{12, 0.08, 0.70}, {18, 0.30, 0.75}, {24, 0.55, 0.80}};
   static const std::vector<EfficiencyPoint> normalization = {{12, 0.10, 0.60}, {20, 0.20, 0.75}};
   static const std::vector<EfficiencyPoint> elementwise = {{12, 0.15, 0.70}, {20, 0.30, 0.80}};
@@ -37,6 +38,8 @@ const std::vector<EfficiencyPoint> &typicalEfficiency(KernelClass kernelClass) {
     return contraction;
   case KernelClass::Convolution:
     return convolution;
+  case KernelClass::Depthwise:
+    return depthwise;
   case KernelClass::Attention:
     return attention;
   case KernelClass::Normalization:
@@ -119,6 +122,8 @@ const char *penstock::partition::toString(KernelClass kernelClass) {
     return "contraction";
   case KernelClass::Convolution:
     return "convolution";
+  case KernelClass::Depthwise:
+    return "depthwise";
   case KernelClass::Attention:
     return "attention";
   case KernelClass::Normalization:

@@ -17,9 +17,9 @@ namespace {
 
 constexpr int kSchema = 1;
 constexpr Precision kPrecisions[] = {Precision::F32, Precision::F16, Precision::BF16, Precision::I8, Precision::F64};
-constexpr KernelClass kClasses[] = {KernelClass::Contraction,   KernelClass::Convolution, KernelClass::Attention,
-                                    KernelClass::Normalization, KernelClass::Elementwise, KernelClass::Movement,
-                                    KernelClass::Recurrent,     KernelClass::Other};
+constexpr KernelClass kClasses[] = {KernelClass::Contraction, KernelClass::Convolution,   KernelClass::Depthwise,
+                                    KernelClass::Attention,   KernelClass::Normalization, KernelClass::Elementwise,
+                                    KernelClass::Movement,    KernelClass::Recurrent,     KernelClass::Other};
 
 class ProfileReader {
 public:

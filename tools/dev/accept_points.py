@@ -106,6 +106,8 @@ POINTS = (
         ("fuzz", tests("fuzz", r"")),
         ("no special cases", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
+        ("a small message in 5 us one way", command("{build}/bench/messages",
+                                                    expect=r"spinning briefly, one way: median [0-4]\.")),
         ("benchmark table", exists("docs/Benchmarks.md")),
         ("one stage, one thread, beside ONNX Runtime with one", peers(stages=1, mean=1.0, least=0.8)),
         ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)),

@@ -4,7 +4,9 @@
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
 
+#include "penstock/Driver/Calibration.h"
 #include "penstock/Link/Installation.h"
+#include "penstock/Support/Error.h"
 
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
@@ -64,6 +66,36 @@ Finding checkLauncher(const char *program, const char *package) {
           std::string("not installed (package ") + package + "); stages do not talk MPI yet"};
 }
 
+struct DoctorFlags {
+  CommonOptions common;
+  driver::CompileOptions options;
+  std::vector<std::string> models;
+};
+
+int runCalibration(const DoctorFlags &flags) {
+  llvm::Expected<driver::CalibrationReport> report = driver::calibrateTarget(flags.models, flags.options);
+  if (!report) {
+    std::string message;
+    int status = exitStatus(report.takeError(), message);
+    llvm::errs() << "error: " << message << "\n";
+    return status;
+  }
+  if (flags.common.json)
+    llvm::outs() << ordered_json({{"profile", report->profile.name},
+                                  {"path", report->path},
+                                  {"kernels", report->numKernels},
+                                  {"rank_correlation_on_paper", report->before.rankCorrelation},
+                                  {"rank_correlation", report->after.rankCorrelation}})
+                        .dump(2)
+                 << "\n";
+  else if (!flags.common.quiet)
+    llvm::outs() << "wrote " << report->path << "\n"
+                 << llvm::format("%lld kernels; predicted and measured times agree in rank by %.2f, on paper by %.2f\n",
+                                 static_cast<long long>(report->numKernels), report->after.rankCorrelation,
+                                 report->before.rankCorrelation);
+  return 0;
+}
+
 int runDoctor(const CommonOptions &common) {
   std::vector<Finding> findings = {checkCpu(),
                                    checkInstallation(),
@@ -91,9 +123,16 @@ int runDoctor(const CommonOptions &common) {
 
 Command addDoctorCommand(CLI::App &parent) {
   CLI::App *app = parent.add_subcommand("doctor", "say which targets, transports and launchers work here");
-  auto common = std::make_shared<CommonOptions>();
-  addCommonOptions(*app, *common);
-  return {app, [common] { return runDoctor(*common); }};
+  auto flags = std::make_shared<DoctorFlags>();
+  addCommonOptions(*app, flags->common);
+  app->add_option("--calibrate", flags->models,
+                  "time the kernels of these models here, and keep a profile of this machine for later plans")
+      ->type_name("MODEL");
+  app->add_option("--arch", flags->options.arch, "with --calibrate: CPU to compile for")->capture_default_str();
+  app->add_option("--threads", flags->options.numThreads, "with --calibrate: threads of a kernel")
+      ->check(atLeastOne())
+      ->capture_default_str();
+  return {app, [flags] { return flags->models.empty() ? runDoctor(flags->common) : runCalibration(*flags); }};
 }
 
 } // namespace penstock::tool

@@ -24,7 +24,18 @@
 namespace penstock::partition {
 
 /// What dominates a kernel; efficiencies are kept per class.
-enum class KernelClass { Contraction, Convolution, Attention, Normalization, Elementwise, Movement, Recurrent, Other };
+/// Depthwise convolutions use each element of their operands a few times only.
+enum class KernelClass {
+  Contraction,
+  Convolution,
+  Depthwise,
+  Attention,
+  Normalization,
+  Elementwise,
+  Movement,
+  Recurrent,
+  Other
+};
 enum class Precision { F32, F16, BF16, I8, F64 };
 enum class CostTier { Analytic, Calibrated, Profiled };
 

@@ -1,5 +1,6 @@
 """Writes a small model: make_model.py KIND OUT.onnx, with KIND perceptron (4 layers of MatMul and Tanh with a skip
-connection, free batch), static (the same, batch 1), single (one Tanh) or unsupported (nodes of a domain nobody knows)."""
+connection, free batch), static (the same, batch 1), single (one Tanh), scratch (a softmax over rows, whose code asks for
+storage of its own; free batch) or unsupported (nodes of a domain nobody knows)."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import sys
@@ -33,12 +34,18 @@ def perceptron(batch):
     return model(nodes, [batch, WIDTH], weights)
 
 
+def scratch():
+    weight = numpy_helper.from_array(np.eye(WIDTH, dtype=np.float32), "w")
+    return model([helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Softmax", ["a"], ["b"], axis=0),
+                  helper.make_node("MatMul", ["b", "w"], ["y"])], ["batch", WIDTH], [weight])
+
+
 def unsupported():
     return model([helper.make_node("Strange", ["x"], ["a"], name="first", domain="nobody"),
                   helper.make_node("Stranger", ["a"], ["y"], name="second", domain="nobody")], [1, 4], (), ["nobody"])
 
 
-KINDS = {"perceptron": lambda: perceptron("batch"), "static": lambda: perceptron(1), "unsupported": unsupported,
+KINDS = {"perceptron": lambda: perceptron("batch"), "static": lambda: perceptron(1), "unsupported": unsupported, "scratch": scratch,
          "single": lambda: model([helper.make_node("Tanh", ["x"], ["y"], name="only")], [1, 4])}
 
 onnx.save(KINDS[sys.argv[1]](), sys.argv[2])

@@ -110,9 +110,9 @@ TEST(CostModel, CostIsMonotonic) {
   traits.hasIntegerDot = true;
   DeviceProfile profile = makeCpuProfile("cpu", traits);
   ASSERT_TRUE(profile.check().empty());
-  for (KernelClass kernelClass :
-       {KernelClass::Contraction, KernelClass::Convolution, KernelClass::Attention, KernelClass::Normalization,
-        KernelClass::Elementwise, KernelClass::Movement, KernelClass::Recurrent, KernelClass::Other}) {
+  for (KernelClass kernelClass : {KernelClass::Contraction, KernelClass::Convolution, KernelClass::Depthwise,
+                                  KernelClass::Attention, KernelClass::Normalization, KernelClass::Elementwise,
+                                  KernelClass::Movement, KernelClass::Recurrent, KernelClass::Other}) {
     double last = 0;
     for (double operations = 1; operations < 1e13; operations *= 1.07) {
       Work work;

@@ -83,7 +83,11 @@ private:
 partition::KernelClass classify(Operation *op) {
   using partition::KernelClass;
   return llvm::TypeSwitch<Operation *, KernelClass>(op)
-      .Case<nn::ConvOp, nn::ConvTransposeOp>([](auto) { return KernelClass::Convolution; })
+      .Case<nn::ConvOp>([](nn::ConvOp conv) {
+        int64_t perGroup = cast<RankedTensorType>(conv.getFilter().getType()).getDimSize(1);
+        return conv.getGroup() > 1 && perGroup == 1 ? KernelClass::Depthwise : KernelClass::Convolution;
+      })
+      .Case<nn::ConvTransposeOp>([](auto) { return KernelClass::Convolution; })
       .Case<nn::MatmulOp>([](auto) { return KernelClass::Contraction; })
       .Case<nn::AttentionOp>([](auto) { return KernelClass::Attention; })
       .Case<nn::RecurrentOp>([](auto) { return KernelClass::Recurrent; })
@@ -154,15 +158,21 @@ void ProblemBuilder::measureLiveBytes() {
       liveBytes[i] += getMemory(workspace);
 }
 
-void ProblemBuilder::addKernel(nn::KernelOp kernel) {
+partition::Work describeWork(nn::KernelOp kernel, llvm::function_ref<double(AffineExpr)> evaluate) {
   partition::Work work;
-  work.kernelClass = classify(kernel, [&](AffineExpr expr) { return evaluate(expr); });
+  work.key = kernel.getName().str();
+  work.kernelClass = classify(kernel, evaluate);
   work.precision = getPrecision(kernel);
   work.numOperations = evaluate(kernel.getFlops());
   work.bytesRead = evaluate(kernel.getBytesRead());
   work.bytesWritten = evaluate(kernel.getBytesWritten());
+  return work;
+}
+
+void ProblemBuilder::addKernel(nn::KernelOp kernel) {
+  partition::Work work = describeWork(kernel, [&](AffineExpr expr) { return evaluate(expr); });
   partition::Kernel result;
-  result.name = work.key = kernel.getName().str();
+  result.name = work.key;
   for (const partition::DeviceProfile &profile : profiles) {
     partition::Prediction prediction = partition::predict(profile, work);
     result.seconds.push_back(prediction.seconds);
@@ -429,6 +439,17 @@ FailureOr<partition::Problem> ProblemBuilder::build() {
 }
 
 } // namespace
+
+std::vector<partition::Work> pipe::describeKernels(ModuleOp module) {
+  SymbolBounds bounds(module);
+  std::vector<partition::Work> result;
+  for (nn::KernelOp kernel : getKernels(findEntry(module)))
+    result.push_back(describeWork(kernel, [&](AffineExpr expr) {
+      std::optional<int64_t> value = expr ? nn::evaluate(expr, bounds.getTypical()) : std::nullopt;
+      return value ? std::max<double>(0, *value) : 0;
+    }));
+  return result;
+}
 
 FailureOr<partition::Problem> pipe::buildPartitionProblem(ModuleOp module, const PartitionOptions &options) {
   func::FuncOp entry = findEntry(module);

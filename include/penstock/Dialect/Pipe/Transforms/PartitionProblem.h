@@ -46,6 +46,9 @@ struct PartitionOptions {
   bool ignoreAnnotations = false;
 };
 
+/// What each kernel of `@main` does at the typical values of the symbols; keys are names. The module has kernels.
+std::vector<partition::Work> describeKernels(mlir::ModuleOp module);
+
 /// The stages of a plan.json: names of kernels. An error names the file and what was expected.
 mlir::FailureOr<std::vector<std::vector<std::string>>> readPlanFile(llvm::StringRef path, mlir::Location loc);
 
