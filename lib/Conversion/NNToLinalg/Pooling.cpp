@@ -50,6 +50,66 @@ static Value divideByCount(Emitter &e, PoolOp op, Value sums, RankedTensorType t
   });
 }
 
+/// So many taps are read in one pass.
+static constexpr int64_t kFewTaps = 25;
+
+/// A channels-last image, padded already, in one pass over the result: each element reads its taps where they lie, in
+/// the order of the window.
+static Value combineTaps(Emitter &e, PoolOp op, Value input, RankedTensorType type, ReduceKind kind, bool isUnsigned) {
+  Location loc = op.getLoc();
+  int64_t rank = type.getRank(), numSpatial = rank - 2, numTaps = 1;
+  for (int64_t extent : op.getKernel())
+    numTaps *= extent;
+  SmallVector<Value> inputs;
+  for (int64_t tap = 0; tap < numTaps; ++tap) {
+    SmallVector<OpFoldResult> offsets(rank, e.b.getIndexAttr(0)), steps(rank, e.b.getIndexAttr(1));
+    for (int64_t i = numSpatial - 1, rest = tap; i >= 0; rest /= op.getKernel()[i--]) {
+      offsets[1 + i] = e.b.getIndexAttr(rest % op.getKernel()[i] * op.getDilations()[i]);
+      steps[1 + i] = e.b.getIndexAttr(op.getStrides()[i]);
+    }
+    inputs.push_back(e.b.create<tensor::ExtractSliceOp>(loc, Emitter::storageType(type), input, offsets,
+                                                        e.extents(loc, type), steps));
+  }
+  SmallVector<AffineMap> maps(numTaps + 1, e.b.getMultiDimIdentityMap(rank));
+  SmallVector<IteratorType> iterators(rank, IteratorType::parallel);
+  return e.generic(loc, inputs, e.empty(loc, type), maps, iterators, [&](OpBuilder &b, Location inner, ValueRange in) {
+    Value result = in[0];
+    for (int64_t tap = 1; tap < numTaps; ++tap)
+      result = ScalarBuilder{b, inner}.combine(kind, result, in[tap], isUnsigned);
+    return result;
+  });
+}
+
+/// The window as reduction loops.
+static Value combineWindow(Emitter &e, PoolOp op, Value input, RankedTensorType type, ReduceKind kind,
+                           bool isUnsigned) {
+  Location loc = op.getLoc();
+  bool channelsLast = op.getChannelsLast();
+  int64_t numSpatial = type.getRank() - 2;
+  Type element = getStorageType(type.getElementType());
+  // The window has no values; its shape tells the loops how far to run.
+  Value window = e.b.create<tensor::EmptyOp>(loc, op.getKernel(), element);
+  WindowLoops loops(e.b);
+  AffineExpr batch = loops.add(IteratorType::parallel), channel;
+  if (!channelsLast)
+    channel = loops.add(IteratorType::parallel);
+  loops.addPositions(channelsLast ? numSpatial : numSpatial - 1);
+  loops.addWindow(numSpatial);
+  if (channelsLast)
+    channel = loops.add(IteratorType::parallel);
+  else
+    loops.addPositions(1);
+  SmallVector<AffineExpr> in =
+      imageExprs(batch, channel, loops.getTaps(op.getStrides(), op.getDilations()), channelsLast);
+  SmallVector<AffineExpr> out = imageExprs(batch, channel, loops.positions, channelsLast);
+  Value initial = ScalarBuilder{e.b, loc}.identity(kind, element, isUnsigned);
+  return e.generic(loc, {input, window}, e.filled(loc, type, initial),
+                   {loops.map(in), loops.map(loops.windows), loops.map(out)}, loops.getIterators(),
+                   [&](OpBuilder &b, Location inner, ValueRange args) {
+                     return ScalarBuilder{b, inner}.combine(kind, args[2], args[0], isUnsigned);
+                   });
+}
+
 LogicalResult emitPool(Emitter &e, PoolOp op) {
   Location loc = op.getLoc();
   RankedTensorType inType = Emitter::typeOf(op.getInput()), type = Emitter::typeOf(op.getResult());
@@ -75,26 +135,11 @@ LogicalResult emitPool(Emitter &e, PoolOp op) {
     RankedTensorType padType;
     input = e.padded(loc, input, inType, low, high, initial, padType);
   }
-  // The window has no values; its shape tells the loops how far to run.
-  Value window = e.b.create<tensor::EmptyOp>(loc, op.getKernel(), getStorageType(inType.getElementType()));
-  WindowLoops loops(e.b);
-  AffineExpr batch = loops.add(IteratorType::parallel), channel;
-  if (!channelsLast)
-    channel = loops.add(IteratorType::parallel);
-  loops.addPositions(channelsLast ? numSpatial : numSpatial - 1);
-  loops.addWindow(numSpatial);
-  if (channelsLast)
-    channel = loops.add(IteratorType::parallel);
-  else
-    loops.addPositions(1);
-  SmallVector<AffineExpr> in =
-      imageExprs(batch, channel, loops.getTaps(op.getStrides(), op.getDilations()), channelsLast);
-  SmallVector<AffineExpr> out = imageExprs(batch, channel, loops.positions, channelsLast);
-  Value result = e.generic(loc, {input, window}, e.filled(loc, wide, initial),
-                           {loops.map(in), loops.map(loops.windows), loops.map(out)}, loops.getIterators(),
-                           [&](OpBuilder &b, Location inner, ValueRange args) {
-                             return ScalarBuilder{b, inner}.combine(kind, args[2], args[0], isUnsigned);
-                           });
+  int64_t numTaps = 1;
+  for (int64_t extent : op.getKernel())
+    numTaps *= extent;
+  Value result = channelsLast && numTaps <= kFewTaps ? combineTaps(e, op, input, wide, kind, isUnsigned)
+                                                     : combineWindow(e, op, input, wide, kind, isUnsigned);
   if (!isMax)
     result = divideByCount(e, op, result, wide, original);
   e.set(op.getResult(), e.narrow(loc, result, wide, type));
