@@ -37,8 +37,10 @@ static LogicalResult checkPrecision(Compilation &compilation) {
 }
 
 LogicalResult runImport(Compilation &compilation) {
+  onnximport::ImportOptions options = compilation.options.import;
+  options.pipelineStages = compilation.options.fromOnnxStages;
   FailureOr<OwningOpRef<ModuleOp>> module =
-      onnximport::importOnnxModel(compilation.context, compilation.options.model, compilation.options.import);
+      onnximport::importOnnxModel(compilation.context, compilation.options.model, options);
   if (failed(module))
     return failure();
   compilation.module = std::move(*module);

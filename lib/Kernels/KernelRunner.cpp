@@ -11,6 +11,7 @@
 #include "penstock/Dialect/NN/IR/Extents.h"
 
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
 
@@ -19,6 +20,18 @@
 
 using namespace penstock;
 using namespace penstock::kernels;
+
+/// Stands for the runtime's context: what a kernel has to say.
+struct Report {
+  std::string error;
+};
+
+/// `rt_check` of the runtime's header.
+static int32_t check(Report *report, int64_t lhs, int64_t rhs, const char *what) {
+  if (lhs != rhs && report->error.empty())
+    report->error = llvm::formatv("{0} have extents {1} and {2}, expected them to be equal", what, lhs, rhs).str();
+  return lhs == rhs ? 0 : -1;
+}
 
 KernelRunner::KernelRunner(std::unique_ptr<llvm::orc::LLJIT> jit) : jit(std::move(jit)) {}
 KernelRunner::~KernelRunner() = default;
@@ -41,7 +54,10 @@ llvm::Expected<std::unique_ptr<KernelRunner>> KernelRunner::create() {
   auto jit = llvm::orc::LLJITBuilder().create();
   if (!jit)
     return jit.takeError();
-  return std::unique_ptr<KernelRunner>(new KernelRunner(std::move(*jit)));
+  std::unique_ptr<KernelRunner> runner(new KernelRunner(std::move(*jit)));
+  if (llvm::Error error = runner->define("rt_check", reinterpret_cast<void *>(&check)))
+    return error;
+  return runner;
 }
 
 llvm::Error KernelRunner::define(llvm::StringRef name, void *function) {
@@ -81,6 +97,9 @@ llvm::Error KernelRunner::run(const CompiledKernel &kernel, llvm::ArrayRef<void 
   llvm::SmallVector<void *> all(buffers.begin(), buffers.end());
   all.push_back(workspace.get());
   using Function = void (*)(void *, void *const *, const int64_t *);
-  reinterpret_cast<Function>(found->second)(nullptr, all.data(), symbols.data());
+  Report report;
+  reinterpret_cast<Function>(found->second)(&report, all.data(), symbols.data());
+  if (!report.error.empty())
+    return userError("kernel '{0}': {1}", kernel.symbolName, report.error);
   return llvm::Error::success();
 }

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Passes.h"
+#include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
@@ -44,7 +45,10 @@ LogicalResult kernels::addWrapper(ModuleOp module, StringRef bodyName, StringRef
   Value buffers = entry->getArgument(1), symbols = entry->getArgument(2);
   SmallVector<Value> arguments;
   int32_t numPointers = 0, numSymbols = 0;
-  for (Type argument : ArrayRef<Type>(body.getArgumentTypes()).drop_back(usesContext)) {
+  if (body->removeAttr(kContextAttr))
+    arguments.push_back(entry->getArgument(0));
+  ArrayRef<Type> types = body.getArgumentTypes();
+  for (Type argument : types.drop_front(arguments.size()).drop_back(usesContext)) {
     bool isPointer = isa<LLVM::LLVMPointerType>(argument);
     LLVM::GEPArg position = isPointer ? numPointers++ : numSymbols++;
     Value address = builder.create<LLVM::GEPOp>(loc, pointer, argument, isPointer ? buffers : symbols, position);

@@ -137,8 +137,7 @@ def sequences():
 STATE = (("stateN", "state"),)
 BOUND = ("--bind", "sr=16000", "--shape", "input=1x576", "--shape", "state=2x1x128")
 VOICE_MODELS = [
-    Model("voice-if", voice("silero_vad"), lambda: chunks(0, True), stages=(1,), feedback=STATE,
-          tier="accept"),
+    Model("voice-if", voice("silero_vad"), lambda: chunks(0, True), stages=(1,), feedback=STATE),
     Model("voice-if-bound", voice("silero_vad"), lambda: chunks(0), flags=BOUND, bind=(("sr", 16000),), feedback=STATE),
     Model("voice-op18", voice("silero_vad_op18_ifless"), lambda: chunks(0, True), stages=(1,), feedback=STATE),
     Model("voice-op18-bound", voice("silero_vad_op18_ifless"), lambda: chunks(0), flags=BOUND, bind=(("sr", 16000),),

@@ -39,14 +39,19 @@ def as_array(value):
     return array
 
 
+def is_number(info, value):
+    """A scalar that is no picture of data, as the first of `Range` or the size of a window."""
+    return np.shape(value) == () and info.type.HasField("tensor_type")
+
+
 def bind_small_inputs(model, values):
-    """The model with small inputs, but for the first, as initializers; None if there is none."""
+    """The model with small inputs, but for the first unless it is a scalar, as initializers; None if there is none."""
     bound = onnx.ModelProto()
     bound.CopyFrom(model)
     kept = []
     for index, (info, value) in enumerate(zip(model.graph.input, values)):
         is_tensor = info.type.HasField("tensor_type") and isinstance(value, (np.ndarray, np.generic))
-        if index == 0 or not is_tensor or np.size(value) > MAX_CONSTANT:
+        if (index == 0 and not is_number(info, value)) or not is_tensor or np.size(value) > MAX_CONSTANT:
             kept.append(info)
             continue
         tensor = numpy_helper.from_array(np.asarray(value), info.name)
@@ -76,27 +81,31 @@ def write_case(folder, model, values):
         number += 1
 
 
+def collect_cases():
+    """(name, model, inputs, outputs) of every case."""
+    from onnx.backend.test.case.node import collect_testcases
+    for case in collect_testcases(None):
+        if case.data_sets:
+            yield case.name, case.model, *case.data_sets[0]
+
+
 def write_cases(root):
     """Writes every case; gives the expected outputs by name, and the names of cases with a bound form."""
-    from onnx.backend.test.case.node import collect_testcases
     expected, bound_names = {}, set()
-    for case in collect_testcases(None):
-        if not case.data_sets:
-            continue
-        inputs, outputs = case.data_sets[0]
-        values = {info.name: value for info, value in zip(case.model.graph.input, inputs)}
+    for name, model, inputs, outputs in collect_cases():
+        values = {info.name: value for info, value in zip(model.graph.input, inputs)}
         try:
-            expected[case.name] = [as_array(output) for output in outputs]
+            expected[name] = [as_array(output) for output in outputs]
         except ValueError:
-            expected[case.name] = None
-        write_case(root / "plain" / case.name, case.model, values)
+            expected[name] = None
+        write_case(root / "plain" / name, model, values)
         try:
-            bound = bind_small_inputs(case.model, inputs)
+            bound = bind_small_inputs(model, inputs)
         except (TypeError, ValueError):
             bound = None
         if bound is not None:
-            write_case(root / "bound" / case.name, bound, values)
-            bound_names.add(case.name)
+            write_case(root / "bound" / name, bound, values)
+            bound_names.add(name)
     return expected, bound_names
 
 

@@ -4,24 +4,104 @@
 //===----------------------------------------------------------------------===//
 #include "Emitter.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace penstock::linalg_lowering {
 using namespace nn;
 
-/// Lowers the ops of a branch at the end of `block` and yields what it yields.
-static LogicalResult emitBranch(Emitter &e, Region &region, Block *block) {
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToEnd(block);
+namespace {
+
+/// Two extents that must be equal where a branch is taken.
+struct Assumption {
+  AffineExpr left, right;
+  StringRef reason;
+};
+
+SmallVector<Assumption> getAssumptions(std::optional<ExtentsAttr> exprs, std::optional<ArrayAttr> reasons) {
+  SmallVector<Assumption> result;
+  if (exprs && reasons)
+    for (auto [i, reason] : llvm::enumerate(reasons->getAsRange<StringAttr>()))
+      result.push_back({exprs->getExprs()[2 * i], exprs->getExprs()[2 * i + 1], reason.getValue()});
+  return result;
+}
+
+/// The runtime's `int32_t rt_check(ctx, lhs, rhs, what)`.
+LLVM::LLVMFuncOp getCheckFunction(ModuleOp module) {
+  if (auto known = module.lookupSymbol<LLVM::LLVMFuncOp>("rt_check"))
+    return known;
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  Type pointer = LLVM::LLVMPointerType::get(b.getContext()), i64 = b.getI64Type();
+  auto type = LLVM::LLVMFunctionType::get(b.getI32Type(), {pointer, i64, i64, pointer});
+  return b.create<LLVM::LLVMFuncOp>(module.getLoc(), "rt_check", type);
+}
+
+/// The address of a zero-terminated text in the object.
+Value getText(Emitter &e, Location loc, ModuleOp module, StringRef text) {
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  std::string name = "text_" + std::to_string(llvm::range_size(module.getOps<LLVM::GlobalOp>()));
+  auto type = LLVM::LLVMArrayType::get(b.getI8Type(), text.size() + 1);
+  std::string bytes = text.str();
+  bytes.push_back('\0');
+  auto global =
+      b.create<LLVM::GlobalOp>(loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, name, b.getStringAttr(bytes));
+  return e.b.create<LLVM::AddressOfOp>(loc, global);
+}
+
+/// Lowers the ops of a branch at the insertion point; gives what it yields.
+FailureOr<SmallVector<Value>> emitOps(Emitter &e, Region &region) {
   for (Operation &op : region.front().without_terminator())
     if (failed(e.emit(&op)))
       return failure();
   SmallVector<Value> yielded;
   for (Value value : region.front().getTerminator()->getOperands())
     yielded.push_back(e.get(value));
-  e.b.create<scf::YieldOp>(region.getLoc(), yielded);
+  return yielded;
+}
+
+/// The branch where all assumptions hold; else the first that does not is reported, and the results are anything.
+FailureOr<SmallVector<Value>> emitChecked(Emitter &e, Region &region, ArrayRef<Assumption> assumptions) {
+  if (assumptions.empty())
+    return emitOps(e, region);
+  Location loc = region.getLoc();
+  Assumption first = assumptions.front();
+  Value left = e.index(loc, first.left), right = e.index(loc, first.right);
+  Value equal = e.b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, left, right);
+  Operation *terminator = region.front().getTerminator();
+  SmallVector<Type> types;
+  for (Value value : terminator->getOperands())
+    types.push_back(Emitter::storageType(Emitter::typeOf(value)));
+  auto made = e.b.create<scf::IfOp>(loc, types, equal, /*addThenBlock=*/true, /*addElseBlock=*/true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToEnd(made.thenBlock());
+  FailureOr<SmallVector<Value>> yielded = emitChecked(e, region, assumptions.drop_front());
+  if (failed(yielded))
+    return failure();
+  e.b.create<scf::YieldOp>(loc, *yielded);
+  e.b.setInsertionPointToEnd(made.elseBlock());
+  auto module = made->getParentOfType<ModuleOp>();
+  Type i64 = e.b.getI64Type();
+  Value arguments[] = {e.context, e.b.create<arith::IndexCastOp>(loc, i64, left),
+                       e.b.create<arith::IndexCastOp>(loc, i64, right), getText(e, loc, module, first.reason)};
+  e.b.create<LLVM::CallOp>(loc, getCheckFunction(module), arguments);
+  SmallVector<Value> anything;
+  for (Value value : terminator->getOperands())
+    anything.push_back(e.zeros(loc, Emitter::typeOf(value)));
+  e.b.create<scf::YieldOp>(loc, anything);
+  return SmallVector<Value>(made.getResults());
+}
+
+LogicalResult emitBranch(Emitter &e, Region &region, Block *block, ArrayRef<Assumption> assumptions) {
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToEnd(block);
+  FailureOr<SmallVector<Value>> yielded = emitChecked(e, region, assumptions);
+  if (failed(yielded))
+    return failure();
+  e.b.create<scf::YieldOp>(region.getLoc(), *yielded);
   return success();
 }
+
+} // namespace
 
 LogicalResult emitIf(Emitter &e, IfOp op) {
   Location loc = op.getLoc();
@@ -32,8 +112,10 @@ LogicalResult emitIf(Emitter &e, IfOp op) {
   for (Value result : op.getResults())
     types.push_back(Emitter::storageType(Emitter::typeOf(result)));
   auto made = e.b.create<scf::IfOp>(loc, types, condition, /*addThenBlock=*/true, /*addElseBlock=*/true);
-  if (failed(emitBranch(e, op.getThenRegion(), made.thenBlock())) ||
-      failed(emitBranch(e, op.getElseRegion(), made.elseBlock())))
+  if (failed(emitBranch(e, op.getThenRegion(), made.thenBlock(),
+                        getAssumptions(op.getThenAssumes(), op.getThenReasons()))) ||
+      failed(emitBranch(e, op.getElseRegion(), made.elseBlock(),
+                        getAssumptions(op.getElseAssumes(), op.getElseReasons()))))
     return failure();
   for (auto [result, value] : llvm::zip(op.getResults(), made.getResults()))
     e.set(result, value);

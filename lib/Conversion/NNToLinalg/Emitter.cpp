@@ -103,8 +103,10 @@ Value Emitter::reshape(Location loc, Value value, RankedTensorType from, RankedT
   auto isUnknown = [](AffineExpr expr) { return !nn::getConstant(expr); };
   int64_t numUnknownFrom = llvm::count_if(middleOf(fromExtents), isUnknown);
   int64_t numUnknownTo = llvm::count_if(middleOf(toExtents), isUnknown);
-  if (numUnknownTo > 1 || (numUnknownFrom > 0) != (numUnknownTo > 0)) {
-    // Upstream expands a group to one unknown extent at most, and an unknown group is not a known one to it.
+  bool isRegrouped = numUnknownFrom > 1 && middleOf(toExtents).size() > 1;
+  if (numUnknownTo > 1 || (numUnknownFrom > 0) != (numUnknownTo > 0) || isRegrouped) {
+    // Upstream expands a group to one unknown extent at most, an unknown group is not a known one to it, and where it
+    // joins a collapse with an expansion it takes unknown extents that only an assumption makes 1 for known ones.
     SmallVector<Value> shape;
     for (AffineExpr expr : toExtents)
       shape.push_back(index(loc, expr));
@@ -314,8 +316,10 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitReduction(*this, op);
   if (isa<TransposeOp, ReshapeOp, BroadcastToOp, SliceOp, ConcatOp, PadOp>(op))
     return emitMovement(*this, op);
-  if (isa<GatherOp, GatherElementsOp, GatherNDOp, ResizeOp>(op))
+  if (isa<GatherOp, GatherElementsOp, GatherNDOp>(op))
     return emitIndexed(*this, op);
+  if (auto resize = dyn_cast<ResizeOp>(op))
+    return emitResize(*this, resize);
   if (isa<ScatterElementsOp, ScatterNDOp, TopKOp>(op))
     return emitScatter(*this, op);
   if (auto branch = dyn_cast<IfOp>(op))

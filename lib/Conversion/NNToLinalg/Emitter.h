@@ -27,6 +27,7 @@ public:
   Emitter(OpBuilder &builder, ArrayRef<Value> symbols) : b(builder), symbols(symbols) {}
 
   OpBuilder &b;
+  Value context; ///< of the runtime; null in kernels that cannot fail
 
   Value get(Value value) const { return values.lookup(value); }
   void set(Value value, Value lowered) { values.map(value, lowered); }
@@ -98,9 +99,15 @@ struct ScalarBuilder {
   Value compare(nn::CompareKind kind, Value x, Value y, bool isUnsigned);
   /// `from` and `to` are the types of nn, with signs.
   Value cast(Value x, Type from, Type to, bool saturate);
+  /// To and from f32, for the formats of `isFloat8`; with `saturate` what is too large becomes the largest.
+  Value decodeFloat8(Value x);
+  Value encodeFloat8(Value x, Type type, bool saturate);
   /// acc + x * y, fused for floats.
   Value multiplyAdd(Value x, Value y, Value acc);
 };
+
+/// True for floats of eight bits, which only `cast` takes.
+bool isFloat8(Type type);
 
 /// True for unsigned integers and i1, whose values are 0 and 1.
 bool isUnsigned(RankedTensorType type);
@@ -118,6 +125,7 @@ LogicalResult emitPool(Emitter &e, nn::PoolOp op);
 LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);
 LogicalResult emitIndexed(Emitter &e, Operation *op);
+LogicalResult emitResize(Emitter &e, nn::ResizeOp op);
 LogicalResult emitScatter(Emitter &e, Operation *op);
 LogicalResult emitIf(Emitter &e, nn::IfOp op);
 LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);

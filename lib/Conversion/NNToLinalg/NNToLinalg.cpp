@@ -36,24 +36,29 @@ namespace {
 
 class KernelLowering {
 public:
-  KernelLowering(nn::KernelDefOp kernel, ModuleOp module) : kernel(kernel), module(module), b(module.getContext()) {}
+  KernelLowering(nn::KernelDefOp kernel, ModuleOp module) : kernel(kernel), module(module), b(module.getContext()) {
+    kernel.walk([&](nn::IfOp op) { takesContext |= op.getThenAssumes() || op.getElseAssumes(); });
+  }
 
   FailureOr<func::FuncOp> run(StringRef name) {
     func::FuncOp function = createFunction(name);
     Block *entry = function.addEntryBlock();
     b.setInsertionPointToStart(entry);
-    size_t numPointers = numInputs() + numResults() + 1;
+    size_t numPointers = takesContext + numInputs() + numResults() + 1;
     SmallVector<Value> symbols(entry->getArguments().drop_front(numPointers));
     Emitter emitter(b, symbols);
+    if (takesContext)
+      emitter.context = entry->getArgument(0);
     for (auto [i, argument] : llvm::enumerate(kernel.getBody().getArguments())) {
-      Value memref = makeMemRef(emitter, entry->getArgument(i), Emitter::typeOf(argument));
+      Value memref = makeMemRef(emitter, entry->getArgument(takesContext + i), Emitter::typeOf(argument));
       emitter.setBuffer(argument, memref);
       emitter.set(argument, b.create<bufferization::ToTensorOp>(kernel.getLoc(), memref, /*restrict=*/true));
     }
     // Results come before what makes them, so that it may be made in place.
     SmallVector<Value> outputs;
     for (auto [i, value] : llvm::enumerate(kernel.getYield()->getOperands())) {
-      outputs.push_back(makeMemRef(emitter, entry->getArgument(numInputs() + i), Emitter::typeOf(value)));
+      outputs.push_back(
+          makeMemRef(emitter, entry->getArgument(takesContext + numInputs() + i), Emitter::typeOf(value)));
       if (value.hasOneUse())
         emitter.setDestination(value, outputs.back());
     }
@@ -75,13 +80,15 @@ private:
   size_t numResults() { return kernel.getYield()->getNumOperands(); }
 
   func::FuncOp createFunction(StringRef name) {
-    size_t numPointers = numInputs() + numResults() + 1;
+    size_t numPointers = takesContext + numInputs() + numResults() + 1;
     SmallVector<Type> types(numPointers, LLVM::LLVMPointerType::get(b.getContext()));
     types.append(kernel.getNumSymbols(), b.getIndexType());
     b.setInsertionPointToEnd(module.getBody());
     auto function = b.create<func::FuncOp>(kernel.getLoc(), name, b.getFunctionType(types, {}));
     function.setPrivate();
-    for (size_t i = 0; i < numPointers; ++i) {
+    if (takesContext)
+      function->setAttr(kContextAttr, b.getUnitAttr());
+    for (size_t i = takesContext; i < numPointers; ++i) {
       function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), b.getUnitAttr());
       function.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(kAlignment));
     }
@@ -121,6 +128,7 @@ private:
   nn::KernelDefOp kernel;
   ModuleOp module;
   OpBuilder b;
+  bool takesContext = false;
 };
 
 } // namespace

@@ -118,6 +118,7 @@ private:
   };
   Value inputProducts(int64_t d, Weights &weights);
   std::pair<Value, Value> stepLstm(Value gates, Value c0, const Weights &weights, int64_t d);
+  Value roundToBytes(Value state);
   Value stepGru(Value inputGates, Value h0, const Weights &weights, int64_t d);
   void runDirection(int64_t d, Value &output, Value &lastH, Value &lastC);
   Value keepWhereEnded(Value position, Value made, Value old);
@@ -228,6 +229,30 @@ std::pair<Value, Value> RecurrentLowering::stepLstm(Value gates, Value c0, const
   return {h, cell};
 }
 
+/// The values that 8 bits over the range of the whole state, with zero in it, can tell apart.
+Value RecurrentLowering::roundToBytes(Value state) {
+  RankedTensorType scalar;
+  Value low = e.reduce(loc, state, stateType(), {0, 1}, ReduceKind::min, false, scalar);
+  Value high = e.reduce(loc, state, stateType(), {0, 1}, ReduceKind::max, false, scalar);
+  SmallVector<Typed> inputs{{state, stateType()}, {low, scalar}, {high, scalar}};
+  return e.elementwise(loc, stateType(), inputs, [](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+    ScalarBuilder s{inner, innerLoc};
+    auto number = [&](double value) { return s.constant(in[0].getType(), value); };
+    auto apply = [&](BinaryKind kind, Value x, Value y) { return s.binary(kind, x, y, false); };
+    auto round = [&](Value x) { return s.unary(UnaryKind::round_even, x, 0, 0, false); };
+    auto clamp = [&](Value x) {
+      return apply(BinaryKind::minimum, apply(BinaryKind::maximum, x, number(0)), number(255));
+    };
+    Value least = apply(BinaryKind::minimum, in[1], number(0)), most = apply(BinaryKind::maximum, in[2], number(0));
+    Value isFlat = s.compare(CompareKind::eq, least, most, false);
+    Value steps = apply(BinaryKind::div, apply(BinaryKind::sub, most, least), number(255));
+    Value scale = inner.create<arith::SelectOp>(innerLoc, isFlat, number(1), steps);
+    Value zeroPoint = round(clamp(apply(BinaryKind::sub, number(0), apply(BinaryKind::div, least, scale))));
+    Value bytes = clamp(apply(BinaryKind::add, round(apply(BinaryKind::div, in[0], scale)), zeroPoint));
+    return apply(BinaryKind::mul, apply(BinaryKind::sub, bytes, zeroPoint), scale);
+  });
+}
+
 /// Gates in the order z, r, h; `inputGates` has the products with the input only.
 Value RecurrentLowering::stepGru(Value inputGates, Value h0, const Weights &weights, int64_t d) {
   auto columns = [&](int64_t first, int64_t count) {
@@ -299,7 +324,7 @@ void RecurrentLowering::runDirection(int64_t d, Value &output, Value &lastH, Val
     if (op.getKind() == RecurrentKind::gru) {
       h = stepGru(gates, h0, weights, d);
     } else {
-      gates = product(h0, weights.recurrence, gates);
+      gates = product(op.getRoundsState() ? roundToBytes(h0) : h0, weights.recurrence, gates);
       if (op.getKind() == RecurrentKind::lstm)
         std::tie(h, cell) = stepLstm(gates, c0, weights, d);
       else

@@ -386,6 +386,10 @@ static Value integerBinary(ScalarBuilder &s, BinaryKind kind, Value x, Value y, 
     Value width = s.integer(type, type.getIntOrFloatBitWidth());
     Value fits = b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::ult, y, width);
     Value amount = b.create<arith::SelectOp>(loc, fits, y, s.integer(type, 0));
+    if (kind == BinaryKind::shift_right && !isUnsigned) { // what is left of it is its sign
+      amount = b.create<arith::SelectOp>(loc, fits, y, s.integer(type, type.getIntOrFloatBitWidth() - 1));
+      return b.create<arith::ShRSIOp>(loc, x, amount);
+    }
     Value shifted = kind == BinaryKind::shift_left ? Value(b.create<arith::ShLIOp>(loc, x, amount))
                                                    : b.create<arith::ShRUIOp>(loc, x, amount);
     return b.create<arith::SelectOp>(loc, fits, shifted, s.integer(type, 0));
@@ -450,6 +454,12 @@ Value ScalarBuilder::cast(Value x, Type from, Type to, bool saturate) {
   Type storage = getStorageType(to);
   auto toInteger = dyn_cast<IntegerType>(to), fromInteger = dyn_cast<IntegerType>(from);
   bool fromUnsigned = fromInteger && (fromInteger.isUnsigned() || fromInteger.getWidth() == 1);
+  if (from == to)
+    return x;
+  if (isFloat8(from))
+    return cast(decodeFloat8(x), b.getF32Type(), to, saturate);
+  if (isFloat8(to))
+    return encodeFloat8(cast(x, from, b.getF32Type(), false), to, saturate);
   if (isa<FloatType>(from) && isa<FloatType>(to)) {
     unsigned fromBits = x.getType().getIntOrFloatBitWidth(), toBits = storage.getIntOrFloatBitWidth();
     if (x.getType() == storage)

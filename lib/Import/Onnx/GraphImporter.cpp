@@ -7,6 +7,7 @@
 #include "TensorData.h"
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/attribute_binder.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 namespace penstock::onnximport {
 
@@ -34,7 +35,7 @@ std::string describeNode(const onnx::NodeProto &node) {
 GraphImporter::GraphImporter(ModuleOp module, ModelFile &file, const ImportOptions &options,
                              const OperatorRegistry &registry)
     : module(module), context(module.getContext()), file(file), options(options), registry(registry), algebra(module),
-      builder(context) {
+      stages(file.getModel()), builder(context, &stages) {
   for (const onnx::OperatorSetIdProto &opset : file.getModel().opset_import())
     modelOpsets[normalizeDomain(opset.domain()).str()] = static_cast<int>(opset.version());
   for (const onnx::FunctionProto &function : file.getModel().functions())
@@ -52,7 +53,7 @@ LogicalResult GraphImporter::importModel() {
   scope.isMainGraph = true;
   if (failed(importInitializers(graph, scope)) || failed(importInputs(graph, scope, function)) ||
       failed(checkOptionsUsed(graph)) || failed(importNodes(graph.node(), scope)) ||
-      failed(importOutputs(graph, scope, function)))
+      failed(importOutputs(graph, scope, function)) || failed(stages.check(function)))
     return failure();
   return recordStates(graph, scope);
 }
@@ -91,15 +92,15 @@ LogicalResult GraphImporter::importInitializers(const onnx::GraphProto &graph, S
   return success();
 }
 
-void GraphImporter::assumeEqual(Assumption assumption, StringRef reason) {
+void GraphImporter::assumeEqual(AffineExpr left, AffineExpr right, StringRef reason) {
   if (branchAssumptions) {
-    branchAssumptions->push_back(assumption);
+    std::string what = "'" + algebra.describe(left) + "' and '" + algebra.describe(right) + "' (" + reason.str() + ")";
+    branchAssumptions->push_back({left, right, what});
     return;
   }
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(entry->getParentOp());
-  builder.create<nn::ConstraintOp>(UnknownLoc::get(context),
-                                   nn::ExtentsAttr::get(context, {assumption.first, assumption.second}),
+  builder.create<nn::ConstraintOp>(UnknownLoc::get(context), nn::ExtentsAttr::get(context, {left, right}),
                                    builder.getStringAttr(reason));
 }
 
@@ -138,6 +139,9 @@ LogicalResult GraphImporter::importNode(const onnx::NodeProto &node, Scope &scop
 LogicalResult GraphImporter::convertNode(const onnx::NodeProto &node, Scope &scope) {
   std::string domain = normalizeDomain(node.domain()).str();
   Location loc = getNodeLoc(context, node);
+  llvm::SaveAndRestore outerStage(stages.current);
+  if (options.pipelineStages && failed(stages.enter(node, loc)))
+    return failure();
   for (const std::string &input : node.input())
     if (!input.empty() && !scope.find(input))
       return emitError(loc) << "input '" << input << "' is not defined";

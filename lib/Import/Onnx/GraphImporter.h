@@ -10,6 +10,7 @@
 
 #include "ModelFile.h"
 #include "OnnxValue.h"
+#include "PipelineStages.h"
 #include "ShapeAlgebra.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -65,10 +66,13 @@ public:
                                SmallVectorImpl<OnnxValue *> &outputs, Location loc, bool isRepeated = false);
 
   //===--- assumptions ---------------------------------------------------===//
-  /// Two extents that must be equal for the module to be right. Outside of branches a run-time check of the module;
-  /// inside of one, noted in the list of that branch.
-  using Assumption = std::pair<AffineExpr, AffineExpr>;
-  void assumeEqual(Assumption assumption, StringRef reason);
+  /// Two extents that must be equal for the module to be right, checked at run time: always, or inside of a branch
+  /// where that branch is taken.
+  struct Assumption {
+    AffineExpr left, right;
+    std::string reason; ///< what the two are, for the message
+  };
+  void assumeEqual(AffineExpr left, AffineExpr right, StringRef reason);
   /// The list of the branch under conversion, or null in the main graph.
   std::vector<Assumption> *branchAssumptions = nullptr;
 
@@ -94,6 +98,7 @@ private:
   const ImportOptions &options;
   const OperatorRegistry &registry;
   ShapeAlgebra algebra;
+  PipelineStages stages; ///< idle unless the options ask for the model's own stages
   OpBuilder builder;
   std::map<std::string, int> modelOpsets;
   std::map<std::tuple<std::string, std::string, std::string>, const onnx::FunctionProto *> functions;

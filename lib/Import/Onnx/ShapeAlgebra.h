@@ -36,6 +36,8 @@ public:
   AffineExpr minimum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::min, lhs, rhs); }
   AffineExpr maximum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::max, lhs, rhs); }
   ArrayRef<std::string> getDimensionNames() const { return names; }
+  /// An expression with the names of its symbols, for messages.
+  std::string describe(AffineExpr expr) const;
   /// `name`, or `name_1` and so on if a symbol of the module has it already.
   std::string claimName(StringRef name);
 
@@ -84,6 +86,7 @@ private:
   ModuleOp module;
   MLIRContext *context;
   std::vector<Interval> symbolBounds;
+  std::vector<std::string> symbolNames;
   std::map<std::string, AffineExpr> dimensions;
   std::map<std::string, AffineExpr> derived;       ///< by kind and text of the operands
   std::vector<std::string> names;                  ///< of dimensions, fixed ones included

@@ -282,6 +282,8 @@ int32_t rt_ctx::done(int32_t step) {
     return report(fail(Code::kKernel, "%s, microbatch %lld, '%s': %s", stageName(desc.own_stages[0]).c_str(),
                        (long long)ordinal, desc.steps[step].name, kernelMessage.c_str()));
   }
+  if (!failure.ok()) // by a check inside of the kernel
+    return static_cast<int32_t>(failure.code());
   int64_t now = nowNs();
   control.addStepTime(desc.role, step, now - stepBeginNs);
   stepBeginNs = now;

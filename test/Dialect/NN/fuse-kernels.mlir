@@ -129,9 +129,8 @@ func.func @main(%x: tensor<1x8x4x4xf32>, %z: tensor<1x8x4x4xf32>, %w: tensor<8x8
 // CHECK-NEXT:    nn.conv_transpose %{{.*}}, %{{.*}} {dilations
 // CHECK-NEXT:    nn.yield
 // CHECK:       nn.kernel "kernel_1"
-// CHECK-NEXT:    nn.reshape %{{.*}} : tensor<8xf32> to tensor<8x1x1xf32>
-// CHECK:       nn.kernel "kernel_2"
 // CHECK-SAME:    nn.tensors = ["y"]
+// CHECK-NEXT:    nn.reshape %{{.*}} : tensor<8xf32> to tensor<8x1x1xf32>
 // CHECK-NEXT:    nn.binary add
 // CHECK-NEXT:    nn.unary relu
 // CHECK-NEXT:    nn.unary tanh

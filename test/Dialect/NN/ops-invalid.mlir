@@ -250,9 +250,29 @@ func.func @if_c2(%c: tensor<i1>, %x: tensor<4xf32>, %y: tensor<5xf32>) {
 
 // -----
 
+func.func @if_c3(%c: tensor<i1>, %x: tensor<4xf32>) {
+  // expected-error @below {{assumes 2 expressions for 0 reasons; expected two for each}}
+  %0 = nn.if %c : tensor<i1> -> (tensor<4xf32>) {
+    nn.yield %x : tensor<4xf32>
+  } else {
+    nn.yield %x : tensor<4xf32>
+  } {else_assumes = #nn.extents<[4, 4]>}
+  return
+}
+
+// -----
+
 func.func @recurrent_c1(%x: tensor<7x1x3xf32>, %w: tensor<1x8x3xf32>, %r: tensor<1x8x2xf32>) {
   // expected-error @below {{an LSTM and only an LSTM has last_c}}
   %0:2 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x8x3xf32>, tensor<1x8x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
+  return
+}
+
+// -----
+
+func.func @recurrent_c2(%x: tensor<7x1x3xf32>, %w: tensor<1x2x3xf32>, %r: tensor<1x2x2xf32>) {
+  // expected-error @below {{of kind rnn has rounds_state; expected an LSTM}}
+  %0:2 = nn.recurrent rnn forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["Tanh"], hidden_size = 2 : i64, rounds_state} : (tensor<7x1x3xf32>, tensor<1x2x3xf32>, tensor<1x2x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
   return
 }
 

@@ -121,6 +121,17 @@ TEST(File, ExternalData) {
   EXPECT_TRUE(named.ok) << named.errors;
 }
 
+// A file larger than what 32 bits count; it has holes, so that it takes no room.
+TEST(File, ExternalDataBehindManyGigabytes) {
+  Folder folder;
+  constexpr int64_t kOffset = int64_t(5) << 30;
+  writeFile(folder / "w.bin", "");
+  fs::resize_file(folder / "w.bin", kOffset);
+  std::ofstream(folder / "w.bin", std::ios::binary | std::ios::app) << std::string(2047, 'a') + "b";
+  Imported m = importExternal(folder, "w.bin", std::to_string(kOffset));
+  EXPECT_TRUE(m.has("\", 5368709120, 2048>")) << m.module << m.errors;
+}
+
 // Data must not lie outside the folders, however the path says so.
 TEST(File, ExternalDataStayInside) {
   Folder folder, other;

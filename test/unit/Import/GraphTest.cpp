@@ -224,6 +224,23 @@ TEST(Graph, RankDecidingIfAssumesEquality) {
   EXPECT_FALSE(m.has("nn.if")) << m.module;
 }
 
+// Inside a branch the equality is checked only where that branch is taken.
+TEST(Graph, BranchAssumesEquality) {
+  Imported m = importGraph(R"(g (float[batch, len] x, bool c) => (float[n] z) <int64 axis = {1}, int64[1] axes = {1}> {
+    z = If (c) <then_branch = t () => (float[a] p) {
+                  s = Shape(x)
+                  l = Gather(s, axis)
+                  q = Equal(l, axis)
+                  [inner] p = If (q) <then_branch = u () => (float[d] i) { i = Squeeze(x, axes) },
+                                      else_branch = v () => (float[f, h] k) { k = Identity(x) }> },
+                else_branch = e () => (float[b] r) { r = ReduceSum<keepdims = 0>(x, axes) }>
+  })");
+  ASSERT_TRUE(m.ok) << m.errors;
+  EXPECT_FALSE(m.has("nn.constraint")) << m.module;
+  EXPECT_TRUE(m.has("then_assumes = #nn.extents<[s1, 1]>")) << m.module;
+  EXPECT_TRUE(m.has("then_reasons = [\"'len' and '1' (condition of node 'inner' (If))\"]")) << m.module;
+}
+
 // Branches whose ranks differ while the condition is data are refused, with what to do.
 TEST(Graph, RankDecidingIfOnDataIsRefused) {
   Imported m = importGraph(R"(g (float[4, 1] x, bool c) => (float[n] z) <int64[1] axes = {1}> {

@@ -4,17 +4,19 @@
 //
 // usage: OperatorRunner FOLDER...
 //
-// For each folder: imports model.onnx, makes one kernel of its whole graph, compiles and calls it on input_K.bin (elements,
-// row-major; input_K.shape has the extents) and writes output_K.bin. Prints one line, `ok FOLDER TYPE...` with the extents
-// put in, or `fail FOLDER import|compile|run MESSAGE`. Exit status: 0, whatever the lines say.
+// For each folder: imports and normalizes model.onnx, makes one kernel of its whole graph, compiles and calls it on
+// input_K.bin (elements, row-major; input_K.shape has the extents) and writes output_K.bin. Prints one line, `ok FOLDER
+// TYPE...` with the extents put in, or `fail FOLDER import|compile|run MESSAGE`. Exit status: 0, whatever the lines
+// say.
 //===----------------------------------------------------------------------===//
-#include "penstock/Dialect/NN/IR/NNOps.h"
-#include "penstock/Import/Onnx/OnnxImporter.h"
-#include "penstock/Kernels/KernelCompiler.h"
-#include "penstock/Kernels/KernelRunner.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Import/Onnx/OnnxImporter.h"
+#include "penstock/Kernels/KernelCompiler.h"
+#include "penstock/Kernels/KernelRunner.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cstdlib>
@@ -90,6 +92,13 @@ GraphKernel makeKernel(ModuleOp module) {
   return kernel;
 }
 
+/// Ops that the phase normalize replaces, and that have no code.
+LogicalResult normalize(ModuleOp module) {
+  PassManager passes(module.getContext());
+  passes.addPass(nn::createExpandBatchNormPass());
+  return passes.run(module);
+}
+
 using Bytes = std::unique_ptr<llvm::MemoryBuffer>;
 Bytes readFile(const std::string &path) {
   auto file = llvm::MemoryBuffer::getFile(path);
@@ -129,6 +138,8 @@ std::string runFolder(const std::string &folder) {
   auto module = onnximport::importOnnxModel(context, folder + "/model.onnx");
   if (failed(module))
     return "fail " + folder + " import " + errors;
+  if (failed(normalize(**module)))
+    return "fail " + folder + " normalize " + errors;
   GraphKernel kernel = makeKernel(**module);
   auto compiled = kernels::compileKernel(kernel.op, TargetProfile());
   if (failed(compiled))

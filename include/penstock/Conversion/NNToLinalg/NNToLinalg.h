@@ -24,9 +24,12 @@ inline constexpr llvm::StringLiteral kParallelLoopAttr = "kernel.parallel";
 /// The element type that a tensor of `type` has in linalg and in memory: integers lose their sign, which the ops know.
 mlir::Type getStorageType(mlir::Type type);
 
-/// Appends a function `name` to `module`: one !llvm.ptr per input, result, then one for the workspace; then one index per
-/// symbol. Pointers are noalias and 64-byte aligned. Buffers are row-major. Ops without a lowering are an error that names
-/// the op.
+/// Unit attribute of a kernel's function whose first pointer is the runtime's context: it reports failures.
+inline constexpr llvm::StringLiteral kContextAttr = "kernel.context";
+
+/// Appends a function `name` to `module`: the context if it has `kContextAttr`, one !llvm.ptr per input, result, then
+/// one for the workspace; then one index per symbol. Pointers are noalias and 64-byte aligned. Buffers are row-major.
+/// Ops without a lowering are an error that names the op.
 mlir::FailureOr<mlir::func::FuncOp> lowerKernelToLinalg(nn::KernelDefOp kernel, mlir::ModuleOp module,
                                                         llvm::StringRef name);
 

@@ -50,6 +50,8 @@ struct ImportOptions {
   std::vector<std::string> externalDataDirs;
   /// Name of the dimension that is the batch; empty: found by a later phase.
   std::string batchDim;
+  /// Give every op the pipeline stage that its node carries, as `nn.onnx_stage`.
+  bool pipelineStages = false;
 };
 
 /// Parse the text of one flag into `options`: `NAME=N` or `NAME=LO..HI[:TYPICAL]`; `INPUT=1x3x?x224`;

@@ -95,6 +95,13 @@ LogicalResult IfOp::verify() {
     if (!yield || yield.getOperandTypes() != getResultTypes())
       return emitOpError() << "a region does not yield values of the result types"; // if_c2
   }
+  for (auto [assumes, reasons] :
+       {std::pair(getThenAssumes(), getThenReasons()), std::pair(getElseAssumes(), getElseReasons())}) {
+    size_t numExprs = assumes ? assumes->getExprs().size() : 0, numReasons = reasons ? reasons->size() : 0;
+    if (numExprs != 2 * numReasons)
+      return emitOpError() << "assumes " << numExprs << " expressions for " << numReasons
+                           << " reasons; expected two for each"; // if_c3
+  }
   return success();
 }
 

@@ -162,6 +162,9 @@ LogicalResult RecurrentOp::verify() {
     return emitOpError() << "input has type " << input << "; expected 3 axes"; // recurrent_c1
   if ((getKind() == RecurrentKind::lstm) != static_cast<bool>(getLastC()))
     return emitOpError() << "an LSTM and only an LSTM has last_c"; // recurrent_c1
+  if (getRoundsState() && getKind() != RecurrentKind::lstm)
+    return emitOpError() << "of kind " << stringifyRecurrentKind(getKind())
+                         << " has rounds_state; expected an LSTM"; // recurrent_c2
   auto number = [&](int64_t value) { return getAffineConstantExpr(value, getContext()); };
   int64_t gates = getKind() == RecurrentKind::lstm ? 4 : getKind() == RecurrentKind::gru ? 3 : 1;
   int64_t size = getHiddenSize();

@@ -69,13 +69,13 @@ template <typename ConvT> struct FoldIntoConv : OpRewritePattern<BatchNormOp> {
     shift = conv.getBias() ? math.binary(BinaryKind::sub, conv.getBias(), shift) : math.unary(UnaryKind::neg, shift);
     shift = math.binary(BinaryKind::add, math.binary(BinaryKind::mul, shift, scale), norm.getBias());
     NamedAttrList attributes(conv->getAttrs());
-    if (Attribute tensor = norm->getAttr(kTensorAttr))
-      attributes.set(kTensorAttr, tensor);
     OperationState state(norm.getLoc(), conv->getName());
     state.addOperands({conv.getInput(), filter, shift});
     state.addTypes(norm.getType());
     state.addAttributes(attributes);
-    rewriter.replaceOp(norm, rewriter.create(state));
+    Operation *folded = rewriter.create(state);
+    takePlace(norm, folded);
+    rewriter.replaceOp(norm, folded);
     rewriter.eraseOp(conv);
     ++count;
     return success();
@@ -96,8 +96,7 @@ struct ExpandNorm : OpRewritePattern<BatchNormOp> {
     Value shift = math.binary(BinaryKind::sub, norm.getBias(), math.binary(BinaryKind::mul, norm.getMean(), scale));
     Value scaled = math.binary(BinaryKind::mul, norm.getInput(), math.alongAxis(scale, 1, numDims));
     Value result = math.binary(BinaryKind::add, scaled, math.alongAxis(shift, 1, numDims));
-    if (Attribute tensor = norm->getAttr(kTensorAttr))
-      result.getDefiningOp()->setAttr(kTensorAttr, tensor);
+    takePlace(norm, result.getDefiningOp());
     rewriter.replaceOp(norm, result);
     ++count;
     return success();

@@ -152,11 +152,10 @@ struct RaiseProduct : OpRewritePattern<BinaryOp> {
       raised = matchHardSwish(product);
     if (!raised || raised->input.getType() != op.getType())
       return failure();
-    Attribute tensor = op->getAttr(kTensorAttr);
-    auto unary = rewriter.replaceOpWithNewOp<UnaryOp>(op, UnaryKindAttr::get(getContext(), raised->kind), raised->input,
-                                                      FloatAttr(), FloatAttr());
-    if (tensor)
-      unary->setAttr(kTensorAttr, tensor);
+    auto unary = rewriter.create<UnaryOp>(op.getLoc(), UnaryKindAttr::get(getContext(), raised->kind), raised->input,
+                                          FloatAttr(), FloatAttr());
+    takePlace(op, unary);
+    rewriter.replaceOp(op, unary);
     ++count;
     return success();
   }

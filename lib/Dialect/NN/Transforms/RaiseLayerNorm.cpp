@@ -142,15 +142,15 @@ private:
     attributes.set("epsilon", rewriter.getF64FloatAttr(norm.epsilon));
     if (norm.rms)
       attributes.set("rms", rewriter.getUnitAttr());
-    if (Attribute tensor = op->getAttr(kTensorAttr))
-      attributes.set(kTensorAttr, tensor);
     OperationState state(op.getLoc(), LayerNormOp::getOperationName());
     state.addOperands({norm.input, scale});
     if (bias)
       state.addOperands(bias);
     state.addTypes(op.getType());
     state.addAttributes(attributes);
-    rewriter.replaceOp(op, rewriter.create(state));
+    Operation *raised = rewriter.create(state);
+    takePlace(op, raised);
+    rewriter.replaceOp(op, raised);
     ++count;
   }
 

@@ -102,7 +102,9 @@ struct TransposeToReshape : OpRewritePattern<TransposeOp> {
         return failure();
       previous = axis;
     }
-    rewriter.replaceOpWithNewOp<ReshapeOp>(op, op.getType(), op.getInput());
+    auto reshape = rewriter.create<ReshapeOp>(op.getLoc(), op.getType(), op.getInput());
+    takePlace(op, reshape);
+    rewriter.replaceOp(op, reshape);
     return success();
   }
 };

@@ -66,7 +66,11 @@ private:
     std::string what = op->getName().getStringRef().str();
     if (auto tensor = op->getAttrOfType<StringAttr>(kTensorAttr))
       what = tensor.str();
-    required.insert({{lhs, rhs}, StringAttr::get(op->getContext(), "operands of '" + what + "'")});
+    auto reason = StringAttr::get(op->getContext(), "operands of '" + what + "'");
+    if (isa<IfOp>(op->getParentOp()))
+      requiredInside[op->getParentRegion()].insert({{lhs, rhs}, reason});
+    else
+      required.insert({{lhs, rhs}, reason});
   }
 
   /// Axes aligned from the last; a constant 1 stretches and needs nothing.
@@ -118,6 +122,7 @@ private:
 
   void listConstraints(func::FuncOp function) {
     function.walk([&](Operation *op) { visit(op); });
+    function.walk([&](IfOp op) { listAssumptions(op); });
     OpBuilder builder(function);
     llvm::DenseSet<std::pair<AffineExpr, AffineExpr>> known;
     for (auto constraint : getOperation().getOps<ConstraintOp>())
@@ -131,8 +136,61 @@ private:
     }
   }
 
+  /// An expression with the names of the module's symbols.
+  std::string describe(AffineExpr expr) {
+    std::string text = formatExtents(expr), result;
+    SmallVector<StringRef> names;
+    for (auto symbol : getOperation().getOps<SymbolOp>())
+      names.push_back(symbol.getSymName());
+    for (size_t i = 0; i < text.size();) {
+      size_t end = i + 1;
+      while (end < text.size() && llvm::isDigit(text[end]))
+        ++end;
+      size_t index;
+      bool isSymbol = text[i] == 's' && !StringRef(text).slice(i + 1, end).getAsInteger(10, index);
+      result += isSymbol && index < names.size() ? names[index].str() : text.substr(i, end - i);
+      i = end;
+    }
+    return result;
+  }
+
+  /// What the ops of a branch need is checked where that branch is taken.
+  void listAssumptions(IfOp op) {
+    Builder builder(&getContext());
+    auto list = [&](Region &region, std::optional<ExtentsAttr> assumes, std::optional<ArrayAttr> reasons,
+                    StringAttr assumesName, StringAttr reasonsName) {
+      SmallVector<AffineExpr> exprs;
+      SmallVector<Attribute> texts;
+      if (assumes && reasons) {
+        llvm::append_range(exprs, assumes->getExprs());
+        llvm::append_range(texts, *reasons);
+      }
+      llvm::DenseSet<std::pair<AffineExpr, AffineExpr>> known;
+      for (size_t i = 0; i + 1 < exprs.size(); i += 2)
+        known.insert({exprs[i], exprs[i + 1]});
+      for (auto [pair, reason] : requiredInside[&region]) {
+        if (!known.insert(pair).second)
+          continue;
+        exprs.append({pair.first, pair.second});
+        texts.push_back(builder.getStringAttr("'" + describe(pair.first) + "' and '" + describe(pair.second) + "' (" +
+                                              reason.getValue() + ")"));
+        ++numConstraints;
+      }
+      if (exprs.empty())
+        return;
+      op->setAttr(assumesName, ExtentsAttr::get(&getContext(), exprs));
+      op->setAttr(reasonsName, builder.getArrayAttr(texts));
+    };
+    list(op.getThenRegion(), op.getThenAssumes(), op.getThenReasons(), op.getThenAssumesAttrName(),
+         op.getThenReasonsAttrName());
+    list(op.getElseRegion(), op.getElseAssumes(), op.getElseReasons(), op.getElseAssumesAttrName(),
+         op.getElseReasonsAttrName());
+  }
+
   unsigned numSymbols = 0;
-  llvm::SetVector<std::pair<std::pair<AffineExpr, AffineExpr>, StringAttr>> required;
+  using Required = llvm::SetVector<std::pair<std::pair<AffineExpr, AffineExpr>, StringAttr>>;
+  Required required;                           ///< of the whole module
+  DenseMap<Region *, Required> requiredInside; ///< of branches
 };
 
 } // namespace

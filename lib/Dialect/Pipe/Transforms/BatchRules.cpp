@@ -289,6 +289,8 @@ std::optional<Carries> Rules::resize(nn::ResizeOp resize) {
 
 /// The batch is axis 1 of the sequence and of the states, axis 0 of the lengths.
 std::optional<Carries> Rules::recurrent(nn::RecurrentOp recurrent) {
+  if (recurrent.getRoundsState()) // over the range of all rows
+    return std::nullopt;
   AffineExpr one = getAffineConstantExpr(1, batch.getContext());
   auto hasRowsAt = [&](Value value, int64_t axis) {
     for (auto [operand, carry] : llvm::zip(op->getOperands(), operands))

@@ -75,7 +75,7 @@ FailureOr<NamedKernel> KernelNames::find(StringRef name) {
 std::optional<int64_t> pipe::getOnnxStage(nn::KernelOp kernel) {
   std::optional<int64_t> result;
   auto take = [&](Operation *op) {
-    if (auto stage = op->getAttrOfType<IntegerAttr>("nn.onnx_stage"))
+    if (auto stage = op->getAttrOfType<IntegerAttr>(nn::kOnnxStageAttr))
       result = std::max(result.value_or(stage.getInt()), stage.getInt());
   };
   take(kernel);

@@ -129,7 +129,10 @@ nn::KernelDefOp buildDef(nn::KernelOp kernel, const Choice &choice) {
   auto def = cast<nn::KernelDefOp>(Operation::create(state));
   IRMapping mapping;
   kernel.getBody().cloneInto(&def.getBody(), mapping);
-  def.walk([](Operation *op) { op->removeDiscardableAttr(nn::kTensorAttr); });
+  def.walk([](Operation *op) {
+    op->removeDiscardableAttr(nn::kTensorAttr);
+    op->removeDiscardableAttr(nn::kOnnxStageAttr);
+  });
   replaceExpressions(def, choice);
   return def;
 }

@@ -63,18 +63,24 @@ std::optional<int> findMismatch(const Branch &left, const Branch &right) {
 }
 
 LogicalResult makeIf(NodeContext &n, Value condition, Branch &thenBranch, Branch &elseBranch) {
-  auto op = n.builder().create<nn::IfOp>(n.getLoc(), ValueRange(thenBranch.yields).getTypes(), condition);
+  auto op = n.builder().create<nn::IfOp>(n.getLoc(), ValueRange(thenBranch.yields).getTypes(), condition,
+                                         nn::ExtentsAttr(), ArrayAttr(), nn::ExtentsAttr(), ArrayAttr());
   op.getThenRegion().takeBody(thenBranch.region);
   op.getElseRegion().takeBody(elseBranch.region);
-  auto note = [&](StringRef name, const Branch &branch) {
+  auto note = [&](const Branch &branch, StringAttr assumesName, StringAttr reasonsName) {
     SmallVector<AffineExpr> exprs;
-    for (auto [left, right] : branch.assumptions)
-      exprs.append({left, right});
-    if (!exprs.empty())
-      op->setAttr(name, n.extents(exprs));
+    SmallVector<StringRef> reasons;
+    for (const GraphImporter::Assumption &assumption : branch.assumptions) {
+      exprs.append({assumption.left, assumption.right});
+      reasons.push_back(assumption.reason);
+    }
+    if (exprs.empty())
+      return;
+    op->setAttr(assumesName, n.extents(exprs));
+    op->setAttr(reasonsName, Builder(n.getContext()).getStrArrayAttr(reasons));
   };
-  note("nn.then_assumes", thenBranch);
-  note("nn.else_assumes", elseBranch);
+  note(thenBranch, op.getThenAssumesAttrName(), op.getThenReasonsAttrName());
+  note(elseBranch, op.getElseAssumesAttrName(), op.getElseReasonsAttrName());
   for (int i = 0; i < n.getNumOutputs(); ++i)
     if (failed(n.setOutput(i, op.getResult(i))))
       return failure();
@@ -106,7 +112,7 @@ LogicalResult convertIf(NodeContext &n) {
     return makeIf(n, condition, thenBranch, elseBranch);
   if (equality) {
     // Exporters write "if the extent is 1 then squeeze": ranks are fixed by taking the equality for granted.
-    n.getImporter().assumeEqual(*equality, "condition of " + describeNode(n.getNode()));
+    n.getImporter().assumeEqual(equality->first, equality->second, "condition of " + describeNode(n.getNode()));
     return importInline(n, thenGraph->g());
   }
   if (!fits)

@@ -117,34 +117,6 @@ LogicalResult convertConvTranspose(NodeContext &n) {
 // Pooling
 //===----------------------------------------------------------------------===//
 
-Value makePool(NodeContext &n, nn::PoolKind kind, Value input, const Window &window) {
-  SmallVector<NamedAttribute> attributes{n.attr("kind", nn::PoolKindAttr::get(n.getContext(), kind)),
-                                         n.ints("kernel", window.kernel), n.ints("strides", window.strides),
-                                         n.ints("dilations", window.dilations), n.ints("pads", window.pads)};
-  if (n.getInt("ceil_mode", 0))
-    attributes.push_back(n.unit("ceil_mode"));
-  return n.make<nn::PoolOp>(input, attributes);
-}
-
-double getLowest(Type type) {
-  if (isa<FloatType>(type))
-    return -std::numeric_limits<double>::infinity();
-  return type.isUnsignedInteger() ? 0.0 : -std::ldexp(1.0, static_cast<int>(type.getIntOrFloatBitWidth()) - 1);
-}
-
-LogicalResult convertMaxPool(NodeContext &n) {
-  Value input = n.getInput(0);
-  if (!input)
-    return failure();
-  if (n.hasOutput(1))
-    return n.emitError() << "output 'Indices' is not supported";
-  FailureOr<Window> window = getWindow(n, n.extentsOf(input), {});
-  if (failed(window))
-    return failure();
-  input = applySymbolicPads(n, *window, input, getLowest(n.elementOf(input)));
-  return n.setOutput(0, makePool(n, nn::PoolKind::max, input, *window));
-}
-
 LogicalResult convertAveragePool(NodeContext &n) {
   Value input = n.getInput(0);
   if (!input)
@@ -223,7 +195,6 @@ LogicalResult convertGlobalLpPool(NodeContext &n) {
 void registerConvOperators(OperatorRegistry &r) {
   r.add("Conv", 1, convertConv);
   r.add("ConvTranspose", 1, convertConvTranspose);
-  r.add("MaxPool", 1, convertMaxPool);
   r.add("AveragePool", 7, convertAveragePool);
   r.add("LpPool", 2, convertLpPool);
   r.add("GlobalAveragePool", 1, globalPool(ReduceKind::mean));

@@ -165,9 +165,37 @@ LogicalResult convertCumProd(NodeContext &n) {
   return result == input ? n.forward(0, n.getValue(0)) : n.setOutput(0, result);
 }
 
+/// A copy of a cache with the update written from a row's own position on.
+LogicalResult convertTensorScatter(NodeContext &n) {
+  Value cache = n.getInput(0), update = n.getInput(1);
+  int64_t numDims = n.getNumDims(0);
+  FailureOr<int64_t> axis = n.normalizeAxis(n.getInt("axis", -2), numDims);
+  std::string mode = n.getString("mode", "linear");
+  if (!cache || !update || failed(axis))
+    return failure();
+  if (mode != "linear" && mode != "circular")
+    return n.emitError() << "mode is '" << mode << "'; expected linear or circular";
+  if (*axis == 0 || n.typeOf(update).getRank() != numDims)
+    return n.emitError() << "axis is " << *axis << " and the update has " << n.typeOf(update).getRank()
+                         << " axes; expected an axis after the first, and " << numDims << " axes";
+  Extents extents = n.extentsOf(update), perRow(numDims, n.cst(1));
+  Value index = positions(n, extents[*axis], *axis, numDims);
+  if (n.hasInput(2)) {
+    perRow[0] = extents[0];
+    index = n.add(index, n.reshape(n.cast_(n.getInput(2), i64(n)), perRow));
+  }
+  if (mode == "circular")
+    index =
+        n.binary(BinaryKind::mod, index, n.extentTensor(n.extentsOf(cache)[*axis], RankedTensorType::get({}, i64(n))));
+  NamedAttribute kind = n.attr("kind", nn::ScatterKindAttr::get(n.getContext(), nn::ScatterKind::replace));
+  return n.setOutput(0, n.make<nn::ScatterElementsOp>({cache, n.broadcastTo(index, extents), update},
+                                                      {kind, n.integer("axis", *axis)}));
+}
+
 } // namespace
 
 void registerIndexingOperators(OperatorRegistry &r) {
+  r.add("TensorScatter", 24, convertTensorScatter);
   r.add("OneHot", 9, convertOneHot);
   r.add("Compress", 9, convertCompress);
   r.add("NonZero", 9, convertNonZero);

@@ -13,9 +13,35 @@ using nn::BinaryKind;
 using nn::ReduceKind;
 using nn::UnaryKind;
 
+/// Statistics of the batch itself; the outputs are the given ones, moved towards them.
+LogicalResult normalizeInTraining(NodeContext &n) {
+  Value input = n.getInput(0);
+  if (!input)
+    return failure();
+  Ints axes;
+  for (int64_t axis = 0; axis < n.typeOf(input).getRank(); ++axis)
+    if (axis != 1)
+      axes.push_back(axis);
+  Value mean = n.reduce(ReduceKind::mean, input, axes, true), centered = n.sub(input, mean);
+  Value variance = n.reduce(ReduceKind::mean, n.mul(centered, centered), axes, false);
+  mean = mean ? n.squeeze(mean, axes) : mean;
+  Type type = n.elementOf(input);
+  auto as = [&](int index) { return n.cast_(n.getInput(index), type); };
+  NamedAttribute epsilon = n.number("epsilon", n.getFloat("epsilon", 1e-5f));
+  if (failed(n.setOutput(0, n.make<nn::BatchNormOp>({input, as(1), as(2), mean, variance}, epsilon))))
+    return failure();
+  double momentum = n.getFloat("momentum", 0.9f);
+  auto move = [&](int index, Value batch) {
+    Type own = n.getElementType(index);
+    Value kept = n.mul(n.getInput(index), n.scalar(momentum, own));
+    return n.add(kept, n.mul(n.cast_(batch, own), n.scalar(1 - momentum, own)));
+  };
+  return failed(n.setOutput(1, move(3, mean))) ? failure() : n.setOutput(2, move(4, variance));
+}
+
 LogicalResult convertBatchNormalization(NodeContext &n) {
   if (n.getInt("training_mode", 0))
-    return n.emitError() << "training_mode is 1; expected inference";
+    return normalizeInTraining(n);
   if (n.getOpset() < 9 && n.getInt("spatial", 1) != 1)
     return n.emitError() << "spatial is 0; expected 1";
   for (int i = 1; i < 5; ++i)

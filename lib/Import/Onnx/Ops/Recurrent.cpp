@@ -63,7 +63,8 @@ struct Cell {
   std::vector<const char *> activations;
 };
 
-LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value weights, Value recurrence) {
+LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value weights, Value recurrence,
+                            bool roundsState = false) {
   std::string directionName = n.getString("direction", "forward");
   std::optional<RecurrentDirection> direction = nn::symbolizeRecurrentDirection(directionName);
   if (!direction)
@@ -104,7 +105,7 @@ LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value
       n.getOptionalInput(4), initialH, initialC, isLstm ? n.getOptionalInput(7) : Value(), b.getI64IntegerAttr(*hidden),
       b.getStrArrayAttr(activations->names), b.getDenseF64ArrayAttr(activations->alpha),
       b.getDenseF64ArrayAttr(activations->beta), clip, flag(n.getInt("input_forget", 0)),
-      flag(n.getInt("linear_before_reset", 0)));
+      flag(n.getInt("linear_before_reset", 0)), flag(roundsState));
   Value output = op.getOutput(), lastH = op.getLastH(), lastC = op.getLastC();
   if (batchFirst) {
     output = n.hasOutput(0) ? n.transpose(output, {2, 0, 1, 3}) : output;
@@ -163,12 +164,13 @@ Value roundToBytes(NodeContext &n, Value input) {
   return n.mul(n.sub(bytes, zeroPoint), scale);
 }
 
-/// ONNX Runtime's LSTM with quantized weights. The input is rounded as it is there; the hidden state, which is rounded
-/// there before every product, keeps its precision.
+/// ONNX Runtime's LSTM with quantized weights. As there, the input and, before every product, the hidden state are
+/// rounded to what 8 bits can tell apart; only the order of the sums differs.
 LogicalResult convertDynamicQuantizeLSTM(NodeContext &n) {
   Value weights = dequantizeWeights(n, n.getInput(1), n.getInput(8), n.getOptionalInput(9));
   Value recurrence = dequantizeWeights(n, n.getInput(2), n.getInput(10), n.getOptionalInput(11));
-  return makeRecurrent(n, kLstm, roundToBytes(n, n.getInput(0)), weights, recurrence);
+  return makeRecurrent(n, kLstm, roundToBytes(n, n.getInput(0)), weights, recurrence,
+                       /*roundsState=*/true);
 }
 
 } // namespace

@@ -22,6 +22,41 @@ struct Resampling {
   bool excludeOutside = false, antialias = false;
 };
 
+Value makeResizeOp(NodeContext &n, const Resampling &r, Value input) {
+  RankedTensorType type = nn::getTensorType(r.extents, n.elementOf(input));
+  Builder b(n.getContext());
+  auto flag = [&](bool on) { return on ? b.getUnitAttr() : UnitAttr(); };
+  return n.builder().create<nn::ResizeOp>(
+      n.getLoc(), type, nn::ResizeModeAttr::get(n.getContext(), r.mode),
+      nn::ResizeCoordinatesAttr::get(n.getContext(), r.coordinates),
+      nn::ResizeNearestAttr::get(n.getContext(), r.nearest), input, b.getDenseF64ArrayAttr(r.scales),
+      r.roi.empty() ? DenseF64ArrayAttr() : b.getDenseF64ArrayAttr(r.roi), b.getF64FloatAttr(r.cubicCoeff),
+      b.getF64FloatAttr(r.extrapolation), flag(r.excludeOutside), flag(r.antialias));
+}
+
+/// The wide kernels of a shrinking resize are worth a pass per axis.
+Value resizeByAxis(NodeContext &n, const Resampling &r, Value input) {
+  Type element = n.elementOf(input);
+  Value value = n.cast_(input, element.isF64() ? element : Type(Float32Type::get(n.getContext())));
+  Extents before = n.extentsOf(input);
+  for (size_t axis = 0; axis < before.size(); ++axis) {
+    if (before[axis] == r.extents[axis] && r.scales[axis] == 1.0 && r.roi.empty())
+      continue;
+    Resampling one = r;
+    one.extents = n.extentsOf(value);
+    one.scales.assign(before.size(), 1.0);
+    std::fill(one.roi.begin(), one.roi.begin() + one.roi.size() / 2, 0.0);
+    std::fill(one.roi.begin() + one.roi.size() / 2, one.roi.end(), 1.0);
+    one.extents[axis] = r.extents[axis];
+    one.scales[axis] = r.scales[axis];
+    for (size_t end : {axis, axis + before.size()})
+      if (end < r.roi.size())
+        one.roi[end] = r.roi[end];
+    value = makeResizeOp(n, one, value);
+  }
+  return n.cast_(value, element, /*saturate=*/true);
+}
+
 LogicalResult makeResize(NodeContext &n, const Resampling &r) {
   Value input = n.getInput(0);
   if (!input)
@@ -31,15 +66,8 @@ LogicalResult makeResize(NodeContext &n, const Resampling &r) {
       type == input.getType() && r.roi.empty() && llvm::all_of(r.scales, [](double scale) { return scale == 1.0; });
   if (isCopy)
     return n.forward(0, n.getValue(0));
-  Builder b(n.getContext());
-  auto flag = [&](bool on) { return on ? b.getUnitAttr() : UnitAttr(); };
-  return n.setOutput(
-      0, n.builder().create<nn::ResizeOp>(
-             n.getLoc(), type, nn::ResizeModeAttr::get(n.getContext(), r.mode),
-             nn::ResizeCoordinatesAttr::get(n.getContext(), r.coordinates),
-             nn::ResizeNearestAttr::get(n.getContext(), r.nearest), input, b.getDenseF64ArrayAttr(r.scales),
-             r.roi.empty() ? DenseF64ArrayAttr() : b.getDenseF64ArrayAttr(r.roi), b.getF64FloatAttr(r.cubicCoeff),
-             b.getF64FloatAttr(r.extrapolation), flag(r.excludeOutside), flag(r.antialias)));
+  bool byAxis = r.antialias && r.mode != nn::ResizeMode::nearest;
+  return n.setOutput(0, byAxis ? resizeByAxis(n, r, input) : makeResizeOp(n, r, input));
 }
 
 template <typename Enum>

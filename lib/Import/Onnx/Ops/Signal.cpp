@@ -9,6 +9,7 @@
 #include "Families.h"
 #include "Products.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
+#include <cmath>
 
 namespace penstock::onnximport {
 namespace {
@@ -181,9 +182,66 @@ LogicalResult convertSTFT(NodeContext &n) {
   return n.setOutput(0, joinParts(n, transform(n, {cut(signal->real), cut(signal->imaginary)}, basis)));
 }
 
+//===----------------------------------------------------------------------===//
+// Mel filters
+//===----------------------------------------------------------------------===//
+
+constexpr int64_t kMaxMelBins = 254; ///< their edges are a constant of the module
+
+/// The spectrogram bin of every edge of the triangles, evenly spaced on the mel scale.
+Ints getMelEdges(int64_t numBins, double length, double rate, double lowest, double highest) {
+  auto toMel = [](double hertz) { return 2595 * std::log1p(hertz / 700) / std::log(10.0); };
+  double low = toMel(lowest), step = (toMel(highest) - low) / static_cast<double>(numBins + 2);
+  Ints edges;
+  for (int64_t i = 0; i < numBins + 2; ++i) {
+    double hertz = 700 * std::expm1((static_cast<double>(i) * step + low) / 2595 * std::log(10.0));
+    edges.push_back(static_cast<int64_t>(std::floor((length + 1) * hertz / rate)));
+  }
+  return edges;
+}
+
+LogicalResult convertMelWeightMatrix(NodeContext &n) {
+  double numbers[5] = {};
+  for (int i = 0; i < 5; ++i) {
+    FailureOr<double> number = n.getScalarInput(i, 0);
+    if (failed(number))
+      return failure();
+    numbers[i] = *number;
+  }
+  auto [numBins, length, rate, lowest, highest] = numbers;
+  bool fits = numBins >= 1 && numBins <= kMaxMelBins && length >= 1 && length <= kMaxTransform && rate >= 1 &&
+              lowest >= 0 && highest >= lowest && highest <= rate;
+  if (!fits)
+    return n.emitError() << "has " << numBins << " bins from " << lowest << " to " << highest << " Hz of " << length
+                         << " samples at " << rate << " Hz; expected 1 to " << kMaxMelBins
+                         << " bins, at least one sample, and edges in order below the rate";
+  Type type = n.getTypeAttr("output_datatype", onnx::TensorProto::FLOAT), i32 = n.builder().getI32Type();
+  if (!type)
+    return failure();
+  Type real = type.isF64() ? type : Type(Float32Type::get(n.getContext()));
+  auto count = static_cast<int64_t>(numBins);
+  Ints edges = getMelEdges(count, length, rate, lowest, highest);
+  auto edge = [&](int64_t first) { return n.intTensor(ArrayRef(edges).slice(first, count), i32, {1, count}); };
+  Value low = edge(0), center = edge(1), high = edge(2);
+  Value row = n.iota(RankedTensorType::get({static_cast<int64_t>(length) / 2 + 1, 1}, i32), 0);
+  auto less = [&](Value x, Value y) { return n.compare(nn::CompareKind::lt, x, y); };
+  auto both = [&](Value x, Value y) { return n.binary(BinaryKind::logical_and, x, y); };
+  auto isNot = [&](Value x) { return n.unary(UnaryKind::logical_not, x); };
+  auto ratio = [&](Value part, Value whole) {
+    Value one = n.scalar(1, i32), divisor = n.binary(BinaryKind::maximum, whole, one);
+    return n.div(n.cast_(part, real), n.cast_(divisor, real));
+  };
+  Value zero = n.scalar(0, real), atCenter = n.compare(nn::CompareKind::eq, row, center);
+  Value rising = n.select(both(isNot(less(row, low)), less(row, center)), ratio(n.sub(row, low), n.sub(center, low)),
+                          n.select(atCenter, n.scalar(1, real), zero));
+  Value falls = both(isNot(less(row, center)), less(row, high));
+  return n.setOutput(0, n.cast_(n.select(falls, ratio(n.sub(high, row), n.sub(high, center)), rising), type));
+}
+
 } // namespace
 
 void registerSignalOperators(OperatorRegistry &r) {
+  r.add("MelWeightMatrix", 17, convertMelWeightMatrix);
   r.add("DFT", 17, convertDFT17);
   r.add("DFT", 20, convertDFT);
   r.add("STFT", 17, convertSTFT);

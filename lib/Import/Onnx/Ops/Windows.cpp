@@ -85,4 +85,13 @@ Value applySymbolicPads(NodeContext &n, Window &window, Value input, double valu
   return n.pad(nn::PadMode::constant, input, low, high, filler);
 }
 
+Value makePool(NodeContext &n, nn::PoolKind kind, Value input, const Window &window) {
+  SmallVector<NamedAttribute> attributes{n.attr("kind", nn::PoolKindAttr::get(n.getContext(), kind)),
+                                         n.ints("kernel", window.kernel), n.ints("strides", window.strides),
+                                         n.ints("dilations", window.dilations), n.ints("pads", window.pads)};
+  if (n.getInt("ceil_mode", 0))
+    attributes.push_back(n.unit("ceil_mode"));
+  return n.make<nn::PoolOp>(input, attributes);
+}
+
 } // namespace penstock::onnximport

@@ -27,6 +27,9 @@ FailureOr<Window> getWindow(NodeContext &n, ArrayRef<AffineExpr> input, Ints ker
 /// `input` with the window's symbolic pads added, of elements `value`; afterwards the window's own pads are zero.
 Value applySymbolicPads(NodeContext &n, Window &window, Value input, double value);
 
+/// Pooling as the node's attributes say; the window has no symbolic pads left.
+Value makePool(NodeContext &n, nn::PoolKind kind, Value input, const Window &window);
+
 } // namespace penstock::onnximport
 
 #endif

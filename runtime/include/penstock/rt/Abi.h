@@ -188,7 +188,8 @@ RT_NODISCARD int32_t rt_wait(rt_ctx *ctx, int32_t channel);
 /// at the first sight of a tuple of symbol values, then cached), and the messages' shapes checked against the tables.
 RT_NODISCARD int32_t rt_bind(rt_ctx *ctx);
 /// After rt_bind: two extents that the model needs to be equal, as those of operands of one node. RT_ERR_INVALID, with
-/// `what` and both values, when they are not.
+/// `what` and both values, when they are not. A kernel may call it too, on the role's thread, where a part of it that
+/// is about to run needs the extents to be equal; the next rt_done then returns the failure.
 RT_NODISCARD int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what);
 /// The next free slot of an output channel; its storage's pointer becomes valid. After rt_bind.
 RT_NODISCARD int32_t rt_acquire(rt_ctx *ctx, int32_t channel);

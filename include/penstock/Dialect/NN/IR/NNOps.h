@@ -42,6 +42,9 @@ mlir::AffineExpr defaultBytesWritten(mlir::Operation *op);
 
 namespace penstock::nn {
 
+/// Discardable attribute: the pipeline stage that the ONNX node of an op carries.
+inline constexpr llvm::StringLiteral kOnnxStageAttr = "nn.onnx_stage";
+
 /// Builds an op whose result types are inferred; a combination that does not fit is an error at `loc`, and nothing is built.
 template <typename OpT>
 FailureOr<OpT> createInferred(OpBuilder &builder, Location loc, ValueRange operands,

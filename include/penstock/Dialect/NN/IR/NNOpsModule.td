@@ -197,8 +197,23 @@ def NN_IfOp : NN_Op<"if", [SingleBlock, NoRegionArguments, RecursiveMemoryEffect
     Constraints:
     * (C1) the condition is a tensor of one i1.
     * (C2) both regions yield values of the result types.
+    * (C3) `then_assumes` and `else_assumes` have two expressions for each of their reasons.
+
+    A region may be right only where some extents are equal, as after "if the extent is 1 then squeeze". These are the
+    pairs of `then_assumes` and `else_assumes`; where one differs when its region is about to run, the run ends with an
+    error that gives the reason instead.
+
+    ```mlir
+    %0 = nn.if %c : tensor<i1> -> (tensor<4xf32>) {
+      ...
+    } else {
+      ...
+    } {then_assumes = #nn.extents<[s0, 1]>, then_reasons = ["extents 'len' and '1' (then branch of node 'if_1')"]}
+    ```
   }];
-  let arguments = (ins AnyRankedTensor:$condition);
+  let arguments = (ins AnyRankedTensor:$condition, OptionalAttr<NN_ExtentsAttr>:$then_assumes,
+                       OptionalAttr<StrArrayAttr>:$then_reasons, OptionalAttr<NN_ExtentsAttr>:$else_assumes,
+                       OptionalAttr<StrArrayAttr>:$else_reasons);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$then_region, SizedRegion<1>:$else_region);
   let assemblyFormat = [{

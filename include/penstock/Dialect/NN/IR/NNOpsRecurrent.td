@@ -14,8 +14,11 @@ def NN_RecurrentOp : NN_Op<"recurrent", [Pure, NN_CostInterface, AttrSizedOperan
     [directions, gates * hidden, features], `recurrence` [directions, gates * hidden, hidden], `bias` [directions,
     2 * gates * hidden], `lengths` [batch] (i32), `initial_h` and `initial_c` [directions, batch, hidden], `peephole`
     [directions, 3 * hidden]. Results: `output` [time, directions, batch, hidden], `last_h` and, of an LSTM, `last_c`
-    [directions, batch, hidden]. `activations` name the functions of each direction. Constraints:
+    [directions, batch, hidden]. `activations` name the functions of each direction.
+    With `rounds_state` the hidden state is rounded before each product with `recurrence` to what 8 bits over its range (with
+    zero in it) can tell apart, as ONNX Runtime's dynamically quantized LSTM does. Constraints:
     * (C1) the shapes agree with the above; an LSTM has `last_c`, the others do not.
+    * (C2) only an LSTM has `rounds_state`.
   }];
   let arguments = (ins NN_RecurrentKindAttr:$kind, NN_RecurrentDirectionAttr:$direction, AnyRankedTensor:$input,
                        AnyRankedTensor:$weights, AnyRankedTensor:$recurrence, Optional<AnyRankedTensor>:$bias,
@@ -23,7 +26,7 @@ def NN_RecurrentOp : NN_Op<"recurrent", [Pure, NN_CostInterface, AttrSizedOperan
                        Optional<AnyRankedTensor>:$initial_c, Optional<AnyRankedTensor>:$peephole,
                        I64Attr:$hidden_size, StrArrayAttr:$activations, DenseF64ArrayAttr:$activation_alpha,
                        DenseF64ArrayAttr:$activation_beta, OptionalAttr<F64Attr>:$clip, UnitAttr:$input_forget,
-                       UnitAttr:$linear_before_reset);
+                       UnitAttr:$linear_before_reset, UnitAttr:$rounds_state);
   let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$last_h, Optional<AnyRankedTensor>:$last_c);
   let assemblyFormat = [{
     $kind $direction $input `,` $weights `,` $recurrence (`bias` $bias^)? (`lengths` $lengths^)?

@@ -28,6 +28,13 @@ inline constexpr llvm::StringLiteral kKernelPackingAttr = "kernel.packing";
 /// Every call gives its kernel weights in the layouts that the kernel asks for.
 mlir::LogicalResult verifyPacking(mlir::ModuleOp module);
 
+/// `to` takes the place of `from`: it makes the same ONNX tensor, in the same stage of the model's own.
+inline void takePlace(Operation *from, Operation *to) {
+  for (StringRef name : {StringRef(kTensorAttr), StringRef(kOnnxStageAttr)})
+    if (Attribute value = from->getAttr(name))
+      to->setAttr(name, value);
+}
+
 #define GEN_PASS_DECL
 #include "penstock/Dialect/NN/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

@@ -158,7 +158,8 @@ def VerifySymbolsPass : Pass<"nn-verify-symbols", "::mlir::ModuleOp"> {
     Requires: nothing.
     Ensures:  the indices of the `nn.symbol` ops are 0, 1, 2, ...; derived symbols use lower ones only; every dynamic axis
               has an expression over known symbols. Where a broadcast, a concatenation or a contraction took two
-              different expressions for equal, an `nn.constraint` says so.
+              different expressions for equal, an `nn.constraint` says so; inside of a branch it is an assumption of the
+              `nn.if`, checked where the branch is taken.
 
     Before:
     ```mlir
