@@ -22,8 +22,8 @@ std::string getOutputFolder(const CompileOptions &options);
 /// Runs phases `first` to `last` with their checks and dumps.
 mlir::LogicalResult runPhases(int first, int last, Compilation &compilation, const PhaseCallback &onPhase);
 
-/// From kernels without stages: compiles them, for the plan must count the storage that their code asks for where memory is
-/// limited. Later phases find them compiled.
+/// From kernels without stages: compiles them, for the plan must count the storage that their code asks for where
+/// memory is limited. Later phases find them compiled.
 mlir::LogicalResult learnWorkspaces(Compilation &compilation);
 
 /// From kernels without stages: makes a first plan, compiles it into a folder beside the output, runs it, and keeps the

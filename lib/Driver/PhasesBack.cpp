@@ -50,8 +50,8 @@ static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel
 }
 
 /// Compiles every kernel of the module that an earlier plan has not compiled yet, writes down what came out, and gives
-/// kernels their weights as they want them. A dump names its kernels by content, so a resumed compilation makes the same
-/// objects again.
+/// kernels their weights as they want them. A dump names its kernels by content, so a resumed compilation makes the
+/// same objects again.
 LogicalResult runKernels(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();

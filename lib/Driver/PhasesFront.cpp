@@ -8,8 +8,8 @@
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Import/Onnx/OnnxImporter.h"
-#include "penstock/Target/TargetBackend.h"
 #include "penstock/Support/Error.h"
+#include "penstock/Target/TargetBackend.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"

@@ -104,16 +104,15 @@ void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
   os << "wrote " << compilation.output << "\n";
   os << "stage  kernels  predicted ms     weights       arena       slots        sends\n";
   for (auto [i, row] : llvm::enumerate(rows.stages))
-    os << llvm::format("%5zu  %7lld  %12.3f  %10s  %10s  %10s  %11s\n", i, static_cast<long long>(row.kernels),
-                       row.milliseconds, formatBytes(row.weightBytes).c_str(),
-                       row.unbounded ? "by shape" : formatBytes(row.arenaBytes).c_str(),
-                       row.unbounded ? "by shape" : formatBytes(row.slotBytes).c_str(),
-                       formatBytes(row.sendBytes).c_str());
-  os << llvm::format("bottleneck %.3f ms, lower bound %.3f ms: %s\n", rows.bottleneckMs, rows.lowerBoundMs,
-                     rows.optimal ? "optimal under the cost model"
-                                  : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %")
-                                        .str()
-                                        .c_str());
+    os << llvm::format(
+        "%5zu  %7lld  %12.3f  %10s  %10s  %10s  %11s\n", i, static_cast<long long>(row.kernels), row.milliseconds,
+        formatBytes(row.weightBytes).c_str(), row.unbounded ? "by shape" : formatBytes(row.arenaBytes).c_str(),
+        row.unbounded ? "by shape" : formatBytes(row.slotBytes).c_str(), formatBytes(row.sendBytes).c_str());
+  os << llvm::format(
+      "bottleneck %.3f ms, lower bound %.3f ms: %s\n", rows.bottleneckMs, rows.lowerBoundMs,
+      rows.optimal
+          ? "optimal under the cost model"
+          : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %").str().c_str());
   if (!rows.costs.empty())
     os << "costs: " << rows.costs << ", for " << llvm::join(getDistinct(rows.devices), ", ") << "\n";
 }

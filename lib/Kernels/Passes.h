@@ -52,13 +52,13 @@ std::unique_ptr<mlir::Pass> createLowerCopiesPass();
 /// exp, log, log1p, expm1, tanh, erf of f32 by polynomials that vectorize; the rest stays for libm.
 std::unique_ptr<mlir::Pass> createApproximateMathPass();
 
-/// Outermost loops whose iterations are independent (scf.parallel, and scf.for with kParallelAttr) become functions of a
-/// range of iterations, called with the whole range.
+/// Outermost loops whose iterations are independent (scf.parallel, and scf.for with kParallelAttr) become functions of
+/// a range of iterations, called with the whole range.
 std::unique_ptr<mlir::Pass> createOutlineParallelLoopsPass();
 inline constexpr llvm::StringLiteral kParallelAttr = kParallelLoopAttr, kPartPrefix = "part_";
 
-/// Calls of such functions in `body` go through rt_parallel_for. True if there are any; then `body` has the context of the
-/// runtime as its last argument. `passthrough` is for the functions.
+/// Calls of such functions in `body` go through rt_parallel_for. True if there are any; then `body` has the context of
+/// the runtime as its last argument. `passthrough` is for the functions.
 bool useParallelFor(mlir::ModuleOp module, mlir::LLVM::LLVMFuncOp body, mlir::ArrayAttr passthrough);
 
 /// Adds the function that the runtime calls, named `symbolName`, around the LLVM function `bodyName`.

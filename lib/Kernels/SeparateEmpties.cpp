@@ -2,9 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Empty tensor elimination puts the buffer of a result in the place of the tensor.empty that the result grew from. Where
-// common subexpression elimination has made one tensor.empty of two, the other value would live in that buffer too, and
-// be gone when the result is written.
+// Empty tensor elimination puts the buffer of a result in the place of the tensor.empty that the result grew from.
+// Where common subexpression elimination has made one tensor.empty of two, the other value would live in that buffer
+// too, and be gone when the result is written.
 //===----------------------------------------------------------------------===//
 #include "Passes.h"
 

@@ -176,8 +176,8 @@ public:
       sizes[lines->first] = sizes[lines->second] = kBlock;
       IRRewriter rewriter(op);
       auto loops = isParallel ? linalg::LinalgTilingLoopType::ParallelLoops : linalg::LinalgTilingLoopType::Loops;
-      if (failed(linalg::tileLinalgOp(rewriter, op,
-                                      linalg::LinalgTilingOptions().setTileSizes(sizes).setLoopType(loops))))
+      if (failed(
+              linalg::tileLinalgOp(rewriter, op, linalg::LinalgTilingOptions().setTileSizes(sizes).setLoopType(loops))))
         return signalPassFailure();
       rewriter.eraseOp(op);
     }

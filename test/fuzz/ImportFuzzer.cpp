@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The importer either gives a module that verifies, or reports an error; it never crashes, throws or hangs. External data
-// are looked for in a folder that does not exist.
+// The importer either gives a module that verifies, or reports an error; it never crashes, throws or hangs. External
+// data are looked for in a folder that does not exist.
 //===----------------------------------------------------------------------===//
 #include "penstock/Import/Onnx/OnnxImporter.h"
 

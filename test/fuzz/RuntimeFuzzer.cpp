@@ -3,7 +3,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json, handshake message. Nothing may crash, whatever the bytes.
+// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json, handshake message. Nothing may crash, whatever
+// the bytes.
 //
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Files.h"

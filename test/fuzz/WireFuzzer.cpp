@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Built a second time with PENSTOCK_PLANTED_CRASH, which aborts on some models that the reader accepts: a run of it that
-// finds nothing shows that the fuzzing itself is broken.
+// Built a second time with PENSTOCK_PLANTED_CRASH, which aborts on some models that the reader accepts: a run of it
+// that finds nothing shows that the fuzzing itself is broken.
 //===----------------------------------------------------------------------===//
 #include "WireReader.h"
 

@@ -2,9 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Turns MLIR's diagnostics into the lines that the command line promises: `error: node 'conv1': ...`. An error with notes
-// stays one line; notes follow only with `verbose`. One reporter per MLIRContext; not for use by several threads at once
-// (MLIR serializes its diagnostics).
+// Turns MLIR's diagnostics into the lines that the command line promises: `error: node 'conv1': ...`. An error with
+// notes stays one line; notes follow only with `verbose`. One reporter per MLIRContext; not for use by several threads
+// at once (MLIR serializes its diagnostics).
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DRIVER_DIAGNOSTICS_H
 #define PENSTOCK_DRIVER_DIAGNOSTICS_H

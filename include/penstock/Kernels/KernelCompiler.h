@@ -40,8 +40,8 @@ struct CompiledKernel {
   std::string kind = "generated";  ///< or "library"
   std::string library;             ///< which one, with its version
   std::string isa;                 ///< the instruction set that the library is held to, in its words
-  int64_t inPlaceInput = -1;       ///< the input whose buffer the first result may have (it is copied elsewhere); -1: none
-  bool hasGrowingScratch = false;  ///< needs memory beside the workspace, as much as the shapes of a run ask for
+  int64_t inPlaceInput = -1; ///< the input whose buffer the first result may have (it is copied elsewhere); -1: none
+  bool hasGrowingScratch = false; ///< needs memory beside the workspace, as much as the shapes of a run ask for
   llvm::SmallVector<mlir::Attribute> packing; ///< nn::PackingAttr of each input, unit for one that stays as it is
 };
 

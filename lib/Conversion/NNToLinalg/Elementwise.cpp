@@ -75,11 +75,10 @@ static LogicalResult emitSelect(Emitter &e, SelectOp op) {
 
 static LogicalResult emitCast(Emitter &e, CastOp op) {
   RankedTensorType from = Emitter::typeOf(op.getInput()), to = Emitter::typeOf(op.getResult());
-  Value result = e.elementwise(op.getLoc(), to, {{e.get(op.getInput()), from}},
-                               [&](OpBuilder &b, Location loc, ValueRange in) {
-                                 return ScalarBuilder{b, loc}.cast(in[0], from.getElementType(), to.getElementType(),
-                                                                   op.getSaturate());
-                               });
+  Value result =
+      e.elementwise(op.getLoc(), to, {{e.get(op.getInput()), from}}, [&](OpBuilder &b, Location loc, ValueRange in) {
+        return ScalarBuilder{b, loc}.cast(in[0], from.getElementType(), to.getElementType(), op.getSaturate());
+      });
   e.set(op.getResult(), result);
   return success();
 }
@@ -104,8 +103,7 @@ static LogicalResult emitExtentTensor(Emitter &e, ExtentTensorOp op) {
   RankedTensorType type = Emitter::storageType(Emitter::typeOf(op.getResult()));
   SmallVector<Value> elements;
   for (AffineExpr expr : op.getExprs().getExprs())
-    elements.push_back(
-        e.b.create<arith::IndexCastOp>(op.getLoc(), type.getElementType(), e.index(op.getLoc(), expr)));
+    elements.push_back(e.b.create<arith::IndexCastOp>(op.getLoc(), type.getElementType(), e.index(op.getLoc(), expr)));
   if (elements.empty())
     e.set(op.getResult(), e.empty(op.getLoc(), Emitter::typeOf(op.getResult())));
   else

@@ -49,7 +49,8 @@ Value Emitter::zeros(Location loc, RankedTensorType type) {
 
 namespace {
 
-/// How two shapes of the same elements correspond: equal leading axes, equal trailing axes, and a middle that is one group.
+/// How two shapes of the same elements correspond: equal leading axes, equal trailing axes, and a middle that is one
+/// group.
 struct ReshapeGroups {
   ReshapeGroups(ArrayRef<AffineExpr> from, ArrayRef<AffineExpr> to) {
     size_t shorter = std::min(from.size(), to.size());
@@ -139,8 +140,8 @@ Value Emitter::generic(Location loc, ValueRange inputs, Value init, ArrayRef<Aff
   return b.create<linalg::GenericOp>(loc, init.getType(), inputs, init, maps, iterators, body).getResult(0);
 }
 
-Value Emitter::elementwise(Location loc, RankedTensorType type,
-                           ArrayRef<std::pair<Value, RankedTensorType>> inputs, ScalarFn fn) {
+Value Emitter::elementwise(Location loc, RankedTensorType type, ArrayRef<std::pair<Value, RankedTensorType>> inputs,
+                           ScalarFn fn) {
   SmallVector<Value> values;
   SmallVector<AffineMap> maps;
   for (auto [value, inputType] : inputs) {
@@ -173,9 +174,10 @@ Value Emitter::widen(Location loc, Value value, RankedTensorType &type) {
   if (!isHalf(type.getElementType()))
     return value;
   RankedTensorType wide = nn::getTensorType(nn::getExtents(type), b.getF32Type());
-  Value result = elementwise(loc, wide, {{value, type}}, [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
-    return inner.create<arith::ExtFOp>(innerLoc, inner.getF32Type(), in[0]);
-  });
+  Value result =
+      elementwise(loc, wide, {{value, type}}, [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+        return inner.create<arith::ExtFOp>(innerLoc, inner.getF32Type(), in[0]);
+      });
   type = wide;
   return result;
 }
@@ -218,8 +220,8 @@ static Value reduceInto(Emitter &e, Location loc, Value value, int64_t numDims, 
 }
 
 /// Part of the last axis: `length` elements from `start`.
-static Value sliceLast(Emitter &e, Location loc, Value value, RankedTensorType type, AffineExpr start, AffineExpr length,
-                       RankedTensorType &resultType) {
+static Value sliceLast(Emitter &e, Location loc, Value value, RankedTensorType type, AffineExpr start,
+                       AffineExpr length, RankedTensorType &resultType) {
   SmallVector<AffineExpr> extents = nn::getExtents(type);
   extents.back() = length;
   resultType = nn::getTensorType(extents, type.getElementType());
@@ -273,7 +275,8 @@ Value Emitter::reduce(Location loc, Value value, RankedTensorType type, ArrayRef
   SmallVector<AffineExpr> partial = kept;
   partial.push_back(constantExpr(kReductionLanes));
   RankedTensorType partialType = nn::getTensorType(partial, type.getElementType());
-  Value sums = reduceInto(*this, loc, lanes, splitType.getRank(), axes, filled(loc, partialType, initial), kind, isUnsigned);
+  Value sums =
+      reduceInto(*this, loc, lanes, splitType.getRank(), axes, filled(loc, partialType, initial), kind, isUnsigned);
   result = reduceInto(*this, loc, sums, partialType.getRank(), partialType.getRank() - 1, result, kind, isUnsigned);
   AffineExpr rest = nn::simplifyExtent(all.back() - main);
   if (nn::getConstant(rest) == 0)

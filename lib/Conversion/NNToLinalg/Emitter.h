@@ -58,7 +58,8 @@ public:
   /// The same elements in another row-major shape.
   Value reshape(Location loc, Value value, RankedTensorType from, RankedTensorType to);
   /// A new tensor of `type` whose elements are functions of the inputs', which broadcast.
-  Value elementwise(Location loc, RankedTensorType type, ArrayRef<std::pair<Value, RankedTensorType>> inputs, ScalarFn fn);
+  Value elementwise(Location loc, RankedTensorType type, ArrayRef<std::pair<Value, RankedTensorType>> inputs,
+                    ScalarFn fn);
   /// A new tensor of `type` made index by index; `fn` gets the indices.
   Value generate(Location loc, RankedTensorType type, ScalarFn fn);
   /// linalg.generic with one result.

@@ -21,8 +21,8 @@ static LogicalResult emitTranspose(Emitter &e, TransposeOp op) {
 }
 
 static LogicalResult emitReshape(Emitter &e, ReshapeOp op) {
-  e.set(op.getResult(), e.reshape(op.getLoc(), e.get(op.getInput()), Emitter::typeOf(op.getInput()),
-                                  Emitter::typeOf(op.getResult())));
+  e.set(op.getResult(),
+        e.reshape(op.getLoc(), e.get(op.getInput()), Emitter::typeOf(op.getInput()), Emitter::typeOf(op.getResult())));
   return success();
 }
 

@@ -69,8 +69,9 @@ public:
       }
     for (auto [value, memref] : llvm::zip(kernel.getYield()->getOperands(), outputs))
       if (!value.getDefiningOp() || !emitter.isWritten(value.getDefiningOp()))
-        b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value), memref,
-                                                          /*restrict=*/true, /*writable=*/true);
+        b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value),
+                                                            memref,
+                                                            /*restrict=*/true, /*writable=*/true);
     b.create<func::ReturnOp>(kernel.getLoc());
     return function;
   }
@@ -95,8 +96,8 @@ private:
     return function;
   }
 
-  /// A row-major memref over a pointer: its descriptor, put together by hand, so that the pointer stays an argument of its
-  /// own with its attributes.
+  /// A row-major memref over a pointer: its descriptor, put together by hand, so that the pointer stays an argument of
+  /// its own with its attributes.
   Value makeMemRef(Emitter &emitter, Value pointer, RankedTensorType type) {
     Location loc = kernel.getLoc();
     RankedTensorType storage = Emitter::storageType(type);

@@ -2,8 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// The products with the inputs of all time steps are one matrix product; what is left in the loop over time is the product
-// with the hidden state and the gates. Formulas and the order of gates are those of ONNX's operator documents.
+// The products with the inputs of all time steps are one matrix product; what is left in the loop over time is the
+// product with the hidden state and the gates. Formulas and the order of gates are those of ONNX's operator documents.
 //===----------------------------------------------------------------------===//
 #include "Emitter.h"
 
@@ -37,11 +37,11 @@ std::optional<UnaryKind> findActivation(StringRef name) {
 class RecurrentLowering {
 public:
   RecurrentLowering(Emitter &e, RecurrentOp op)
-      : e(e), op(op), loc(op.getLoc()), b(e.b), inType(Emitter::typeOf(op.getInput())), element(inType.getElementType()),
-        time(getExtent(inType, 0)), batch(getExtent(inType, 1)), hidden(op.getHiddenSize()),
-        numGates(op.getKind() == RecurrentKind::lstm  ? 4
-                 : op.getKind() == RecurrentKind::gru ? 3
-                                                      : 1) {}
+      : e(e), op(op), loc(op.getLoc()), b(e.b), inType(Emitter::typeOf(op.getInput())),
+        element(inType.getElementType()), time(getExtent(inType, 0)), batch(getExtent(inType, 1)),
+        hidden(op.getHiddenSize()), numGates(op.getKind() == RecurrentKind::lstm  ? 4
+                                             : op.getKind() == RecurrentKind::gru ? 3
+                                                                                  : 1) {}
 
   LogicalResult run();
 
@@ -144,7 +144,8 @@ LogicalResult RecurrentLowering::readActivations() {
   }
   int64_t directions = op.getDirection() == RecurrentDirection::bidirectional ? 2 : 1;
   if (static_cast<int64_t>(activations.size()) != directions * numActivations())
-    return op.emitOpError() << "has " << activations.size() << " activations; expected " << directions * numActivations();
+    return op.emitOpError() << "has " << activations.size() << " activations; expected "
+                            << directions * numActivations();
   return success();
 }
 
@@ -342,7 +343,8 @@ void RecurrentLowering::runDirection(int64_t d, Value &output, Value &lastH, Val
   }
   output = loop.getResult(0);
   auto store = [&](Value into, Value state) -> Value {
-    SmallVector<OpFoldResult> offsets{b.getIndexAttr(d), b.getIndexAttr(0), b.getIndexAttr(0)}, strides(3, b.getIndexAttr(1));
+    SmallVector<OpFoldResult> offsets{b.getIndexAttr(d), b.getIndexAttr(0), b.getIndexAttr(0)},
+        strides(3, b.getIndexAttr(1));
     SmallVector<OpFoldResult> extents{b.getIndexAttr(1), e.extent(loc, batch), b.getIndexAttr(hidden)};
     return b.create<tensor::InsertSliceOp>(loc, state, into, offsets, extents, strides);
   };

@@ -67,12 +67,14 @@ static LogicalResult emitSoftmaxLike(Emitter &e, Operation *op, int64_t axis, bo
   RankedTensorType kept = keepDims(e, type, axis, type.getElementType());
   Value highest = e.reshape(loc, e.reduce(loc, x, type, axis, ReduceKind::max, false, made), made, kept);
   // A row of minus infinities would give infinity - infinity.
-  Value shifted = e.elementwise(loc, type, {{x, type}, {highest, kept}}, [](OpBuilder &b, Location inner, ValueRange in) -> Value {
-    return b.create<arith::SubFOp>(inner, in[0], in[1]);
-  });
-  Value exponentials = e.elementwise(loc, type, {{shifted, type}}, [](OpBuilder &b, Location inner, ValueRange in) -> Value {
-    return b.create<math::ExpOp>(inner, in[0]);
-  });
+  Value shifted =
+      e.elementwise(loc, type, {{x, type}, {highest, kept}}, [](OpBuilder &b, Location inner, ValueRange in) -> Value {
+        return b.create<arith::SubFOp>(inner, in[0], in[1]);
+      });
+  Value exponentials =
+      e.elementwise(loc, type, {{shifted, type}}, [](OpBuilder &b, Location inner, ValueRange in) -> Value {
+        return b.create<math::ExpOp>(inner, in[0]);
+      });
   Value sum = e.reshape(loc, e.reduce(loc, exponentials, type, axis, ReduceKind::sum, false, made), made, kept);
   Value base = logarithm ? shifted : exponentials;
   Value factor = e.elementwise(loc, kept, {{sum, kept}}, [&](OpBuilder &b, Location inner, ValueRange in) -> Value {
@@ -80,11 +82,12 @@ static LogicalResult emitSoftmaxLike(Emitter &e, Operation *op, int64_t axis, bo
       return b.create<math::LogOp>(inner, in[0]);
     return b.create<arith::DivFOp>(inner, ScalarBuilder{b, inner}.constant(in[0].getType(), 1), in[0]);
   });
-  Value result = e.elementwise(loc, type, {{base, type}, {factor, kept}}, [&](OpBuilder &b, Location inner, ValueRange in) -> Value {
-    if (logarithm)
-      return b.create<arith::SubFOp>(inner, in[0], in[1]);
-    return b.create<arith::MulFOp>(inner, in[0], in[1]);
-  });
+  Value result = e.elementwise(loc, type, {{base, type}, {factor, kept}},
+                               [&](OpBuilder &b, Location inner, ValueRange in) -> Value {
+                                 if (logarithm)
+                                   return b.create<arith::SubFOp>(inner, in[0], in[1]);
+                                 return b.create<arith::MulFOp>(inner, in[0], in[1]);
+                               });
   e.set(op->getResult(0), e.narrow(loc, result, type, outType));
   return success();
 }
@@ -107,11 +110,12 @@ static LogicalResult emitLayerNorm(Emitter &e, LayerNormOp op) {
   });
   Value variance = e.reshape(loc, meanOf(e, loc, squares, type, axes, made), made, kept);
   double epsilon = op.getEpsilon().convertToDouble();
-  Value factor = e.elementwise(loc, kept, {{variance, kept}}, [&](OpBuilder &b, Location inner, ValueRange in) -> Value {
-    ScalarBuilder scalars{b, inner};
-    Value sum = b.create<arith::AddFOp>(inner, in[0], scalars.constant(in[0].getType(), epsilon));
-    return b.create<arith::DivFOp>(inner, scalars.constant(in[0].getType(), 1), b.create<math::SqrtOp>(inner, sum));
-  });
+  Value factor =
+      e.elementwise(loc, kept, {{variance, kept}}, [&](OpBuilder &b, Location inner, ValueRange in) -> Value {
+        ScalarBuilder scalars{b, inner};
+        Value sum = b.create<arith::AddFOp>(inner, in[0], scalars.constant(in[0].getType(), epsilon));
+        return b.create<arith::DivFOp>(inner, scalars.constant(in[0].getType(), 1), b.create<math::SqrtOp>(inner, sum));
+      });
   RankedTensorType scaleType = Emitter::typeOf(op.getScale());
   SmallVector<std::pair<Value, RankedTensorType>> inputs{{x, type}, {factor, kept}};
   inputs.push_back({e.widen(loc, e.get(op.getScale()), scaleType), scaleType});
@@ -159,10 +163,9 @@ static LogicalResult emitArgReduce(Emitter &e, ArgReduceOp op) {
     Value index = b.create<arith::SelectOp>(inner, better, position, in[2]);
     b.create<linalg::YieldOp>(inner, ValueRange{value, index});
   };
-  auto generic = e.b.create<linalg::GenericOp>(loc, TypeRange{best.getType(), where.getType()}, x,
-                                               ValueRange{best, where},
-                                               ArrayRef<AffineMap>{e.b.getMultiDimIdentityMap(numDims), out, out},
-                                               iterators, body);
+  auto generic = e.b.create<linalg::GenericOp>(
+      loc, TypeRange{best.getType(), where.getType()}, x, ValueRange{best, where},
+      ArrayRef<AffineMap>{e.b.getMultiDimIdentityMap(numDims), out, out}, iterators, body);
   e.set(op.getResult(), e.reshape(loc, generic.getResult(1), indexType, outType));
   return success();
 }
@@ -186,7 +189,8 @@ static LogicalResult emitCumSum(Emitter &e, CumSumOp op) {
   auto body = [&](OpBuilder &, Location inner, Value i, ValueRange carried) {
     Value last = b.create<arith::SubIOp>(inner, b.create<arith::SubIOp>(inner, count, one), i);
     Value position = op.getReverse() ? last : i;
-    Value element = b.create<tensor::ExtractSliceOp>(inner, Emitter::storageType(slice), x, at(position), extents, strides);
+    Value element =
+        b.create<tensor::ExtractSliceOp>(inner, Emitter::storageType(slice), x, at(position), extents, strides);
     auto write = [&](Value written) -> Value {
       return b.create<tensor::InsertSliceOp>(inner, written, carried[0], at(position), extents, strides);
     };

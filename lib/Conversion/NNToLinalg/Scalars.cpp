@@ -124,8 +124,8 @@ struct FloatFunctions {
     Value infinity = c(std::numeric_limits<double>::infinity());
     Value result = b.create<arith::ConstantOp>(loc, b.getBoolAttr(false));
     if (alpha != 0)
-      result = b.create<arith::OrIOp>(loc, result,
-                                      b.create<arith::CmpFOp>(loc, arith::CmpFPredicate::OEQ, x, infinity));
+      result =
+          b.create<arith::OrIOp>(loc, result, b.create<arith::CmpFOp>(loc, arith::CmpFPredicate::OEQ, x, infinity));
     if (beta != 0)
       result = b.create<arith::OrIOp>(
           loc, result,
@@ -317,7 +317,8 @@ static Value guardedDivision(ScalarBuilder &s, Value x, Value y, bool isUnsigned
     Value minusOne = b.create<arith::CmpIOp>(s.loc, arith::CmpIPredicate::eq, y, s.integer(type, -1));
     Value safe = b.create<arith::SelectOp>(s.loc, b.create<arith::OrIOp>(s.loc, bad, minusOne), one, y);
     Value negated = remainder ? zero : Value(b.create<arith::SubIOp>(s.loc, zero, x));
-    Value result = remainder ? Value(b.create<arith::RemSIOp>(s.loc, x, safe)) : b.create<arith::DivSIOp>(s.loc, x, safe);
+    Value result =
+        remainder ? Value(b.create<arith::RemSIOp>(s.loc, x, safe)) : b.create<arith::DivSIOp>(s.loc, x, safe);
     result = b.create<arith::SelectOp>(s.loc, minusOne, negated, result);
     return b.create<arith::SelectOp>(s.loc, bad, zero, result);
   }

@@ -55,13 +55,14 @@ static Value scatter(Emitter &e, Location loc, Value input, RankedTensorType typ
                      llvm::function_ref<SmallVector<Value>(ArrayRef<Value>)> where) {
   Value copy = e.elementwise(loc, type, {{input, type}}, [](OpBuilder &, Location, ValueRange in) { return in[0]; });
   Value count = e.index(loc, getNumElements(updateType));
-  return loop(e, loc, count, copy, [&](Value flat, ValueRange carried) -> SmallVector<Value> {
-           SmallVector<Value> at = delinearize(e, loc, flat, getExtents(updateType)), target = where(at);
-           Value update = e.b.create<tensor::ExtractOp>(loc, updates, at);
-           Value old = e.b.create<tensor::ExtractOp>(loc, carried[0], target);
-           Value made = combine(e.b, loc, kind, old, update, isUnsigned(type));
-           return {e.b.create<tensor::InsertOp>(loc, made, carried[0], target)};
-         })
+  return loop(e, loc, count, copy,
+              [&](Value flat, ValueRange carried) -> SmallVector<Value> {
+                SmallVector<Value> at = delinearize(e, loc, flat, getExtents(updateType)), target = where(at);
+                Value update = e.b.create<tensor::ExtractOp>(loc, updates, at);
+                Value old = e.b.create<tensor::ExtractOp>(loc, carried[0], target);
+                Value made = combine(e.b, loc, kind, old, update, isUnsigned(type));
+                return {e.b.create<tensor::InsertOp>(loc, made, carried[0], target)};
+              })
       .front();
 }
 
@@ -84,19 +85,18 @@ static LogicalResult emitScatterND(Emitter &e, ScatterNDOp op) {
   RankedTensorType type = Emitter::typeOf(op.getInput()), indexType = Emitter::typeOf(op.getIndices());
   int64_t tuple = indexType.getShape().back(), numTupleDims = indexType.getRank() - 1;
   Value indices = e.get(op.getIndices());
-  e.set(op.getResult(),
-        scatter(e, loc, e.get(op.getInput()), type, e.get(op.getUpdates()), Emitter::typeOf(op.getUpdates()), op.getKind(),
-                [&](ArrayRef<Value> at) {
-                  SmallVector<Value> target;
-                  for (int64_t i = 0; i < tuple; ++i) {
-                    SmallVector<Value> which(at.take_front(numTupleDims));
-                    which.push_back(e.b.create<arith::ConstantIndexOp>(loc, i));
-                    Value raw = e.b.create<tensor::ExtractOp>(loc, indices, which);
-                    target.push_back(toPosition(e.b, loc, raw, e.index(loc, getExtent(type, i))));
-                  }
-                  llvm::append_range(target, at.drop_front(numTupleDims));
-                  return target;
-                }));
+  e.set(op.getResult(), scatter(e, loc, e.get(op.getInput()), type, e.get(op.getUpdates()),
+                                Emitter::typeOf(op.getUpdates()), op.getKind(), [&](ArrayRef<Value> at) {
+                                  SmallVector<Value> target;
+                                  for (int64_t i = 0; i < tuple; ++i) {
+                                    SmallVector<Value> which(at.take_front(numTupleDims));
+                                    which.push_back(e.b.create<arith::ConstantIndexOp>(loc, i));
+                                    Value raw = e.b.create<tensor::ExtractOp>(loc, indices, which);
+                                    target.push_back(toPosition(e.b, loc, raw, e.index(loc, getExtent(type, i))));
+                                  }
+                                  llvm::append_range(target, at.drop_front(numTupleDims));
+                                  return target;
+                                }));
   return success();
 }
 
@@ -143,7 +143,8 @@ static LogicalResult emitTopK(Emitter &e, TopKOp op) {
         Value left = b.create<arith::OrIOp>(loc, isNone(kept[3]), before(kept[2], kept[3], value, i));
         Value wins = b.create<arith::OrIOp>(loc, isNone(found[1]), before(value, i, found[0], found[1]));
         Value take = b.create<arith::AndIOp>(loc, left, wins);
-        return {b.create<arith::SelectOp>(loc, take, value, found[0]), b.create<arith::SelectOp>(loc, take, i, found[1])};
+        return {b.create<arith::SelectOp>(loc, take, value, found[0]),
+                b.create<arith::SelectOp>(loc, take, i, found[1])};
       });
       SmallVector<Value> at = base;
       at[axis] = j;

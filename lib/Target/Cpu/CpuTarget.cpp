@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// "native" is written out as a processor's name and its features, so that equal machines make equal objects and an object
-// says what it needs. The least we generate for is x86-64-v3: fused multiply-add fixes the numbers.
+// "native" is written out as a processor's name and its features, so that equal machines make equal objects and an
+// object says what it needs. The least we generate for is x86-64-v3: fused multiply-add fixes the numbers.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,8 +24,8 @@ TargetBackend::~TargetBackend() = default;
 namespace {
 
 /// What generated code may use beyond the least; anything else of a host does not matter to it.
-constexpr llvm::StringLiteral kUsefulFeatures[] = {"avx512f",    "avx512vl",   "avx512bw", "avx512dq",
-                                                   "avx512cd",   "avx512vnni", "avx512bf16", "avxvnni"};
+constexpr llvm::StringLiteral kUsefulFeatures[] = {"avx512f",  "avx512vl",   "avx512bw",   "avx512dq",
+                                                   "avx512cd", "avx512vnni", "avx512bf16", "avxvnni"};
 constexpr llvm::StringLiteral kNeededFeatures[] = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"};
 constexpr llvm::StringLiteral kWideFeatures[] = {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd"};
 

@@ -119,7 +119,8 @@ size_t Kernel::numInputs() { return op.getBody().getNumArguments(); }
 size_t Kernel::numResults() { return op.getYield()->getNumOperands(); }
 
 RankedTensorType Kernel::typeOf(size_t i) {
-  Type type = i < numInputs() ? op.getBody().getArgument(i).getType() : op.getYield()->getOperand(i - numInputs()).getType();
+  Type type =
+      i < numInputs() ? op.getBody().getArgument(i).getType() : op.getYield()->getOperand(i - numInputs()).getType();
   return cast<RankedTensorType>(type);
 }
 

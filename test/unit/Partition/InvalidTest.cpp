@@ -53,9 +53,7 @@ const Case kCases[] = {
      [](Problem &p) { p.stages.resize(5), p.links.clear(); }},
     {"NoDeviceClass", "there is no device class; expected at least 1", [](Problem &p) { p.deviceClasses.clear(); }},
     {"CostsOfWrongLength", "kernel 'k1' has costs for 2 device classes; expected 1",
-     [](Problem &p) {
-       p.kernels[1].seconds = {1, 1};
-     }},
+     [](Problem &p) { p.kernels[1].seconds = {1, 1}; }},
     {"NanCost", "kernel 'k1' has a cost in seconds of nan; expected a finite number, not negative",
      [](Problem &p) { p.kernels[1].seconds[0] = kNan; }},
     {"NegativeCost", "kernel 'k1' has a cost in seconds of -1; expected a finite number, not negative",
@@ -76,9 +74,7 @@ const Case kCases[] = {
      [](Problem &p) { p.weights[0].numBytes = kUnlimited; }},
     {"SumOfBytesOverflows",
      "all weights, values and workspaces together have about 2.30584e+18 bytes; expected at most 2e+18",
-     [](Problem &p) {
-       p.weights.assign(32, Weight{"big", int64_t(1) << 56});
-     }},
+     [](Problem &p) { p.weights.assign(32, Weight{"big", int64_t(1) << 56}); }},
     {"UnknownWeight", "kernel 'k0' names weight 7, but there are 1", [](Problem &p) { p.kernels[0].weights = {7}; }},
     {"NegativeValue", "value 'v1' has a length of -2 bytes; expected 0 to 2^56",
      [](Problem &p) { p.values[1].numBytes = -2; }},
@@ -107,29 +103,16 @@ const Case kCases[] = {
      [](Problem &p) { p.sinkLink.latencySeconds = -1; }},
     {"NegativeSlots", "slots per value are -2 sent and 0 received; expected 0 to 4096",
      [](Problem &p) { p.slotsPerSentValue = -2; }},
-    {"PinOfUnknownKernel", "pin #0 names kernel 4, but there are 4",
-     [](Problem &p) {
-       p.pins = {{4, 0}};
-     }},
-    {"PinToUnknownStage", "pin #0 names stage 2, but there are 2",
-     [](Problem &p) {
-       p.pins = {{0, 2}};
-     }},
-    {"PinnedTwice", "kernel 'k0' is pinned to stage 0 and to stage 1",
-     [](Problem &p) {
-       p.pins = {{0, 0}, {0, 1}};
-     }},
+    {"PinOfUnknownKernel", "pin #0 names kernel 4, but there are 4", [](Problem &p) { p.pins = {{4, 0}}; }},
+    {"PinToUnknownStage", "pin #0 names stage 2, but there are 2", [](Problem &p) { p.pins = {{0, 2}}; }},
+    {"PinnedTwice", "kernel 'k0' is pinned to stage 0 and to stage 1", [](Problem &p) { p.pins = {{0, 0}, {0, 1}}; }},
     {"PinsAgainstTheFlow",
      "kernel 'k1' cannot be placed: it must be in stage 1 or later because kernel 'k1' is pinned to stage 1, and in "
      "stage "
      "0 or earlier because kernel 'k3' is pinned to stage 0",
-     [](Problem &p) {
-       p.pins = {{1, 1}, {3, 0}};
-     }},
+     [](Problem &p) { p.pins = {{1, 1}, {3, 0}}; }},
     {"PinsThatEmptyAStage", "stage 1 would be empty: pins and cuts place every kernel elsewhere",
-     [](Problem &p) {
-       p.pins = {{3, 0}};
-     }},
+     [](Problem &p) { p.pins = {{3, 0}}; }},
     {"PinsThatCrowdAStage", "no plan of 4 stages obeys the pins and cuts: some stage would be empty",
      [](Problem &p) {
        p.stages.resize(4), p.links.clear();
@@ -144,9 +127,7 @@ const Case kCases[] = {
     {"CutWithSidesSwapped", "cut 'v2' is contradictory: kernel 'k1' would be on both sides of it",
      [](Problem &p) { p.cuts = {cutAt(2)}, p.cuts[0].after = {1}; }},
     {"TooManyCuts", "2 cuts need at least 3 stages, but there are 2",
-     [](Problem &p) {
-       p.cuts = {cutAt(0), cutAt(1)};
-     }},
+     [](Problem &p) { p.cuts = {cutAt(0), cutAt(1)}; }},
     {"CutsOutOfOrder",
      "cut 'v1' is at boundary 0, but cut 'v0', which lies inside it, is at boundary 1; expected a later one",
      [](Problem &p) {
@@ -160,16 +141,12 @@ const Case kCases[] = {
        p.cuts = {cutAt(0, 1), cutAt(1)};
      }},
     {"ColocationOfUnknownKernel", "colocation group 'state' names kernel 8, but there are 4",
-     [](Problem &p) {
-       p.colocations = {{"state", {0, 8}}};
-     }},
+     [](Problem &p) { p.colocations = {{"state", {0, 8}}}; }},
     {"ColocationLeavesTooFew",
      "cannot make 2 stages: the 4 kernels form only 1 units that can be separated (kernels that share a state, and "
      "what "
      "lies between them, stay together)",
-     [](Problem &p) {
-       p.colocations = {{"state", {0, 3}}};
-     }},
+     [](Problem &p) { p.colocations = {{"state", {0, 3}}}; }},
     {"ColocationAcrossACut", "cut 'v1' is contradictory: kernel 'k0' would be on both sides of it",
      [](Problem &p) {
        p.colocations = {{"state", {0, 2}}};
@@ -252,18 +229,9 @@ TEST(PartitionVerify, FindsTamperedPlans) {
   const std::pair<const char *, std::function<void(Plan &)>> cases[] = {
       {"the plan places 3 kernels; expected 4", [](Plan &p) { p.stageOf.pop_back(); }},
       {"kernel 'k0' is in stage 5; expected 0 to 1", [](Plan &p) { p.stageOf[0] = 5; }},
-      {"stage 1 is empty",
-       [](Plan &p) {
-         p.stageOf = {0, 0, 0, 0};
-       }},
-      {"kernel 'k1' is in stage 0 but reads 'v0', which is made in stage 1",
-       [](Plan &p) {
-         p.stageOf = {1, 0, 1, 1};
-       }},
-      {"kernel 'k0' is cloned into stage 1 but is not cloneable",
-       [](Plan &p) {
-         p.clones = {{0, 1}};
-       }},
+      {"stage 1 is empty", [](Plan &p) { p.stageOf = {0, 0, 0, 0}; }},
+      {"kernel 'k1' is in stage 0 but reads 'v0', which is made in stage 1", [](Plan &p) { p.stageOf = {1, 0, 1, 1}; }},
+      {"kernel 'k0' is cloned into stage 1 but is not cloneable", [](Plan &p) { p.clones = {{0, 1}}; }},
       {"the bottleneck is given as 1; expected 6", [](Plan &p) { p.bottleneck = p.lowerBound = 1; }},
       {"stage 0: send time is given as 0; expected 1", [](Plan &p) { p.stages[0].sendSeconds = 0; }},
       {"stage 0: bytes of memory is given as 0; expected 132", [](Plan &p) { p.stages[0].memoryBytes = 0; }},

@@ -58,9 +58,7 @@ TEST(Problem, Errors) {
   EXPECT_EQ(changed([](Problem &p) { p.channels[1].consumers = {}; }), "channel 'c0' ('t_c0') has no consumer");
   EXPECT_EQ(changed([](Problem &p) { p.channels[1].consumers = {-1}; }),
             "channel 'c0' ('t_c0') has consumer -1; expected a stage from 0 to 1, or the sink");
-  EXPECT_EQ(changed([](Problem &p) {
-              p.channels[1].consumers = {1, 1};
-            }),
+  EXPECT_EQ(changed([](Problem &p) { p.channels[1].consumers = {1, 1}; }),
             "channel 'c0' ('t_c0') lists stage 1 ('head') twice");
   EXPECT_EQ(changed([](Problem &p) { p.channels[1].depth = -1; }),
             "channel 'c0' ('t_c0') has depth -1; expected 0 (the default) to 1048576");

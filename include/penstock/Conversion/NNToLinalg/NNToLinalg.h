@@ -2,9 +2,10 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// Turns an `nn.kernel_def` into a function over pointers: inputs and results are wrapped as memrefs, everything between is
-// linalg on tensors. Numbers are fixed here: products of floats accumulate with fused multiply-adds in the order of the
-// loops, sums along the last axis go over 16 lanes that are added at the end, half types compute in single precision.
+// Turns an `nn.kernel_def` into a function over pointers: inputs and results are wrapped as memrefs, everything between
+// is linalg on tensors. Numbers are fixed here: products of floats accumulate with fused multiply-adds in the order of
+// the loops, sums along the last axis go over 16 lanes that are added at the end, half types compute in single
+// precision.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_CONVERSION_NNTOLINALG_H
 #define PENSTOCK_CONVERSION_NNTOLINALG_H

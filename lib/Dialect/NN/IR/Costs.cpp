@@ -66,7 +66,8 @@ AffineExpr penstock::nn::defaultFlops(Operation *op) {
   if (op->getNumOperands() > 0)
     in = sumOver(op, op->getOperand(0).getType(), getNumElements);
   bool overInput = isa<ReduceOp, ArgReduceOp, TopKOp>(op);
-  return (overInput ? in : sumOver(op, TypeRange(op->getResultTypes()).take_front(), getNumElements)) * flopsPerElement(op);
+  return (overInput ? in : sumOver(op, TypeRange(op->getResultTypes()).take_front(), getNumElements)) *
+         flopsPerElement(op);
 }
 
 AffineExpr penstock::nn::defaultBytesRead(Operation *op) {

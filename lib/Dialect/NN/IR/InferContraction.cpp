@@ -63,9 +63,10 @@ LogicalResult AttentionOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
   for (int64_t i = 0; i < numDims - 2; ++i) {
     bool isHeads = i == numDims - 3;
     if (!mayBeEqual(k[i], v[i]) || (isHeads ? !isGroupOf(q[i], k[i]) : !mayBeEqual(q[i], k[i])))
-      return emitOptionalError(loc, "axis ", i, " has extents ", formatExtents(q[i]), ", ", formatExtents(k[i]), " and ",
-                               formatExtents(v[i]), isHeads ? "; expected a multiple of the heads of key and value"
-                                                            : "; expected the same"); // attention_c3
+      return emitOptionalError(loc, "axis ", i, " has extents ", formatExtents(q[i]), ", ", formatExtents(k[i]),
+                               " and ", formatExtents(v[i]),
+                               isHeads ? "; expected a multiple of the heads of key and value"
+                                       : "; expected the same"); // attention_c3
   }
   SmallVector<AffineExpr> scores(q);
   scores.back() = k[numDims - 2];
@@ -121,7 +122,8 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
   int64_t group = adaptor.getGroup();
   std::optional<int64_t> outputs = getConstant(kernel[0]), slice = getConstant(kernel[1]);
   if (!outputs || !slice || group <= 0 || *outputs % group != 0 || !mayBeEqual(in[1], kernel[1] * group))
-    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel), " and group ", group,
+    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel),
+                             " and group ", group,
                              " do not fit together"); // conv_c3
   if (adaptor.getBias() && (tensorType(adaptor.getBias()).getRank() != 1 ||
                             !mayBeEqual(getExtent(tensorType(adaptor.getBias()), 0), kernel[0])))
@@ -157,8 +159,8 @@ LogicalResult ConvTransposeOp::inferReturnTypes(MLIRContext *, std::optional<Loc
     return emitOptionalError(loc, "has ", outputPads.size(), " output pads for ", numSpatial, " spatial axes");
   SmallVector<AffineExpr> in = getRowMajorExtents(input, adaptor.getChannelsLast()), kernel = getExtents(filter);
   if (adaptor.getGroup() <= 0 || !mayBeEqual(in[1], kernel[0]))
-    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel), " and group ",
-                             adaptor.getGroup(), " do not fit together");
+    return emitOptionalError(loc, "input ", formatExtents(getExtents(input)), ", filter ", formatExtents(kernel),
+                             " and group ", adaptor.getGroup(), " do not fit together");
   SmallVector<AffineExpr> extents{in[0], kernel[1] * static_cast<int64_t>(adaptor.getGroup())};
   for (size_t i = 0; i < numSpatial; ++i) {
     std::optional<int64_t> window = getConstant(kernel[2 + i]);

@@ -36,15 +36,17 @@ LogicalResult BinaryOp::inferReturnTypes(MLIRContext *, std::optional<Location> 
                                          SmallVectorImpl<Type> &results) {
   Type lhs = tensorType(adaptor.getLhs()).getElementType(), rhs = tensorType(adaptor.getRhs()).getElementType();
   if (lhs != rhs && adaptor.getKind() != BinaryKind::pow)
-    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs, "; expected the same"); // binary_c1
-  return inferBroadcast(loc, adaptor.getOperands(), lhs, results);                                           // binary_c2
+    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs,
+                             "; expected the same");               // binary_c1
+  return inferBroadcast(loc, adaptor.getOperands(), lhs, results); // binary_c2
 }
 
 LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc, Adaptor adaptor,
                                           SmallVectorImpl<Type> &results) {
   Type lhs = tensorType(adaptor.getLhs()).getElementType(), rhs = tensorType(adaptor.getRhs()).getElementType();
   if (lhs != rhs)
-    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs, "; expected the same"); // compare_c1
+    return emitOptionalError(loc, "operands have element types ", lhs, " and ", rhs,
+                             "; expected the same");                                        // compare_c1
   return inferBroadcast(loc, adaptor.getOperands(), IntegerType::get(context, 1), results); // compare_c2
 }
 

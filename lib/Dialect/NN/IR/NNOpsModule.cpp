@@ -14,9 +14,7 @@ static ParseResult parseSymbolIndex(OpAsmParser &parser, IntegerAttr &index) {
   return success();
 }
 
-static void printSymbolIndex(OpAsmPrinter &printer, Operation *, IntegerAttr index) {
-  printer << index.getInt();
-}
+static void printSymbolIndex(OpAsmPrinter &printer, Operation *, IntegerAttr index) { printer << index.getInt(); }
 
 #define GET_OP_CLASSES
 #include "penstock/Dialect/NN/IR/NNOps.cpp.inc"
@@ -25,8 +23,10 @@ LogicalResult SymbolOp::verify() {
   size_t numExprs = getExprs() ? getExprs()->getExprs().size() : 0;
   if (getKind() == SymbolKind::root ? numExprs != 0 : numExprs < 2)
     return emitOpError() << "of kind " << stringifySymbolKind(getKind()) << " has " << numExprs
-                         << " expressions; expected " << (getKind() == SymbolKind::root ? "none" : "at least two"); // symbol_c2
-  int64_t lower = getLower().value_or(0), upper = getUpper().value_or(INT64_MAX), typical = getTypical().value_or(lower);
+                         << " expressions; expected "
+                         << (getKind() == SymbolKind::root ? "none" : "at least two"); // symbol_c2
+  int64_t lower = getLower().value_or(0), upper = getUpper().value_or(INT64_MAX),
+          typical = getTypical().value_or(lower);
   if (lower < 0 || lower > upper || typical < lower || typical > upper)
     return emitOpError() << "has bounds " << lower << ".." << upper << " and typical value " << typical
                          << "; expected 0 <= lower <= typical <= upper"; // symbol_c3
@@ -191,9 +191,8 @@ void KernelDefOp::print(OpAsmPrinter &printer) {
   printer << " ";
   printer.printSymbolName(getSymName());
   printer << "(";
-  llvm::interleaveComma(getBody().getArguments(), printer, [&](BlockArgument argument) {
-    printer.printRegionArgument(argument);
-  });
+  llvm::interleaveComma(getBody().getArguments(), printer,
+                        [&](BlockArgument argument) { printer.printRegionArgument(argument); });
   printer << ") -> (";
   llvm::interleaveComma(getYield()->getOperandTypes(), printer);
   printer << ") symbols " << getNumSymbols();
@@ -242,8 +241,7 @@ static LogicalResult verifyCallTypes(CallOp call, StringRef what, TypeRange give
   if (given.size() != ofKernel.size())
     return call.emitOpError() << "has " << given.size() << " " << what << " but the kernel has " << ofKernel.size();
   for (auto [i, pair] : llvm::enumerate(llvm::zip(given, ofKernel))) {
-    RankedTensorType expected =
-        replaceSymbols(cast<RankedTensorType>(std::get<1>(pair)), call.getSymbols().getExprs());
+    RankedTensorType expected = replaceSymbols(cast<RankedTensorType>(std::get<1>(pair)), call.getSymbols().getExprs());
     if (std::get<0>(pair) != expected)
       return call.emitOpError() << what << " #" << i << " has type " << std::get<0>(pair) << "; expected " << expected;
   }

@@ -49,8 +49,7 @@ LogicalResult BinaryOp::verify() {
   case BinaryKind::shift_left:
   case BinaryKind::shift_right:
     if (!isa<IntegerType>(type))
-      return emitOpError() << stringifyBinaryKind(getKind()) << " of " << type
-                           << "; expected an integer"; // binary_c3
+      return emitOpError() << stringifyBinaryKind(getKind()) << " of " << type << "; expected an integer"; // binary_c3
     return success();
   default:
     return success();
@@ -71,7 +70,8 @@ LogicalResult ReshapeOp::verify() {
                          << out.getElementType(); // reshape_c1
   AffineExpr inElements = getNumElements(in), outElements = getNumElements(out);
   if (inElements && outElements && !mayBeEqual(inElements, outElements))
-    return emitOpError() << "has " << formatExtents(inElements) << " elements in and " << formatExtents(outElements) << " out"; // reshape_c2
+    return emitOpError() << "has " << formatExtents(inElements) << " elements in and " << formatExtents(outElements)
+                         << " out"; // reshape_c2
   return success();
 }
 

@@ -141,8 +141,8 @@ private:
   }
 
   /// What follows a product is done while its result is written, which leaves room to read one other tensor of that
-  /// extent, and only as a summand: libraries add to what lies there. What follows a transposed convolution is a kernel of
-  /// its own: libraries do it element by element, much slower than the convolution. Nothing follows an attention but
+  /// extent, and only as a summand: libraries add to what lies there. What follows a transposed convolution is a kernel
+  /// of its own: libraries do it element by element, much slower than the convolution. Nothing follows an attention but
   /// movements.
   static bool isEpilogue(Operation *op, Value operand, const Group &group) {
     auto contains = [&](auto isKind) { return llvm::any_of(group.ops, isKind); };

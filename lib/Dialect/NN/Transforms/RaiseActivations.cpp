@@ -20,8 +20,8 @@ struct Product {
   double number = 1.0;
 };
 
-/// Takes products and quotients by numbers apart, at most a few levels deep: every exporter nests x, 1/2 and the rest in an
-/// order of its own.
+/// Takes products and quotients by numbers apart, at most a few levels deep: every exporter nests x, 1/2 and the rest
+/// in an order of its own.
 void collectFactors(Value value, Product &product, int depth = 3) {
   if (std::optional<double> number = getUniform(value)) {
     product.number *= *number;

@@ -133,7 +133,8 @@ private:
     if (!sum || sum.getKind() != BinaryKind::add)
       return false;
     Value other = sum.getLhs() == mul.getResult() ? sum.getRhs() : sum.getLhs();
-    return cast<RankedTensorType>(other.getType()).hasStaticShape() && cast<RankedTensorType>(other.getType()).getRank() == 1;
+    return cast<RankedTensorType>(other.getType()).hasStaticShape() &&
+           cast<RankedTensorType>(other.getType()).getRank() == 1;
   }
 
   void replace(BinaryOp op, const Normalized &norm, Value scale, Value bias, PatternRewriter &rewriter) const {

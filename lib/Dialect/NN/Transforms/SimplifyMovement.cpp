@@ -144,8 +144,8 @@ struct SimplifyMovementPass : impl::SimplifyMovementPassBase<SimplifyMovementPas
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldTransposeIntoMatmul, ComposeTransposes, ComposeReshapes, TransposeToReshape, RemoveSingleConcat,
-                 RemoveIdentity<UnaryOp>, RemoveIdentity<CastOp>, RemoveIdentity<BroadcastToOp>, RemoveIdentity<SliceOp>,
-                 RemoveIdentity<PadOp>>(&getContext());
+                 RemoveIdentity<UnaryOp>, RemoveIdentity<CastOp>, RemoveIdentity<BroadcastToOp>,
+                 RemoveIdentity<SliceOp>, RemoveIdentity<PadOp>>(&getContext());
     if (failed(applyPatternsAndFoldGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -9,7 +9,8 @@
 
 namespace penstock::nn {
 
-/// Elementwise ops, slices and concatenations of transposed values that only attentions read become transposes of these.
+/// Elementwise ops, slices and concatenations of transposed values that only attentions read become transposes of
+/// these.
 void populateSinkTransposePatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace penstock::nn

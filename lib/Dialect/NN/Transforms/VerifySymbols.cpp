@@ -130,8 +130,8 @@ private:
     for (auto [pair, reason] : required) {
       if (!known.insert(pair).second)
         continue;
-      builder.create<ConstraintOp>(function.getLoc(),
-                                   ExtentsAttr::get(&getContext(), {pair.first, pair.second}), reason);
+      builder.create<ConstraintOp>(function.getLoc(), ExtentsAttr::get(&getContext(), {pair.first, pair.second}),
+                                   reason);
       ++numConstraints;
     }
   }

@@ -118,7 +118,8 @@ static LogicalResult verifyItemChannel(OpT op, Type type, bool isRecv, SymbolTab
     return op.emitOpError() << "names " << op.getChannelAttr() << ", which no stage of @" << program.getSymName()
                             << (isRecv ? " reads" : " writes"); // recv_c2, send_c2
   if (channel.getType() != type)
-    return op.emitOpError() << "has type " << type << " but the channel carries " << channel.getType(); // recv_c3, send_c3
+    return op.emitOpError() << "has type " << type << " but the channel carries "
+                            << channel.getType(); // recv_c3, send_c3
   return success();
 }
 

@@ -2,10 +2,10 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// The extents of a tensor type as expressions over the symbols of the module. A static extent is a constant expression; a
-// dynamic one is listed in the `#nn.extents` encoding of the type. An extent is a number of elements, never negative.
-// Expressions have symbols only, no dimensions, and may be semi-affine (s0 * s1). All functions are pure and thread-safe
-// as far as the MLIRContext is.
+// The extents of a tensor type as expressions over the symbols of the module. A static extent is a constant expression;
+// a dynamic one is listed in the `#nn.extents` encoding of the type. An extent is a number of elements, never negative.
+// Expressions have symbols only, no dimensions, and may be semi-affine (s0 * s1). All functions are pure and
+// thread-safe as far as the MLIRContext is.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_DIALECT_NN_IR_EXTENTS_H
 #define PENSTOCK_DIALECT_NN_IR_EXTENTS_H
@@ -51,8 +51,8 @@ unsigned getNumSymbols(AffineExpr expr);
 /// The type with every symbol i replaced by replacements[i].
 RankedTensorType replaceSymbols(RankedTensorType type, ArrayRef<AffineExpr> replacements);
 
-/// Extents of a broadcast, aligned from the last axis; nothing if two constants do not fit. Where two unequal expressions
-/// meet, the more static or else the first one is taken (see `nn.constraint`).
+/// Extents of a broadcast, aligned from the last axis; nothing if two constants do not fit. Where two unequal
+/// expressions meet, the more static or else the first one is taken (see `nn.constraint`).
 std::optional<SmallVector<AffineExpr>> broadcastExtents(ArrayRef<AffineExpr> lhs, ArrayRef<AffineExpr> rhs);
 
 /// True if the two could be equal: not both constant, or the same.

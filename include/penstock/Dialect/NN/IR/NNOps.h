@@ -45,7 +45,8 @@ namespace penstock::nn {
 /// Discardable attribute: the pipeline stage that the ONNX node of an op carries.
 inline constexpr llvm::StringLiteral kOnnxStageAttr = "nn.onnx_stage";
 
-/// Builds an op whose result types are inferred; a combination that does not fit is an error at `loc`, and nothing is built.
+/// Builds an op whose result types are inferred; a combination that does not fit is an error at `loc`, and nothing is
+/// built.
 template <typename OpT>
 FailureOr<OpT> createInferred(OpBuilder &builder, Location loc, ValueRange operands,
                               ArrayRef<NamedAttribute> attributes = {}) {

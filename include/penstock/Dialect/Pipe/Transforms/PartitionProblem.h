@@ -39,8 +39,8 @@ struct PartitionOptions {
   /// What the device classes of `devices` are; empty: one CPU core of the kind that is common. Their profiled times are
   /// by the names of the kernels.
   std::vector<partition::DeviceProfile> profiles;
-  /// Scratch storage that the target's code of a kernel asks for, over the module's symbols, by the kernel's name; what is
-  /// not there is not counted.
+  /// Scratch storage that the target's code of a kernel asks for, over the module's symbols, by the kernel's name; what
+  /// is not there is not counted.
   llvm::StringMap<mlir::AffineExpr> workspaceBytes;
   /// Drops the stages that kernels are annotated with.
   bool ignoreAnnotations = false;
