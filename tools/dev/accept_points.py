@@ -56,6 +56,8 @@ POINTS = (
         ("equal to an independent oracle on random graphs", tests("unit", r"PartitionOracle")),
         ("cuts, limits, links, verified plans", tests("unit", r"Partition(Known|Memory|Verify|Scaling|Invalid)|Cluster")),
         ("assign in the IR, with cuts", tests("lit", r"Pipe/assign")),
+        ("stages that the model's nodes carry", tests("lit unit", r"onnx-stages|StagesTest")),
+        ("costs measured, calibrated, from a file", tests("lit", r"Driver/(costs|calibrate)")),
         ("penstock plan", tests("lit", r"Driver/plan")))),
     Point("6", "split and schedule", (
         ("pure stages", tests("lit", r"Pipe/split")),
@@ -74,6 +76,7 @@ POINTS = (
         ("generated kernels against plain loops", tests("unit", r"KernelTests")),
         ("oneDNN kernels with post-ops", tests("unit", r"OneDnn")),
         ("another version, layout or instruction set is an error", tests("unit e2e", r"Refuses|another_version|lower_instruction")),
+        ("--threads, with the bits of one", tests("unit e2e", r"Parallel\.|test_threads")),
         ("an executable refuses a CPU that lacks instructions", tests("unit", r"RequiredFeatures|Cpu\.")))),
     Point("9", "executables", (
         ("linked without a compiler", tests("unit", r"Linker")),
@@ -101,13 +104,12 @@ POINTS = (
         ("native: runs in an empty root as nobody", tests("e2e", r"test_native")),
         ("pipelined: stage 0 begins before stage 1 ends", tests("unit", r"Pipelined")),
         ("no copy, own weights only", tests("e2e", r"no_copy|own_weights")),
-        ("packed, layouts kept", tests("e2e unit", r"packed|reorder")),
+        ("packed, layouts kept", tests("e2e", r"test_packed|test_layouts")),
+        ("examples", tests("e2e", r"test_examples")),
         ("resume: an edited dump", tests("lit", r"edited-dump")),
         ("fuzz", tests("fuzz", r"")),
         ("no special cases", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
-        ("a small message in 5 us one way", command("{build}/bench/messages",
-                                                    expect=r"spinning briefly, one way: median [0-4]\.")),
         ("benchmark table", exists("docs/Benchmarks.md")),
         ("one stage, one thread, beside ONNX Runtime with one", peers(stages=1, mean=1.0, least=0.8)),
         ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)),
