@@ -203,6 +203,8 @@ TEST(OneDnn, RefusesToPackForAnotherLibrary) {
 // Scratch memory is the workspace where the extents have bounds; no run after the first one allocates anything that
 // stays.
 TEST(OneDnn, NoAllocationAfterTheFirstRun) {
+  // malloc's own caches move by a few hundred bytes; what every run kept would be this much at least.
+  constexpr int64_t kNumRuns = 200, kLeastAllocation = 16;
   for (const KernelText &text : {convText("s0"), productText("s0")}) {
     auto kernel = makeLibraryKernel(withShapes(withWeight(text, 1), kBounded));
     EXPECT_FALSE(kernel->compiled.hasGrowingScratch);
@@ -213,10 +215,10 @@ TEST(OneDnn, NoAllocationAfterTheFirstRun) {
       EXPECT_EQ(currentLibrary()->usage().scratchBytes, 0u) << rows;
       int64_t numPrimitives = currentLibrary()->usage().numPrimitives;
       auto before = mallinfo2();
-      for (int i = 0; i < 20; ++i)
+      for (int i = 0; i < kNumRuns; ++i)
         kernel->run(inputs, {rows, 1, 1, 1});
       auto after = mallinfo2();
-      EXPECT_EQ(after.uordblks, before.uordblks);
+      EXPECT_LT(int64_t(after.uordblks) - int64_t(before.uordblks), kNumRuns * kLeastAllocation);
       EXPECT_EQ(after.hblkhd, before.hblkhd);
       EXPECT_EQ(currentLibrary()->usage().numPrimitives, numPrimitives);
     }
