@@ -188,15 +188,21 @@ static bool isPointwise(ConvOp op) {
          llvm::all_of(op.getStrides(), isOne) && llvm::all_of(op.getPads(), [](int64_t pad) { return pad == 0; });
 }
 
+/// Input and filter, half precision widened to single, and the type of the sums.
+template <typename OpT> static Convolution readOperands(Emitter &e, OpT op) {
+  Convolution conv{
+      {}, {}, Emitter::typeOf(op.getInput()), Emitter::typeOf(op.getFilter()), {}, false, op.getChannelsLast()};
+  conv.input = e.widen(op.getLoc(), e.get(op.getInput()), conv.inType);
+  conv.filter = e.widen(op.getLoc(), e.get(op.getFilter()), conv.filterType);
+  conv.outType = getTensorType(getExtents(Emitter::typeOf(op.getResult())), conv.inType.getElementType());
+  return conv;
+}
+
 LogicalResult emitConv(Emitter &e, ConvOp op) {
   Location loc = op.getLoc();
   RankedTensorType type = Emitter::typeOf(op.getResult());
-  Convolution conv{
-      {}, {}, Emitter::typeOf(op.getInput()), Emitter::typeOf(op.getFilter()), {}, false, op.getChannelsLast()};
-  conv.input = e.widen(loc, e.get(op.getInput()), conv.inType);
-  conv.filter = e.widen(loc, e.get(op.getFilter()), conv.filterType);
-  RankedTensorType wide = getTensorType(getExtents(type), conv.inType.getElementType());
-  conv.outType = wide;
+  Convolution conv = readOperands(e, op);
+  RankedTensorType wide = conv.outType;
   int64_t numSpatial = conv.getNumSpatial();
   if (numSpatial > 1 && isPointwise(op)) {
     // One long axis fills vectors better than many short ones.
@@ -260,12 +266,8 @@ static void turnFilter(Emitter &e, Location loc, Convolution &conv) {
 LogicalResult emitConvTranspose(Emitter &e, ConvTransposeOp op) {
   Location loc = op.getLoc();
   RankedTensorType type = Emitter::typeOf(op.getResult());
-  Convolution conv{
-      {}, {}, Emitter::typeOf(op.getInput()), Emitter::typeOf(op.getFilter()), {}, false, op.getChannelsLast()};
-  conv.input = e.widen(loc, e.get(op.getInput()), conv.inType);
-  conv.filter = e.widen(loc, e.get(op.getFilter()), conv.filterType);
-  RankedTensorType wide = getTensorType(getExtents(type), conv.inType.getElementType());
-  conv.outType = wide;
+  Convolution conv = readOperands(e, op);
+  RankedTensorType wide = conv.outType;
   int64_t numSpatial = conv.getNumSpatial();
   SmallVector<int64_t> low, high, ones(numSpatial, 1);
   for (int64_t i = 0; i < numSpatial; ++i) {
