@@ -36,6 +36,7 @@ except ImportError:
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODELS = ("resnet50", "mobilenet_v2", "vit_b_16", "bert_base", "gpt2", "llama_small")
+SHARE = "penstock 2 stages, of limit"
 DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
@@ -172,7 +173,7 @@ def engines(penstock):
         "penstock 1 stage, ms": (False, lambda p, s: penstock.bench(p, 1, s)["latency_ms"]["p50"]),
         "onnxruntime 1 thread, ms": (False, lambda p, s: ort_latency(p, 1, s)),
         "penstock 2 stages, /s": (True, penstock.stream),
-        "penstock 2 stages, of limit": (True, lambda p, s: penstock.shares[p]),
+        SHARE: (True, lambda p, s: penstock.shares[p]),
         "onnxruntime 2 threads, /s": (True, lambda p, s: ort_rate(p, 2, s)),
         "onnxruntime 2 processes, /s": (True, lambda p, s: ort_processes(p, 2, s)),
     }

@@ -99,6 +99,7 @@ LogicalResult runAssign(Compilation &compilation) {
     if (failed(plan))
       return failure();
     how->plan = std::move(*plan);
+    how->planFile = options.planFile;
   }
   return pipe::assignStages(*compilation.module, *how);
 }

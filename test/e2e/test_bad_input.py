@@ -16,6 +16,8 @@ import tiny
 from onnx import helper
 
 TIMEOUT_S = 60
+NEEDS_MOUNT = pytest.mark.skipif(subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
+                                 reason="a mount namespace of its own needs root")
 
 
 def penstock(*arguments, cwd=None):
@@ -48,8 +50,9 @@ def good_bytes():
 
 
 @pytest.mark.parametrize("data", [
-    b"", b"\x00" * 1000, os.urandom(5000), good_bytes()[:1000], good_bytes()[:-7], b"not a model at all\n" * 50],
-    ids=["empty", "zeros", "random", "truncated", "a little truncated", "text"])
+    b"", b"\x00" * 1000, os.urandom(5000), good_bytes()[:1000], good_bytes()[:-7], b"not a model at all\n" * 50,
+    tiny.perceptron().graph.initializer[0].SerializeToString()],
+    ids=["empty", "zeros", "random", "truncated", "a little truncated", "text", "wrong protobuf"])
 def test_bytes_that_are_no_model(tmp_path, data):
     refuse_model(tmp_path, data)
 
@@ -136,6 +139,46 @@ def good(tmp_path_factory):
 def test_flags(good, tmp_path, flags, words):
     check_refused(penstock("compile", good, "-o", tmp_path / "out", *flags), *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_of_another_model(good, tmp_path):
+    """A plan names kernels; one that the model lacks, or leaves out, is an error that names it."""
+    other = tiny.save(tiny.perceptron(num_layers=3), tmp_path / "other.onnx")
+    for planned, compiled in ((good, other), (other, good)):
+        (tmp_path / "plan.json").write_text(runner.penstock("plan", planned, "--stages", 2, "--json"))
+        done = penstock("compile", compiled, "-o", tmp_path / "out", "--plan", tmp_path / "plan.json")
+        check_refused(done, "plan.json", "does not fit the model", "'t2'")
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"stages": 7}', '{"plans": [{"stages": [{"kernels": ["t0"]}]}]}'])
+def test_plan_that_is_none(good, tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    check_refused(penstock("compile", good, "-o", tmp_path / "out", "--plan", tmp_path / "plan.json"), "plan.json")
+    assert not (tmp_path / "out").exists()
+
+
+@NEEDS_MOUNT
+@pytest.mark.parametrize("size", ["16k", "1500k"])
+def test_disk_full(good, tmp_path, size):
+    """The file system takes no more: one line, exit status 1, and what was begun is removed."""
+    (tmp_path / "small").mkdir()
+    script = f"mount -t tmpfs -o size={size} none {tmp_path}/small && {models.BUILD}/bin/penstock compile {good} --stages 2 " \
+             f"-o {tmp_path}/small/out; status=$?; ls -A {tmp_path}/small; exit $status"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], text=True, capture_output=True, timeout=TIMEOUT_S)
+    check_refused(done, "no space left on device", status=1)
+    assert done.stdout == ""
+
+
+@NEEDS_MOUNT
+def test_disk_full_of_results(folder, tmp_path):
+    x = tmp_path / "x.npy"
+    np.save(x, np.ones((1, tiny.WIDTH), np.float32))
+    (tmp_path / "small").mkdir()
+    script = f"mount -t tmpfs -o size=16k none {tmp_path}/small && head -c 16k /dev/zero > {tmp_path}/small/full && " \
+             f"{models.BUILD}/bin/penstock run {folder} --input x={x} --output-dir {tmp_path}/small"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], text=True, capture_output=True, timeout=TIMEOUT_S)
+    check_refused(done, "y.npy", "no space left on device", status=1)
 
 
 def test_missing_file(tmp_path):

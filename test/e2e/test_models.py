@@ -5,7 +5,9 @@ import models
 import pytest
 import runner
 
-CASES = [(model.name, num_stages) for model in models.MODELS.values() if model.tier == "ci" for num_stages in model.stages]
+# The cases of a model are one group: they run in one process, where its reference is computed once.
+CASES = [pytest.param(model.name, num_stages, marks=pytest.mark.xdist_group(model.name))
+         for model in models.MODELS.values() if model.tier == "ci" for num_stages in model.stages]
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +30,9 @@ def test_model(name, num_stages, remembered, tmp_path):
     outputs = single if num_stages == 1 else runner.outputs_of(model, expected, num_stages, tmp_path)
     print(runner.check_numbers(expected, outputs))
     runner.check_bits(expected, outputs, single)
+
+
+@pytest.mark.parametrize("name", ["voice-if", "voice-op18"])
+def test_a_condition_stays_in_one_stage(name, tmp_path):
+    with pytest.raises(runner.Failure, match="2 stages were asked for, .* holds a condition whose branches stay in one stage"):
+        runner.Folder(models.MODELS[name], 2, tmp_path)

@@ -5,9 +5,10 @@ usage: accept.py --build FOLDER [--without-torch] [--without-fresh] [--quick] [P
 
 A point is made of claims (accept_points.py). Each is shown by something that runs here: tests chosen by name, whole
 models, commands, figures of a benchmark beside what they must reach. A claim that nothing shows is missing; a point
-passes when all its claims do. All of it takes about three hours on two cores. --without-torch leaves out the models that
-torch exports (it is installed into build/venv-torch), --without-fresh the README's two commands in a new Debian root,
---quick these, all other whole models, and the benchmarks. Exit status: 0 every point passes, 1 otherwise.
+passes when all its claims do. The README's two commands run first, in a new clone in a new Debian root, and what their
+tests found there is the evidence of the claims on tests. All of it takes about two hours on two cores. --without-torch
+leaves out the models that torch exports (it is installed into build/venv-torch), --without-fresh the new root (the tests
+then run here), --quick these, all other whole models, and the benchmarks. Exit status: 0 every point passes, 1 otherwise.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -19,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 import run_tests
 
@@ -37,9 +39,22 @@ class Workbench:
 
     def __init__(self, build, options, scratch):
         self.build, self.options, self.scratch = build, options, pathlib.Path(scratch)
-        self.groups, self.models, self.figures = {}, {}, None
+        self.groups, self.models, self.figures, self.fresh = {}, {}, None, None
+
+    def run_fresh(self):
+        """What ./dev fresh printed and how it ended; its tests become the evidence of their groups."""
+        if self.fresh is None:
+            print("... running ./dev fresh", file=sys.stderr, flush=True)
+            report = self.scratch / "fresh.json"
+            self.fresh = run_tests.run([ROOT / "dev", "fresh", "--report", report], timeout_s=9000)
+            if report.exists():
+                for group, found in json.loads(report.read_text()).items():
+                    self.groups[group] = [run_tests.Result(**result) for result in found["results"]]
+        return self.fresh
 
     def results(self, group):
+        if self.with_fresh():
+            self.run_fresh()
         if group not in self.groups:
             print(f"... running ./dev test {group}", file=sys.stderr, flush=True)
             context = run_tests.Context(self.build, "", self.scratch)
@@ -48,6 +63,9 @@ class Workbench:
             except Exception as error:  # a group that cannot run is a failure of every claim on it
                 self.groups[group] = [run_tests.Result(group, "failed", str(error))]
         return self.groups[group]
+
+    def with_fresh(self):
+        return not (self.options.quick or self.options.without_fresh)
 
     def model(self, name):
         """[(number of stages, status, text)] of one whole model."""
@@ -59,7 +77,6 @@ class Workbench:
             print(f"... running {name}", file=sys.stderr, flush=True)
             self.models[name] = list(runner.run_model(model, model.stages, self.scratch))
         return self.models[name]
-
 
     def peers(self):
         """{model: row} of bench/peers.py."""
@@ -137,6 +154,20 @@ def script(path, *arguments, timeout_s=3600, slow=True):
 
 def peers(stages, mean, least):
     """A claim on the benchmark beside other engines: the geometric mean of the ratios to ONNX Runtime, and the least one."""
+    def judge_ratios(module, found):
+        reached = module.geometric_mean(found.values())
+        return reached >= mean and min(found.values()) >= least, f"mean {reached:.2f} of {mean}, each at least {least}"
+    return of_peers(lambda module, row: module.ratios(row)[stages - 1], judge_ratios)
+
+
+def limit(least):
+    """A claim on the rate of two stages as a share of what their slowest stage, measured alone, would allow."""
+    return of_peers(lambda module, row: row[module.SHARE],
+                    lambda module, found: (min(found.values()) >= least, f"each at least {least}"))
+
+
+def of_peers(figure, verdict):
+    """A claim on one figure of each row of bench/peers.py; verdict(module, {model: figure}) gives (is it reached, text)."""
     def look(bench):
         if bench.options.quick:
             return Evidence("missing", "benchmarks are left out by --quick")
@@ -145,14 +176,13 @@ def peers(stages, mean, least):
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return Evidence("fail", f"bench/peers.py: {error}")
         import peers as module
-        found = {name: module.ratios(row)[stages - 1] for name, row in rows.items()}
-        unknown = [name for name, ratio in found.items() if ratio is None]
+        found = {name: figure(module, row) for name, row in rows.items()}
+        unknown = [name for name, value in found.items() if value is None]
         if unknown or not found:
             return Evidence("missing", f"no figures of {', '.join(unknown)}")
-        text = ", ".join(f"{name} {ratio:.2f}" for name, ratio in found.items())
-        reached = module.geometric_mean(found.values())
-        good = reached >= mean and min(found.values()) >= least
-        return Evidence("pass" if good else "fail", f"mean {reached:.2f} of {mean}, each at least {least}: {text}")
+        good, text = verdict(module, found)
+        figures_text = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
+        return Evidence("pass" if good else "fail", f"{text}: {figures_text}")
     return look
 
 
@@ -181,18 +211,36 @@ def exists(*paths):
     return look
 
 
-def fresh():
-    """The README's two commands in a new Debian root."""
+def fresh(pattern, what, most=None):
+    """A claim on what the README's two commands print in a new Debian root; `most`: the largest sum of the numbers that
+    `pattern` finds."""
     def look(bench):
-        if bench.options.quick or bench.options.without_fresh:
+        if not bench.with_fresh():
             return Evidence("missing", "left out by a flag")
-        return command("./dev", "fresh", timeout_s=7200, expect="fresh: demo test succeeded")(bench)
+        status, output = bench.run_fresh()
+        found = re.findall(pattern, output, re.MULTILINE)
+        if not found:
+            last = output.strip().splitlines()[-1:] or ["nothing"]
+            return Evidence("fail", f"./dev fresh: exit status {status}, no {what}: {last[0]}")
+        if most is None:
+            return Evidence("pass", found[-1])
+        total = sum(map(float, found))
+        return Evidence("pass" if total <= most else "fail", f"{what}: {total:.0f} of {most}")
     return look
 
 
-def nothing(why):
-    """A claim that nothing shows yet."""
-    return lambda bench: Evidence("missing", why)
+def edit_round(source, group, pattern, most_s):
+    """A claim on the time of an edit, a build and the tests of one pass."""
+    def look(bench):
+        env = run_tests.os.environ | {"PENSTOCK_BUILD": str(bench.build), "CCACHE_RECACHE": "1"}
+        run_tests.run([ROOT / "dev", "build"], timeout_s=3600, env=env)
+        (ROOT / source).touch()
+        begin = time.monotonic()
+        status, output = run_tests.run([ROOT / "dev", "test", group, pattern], timeout_s=3600, env=env)
+        seconds = time.monotonic() - begin
+        good = status == 0 and seconds <= most_s
+        return Evidence("pass" if good else "fail", f"{source}: {seconds:.0f} s of {most_s}, exit status {status}")
+    return look
 
 
 def install_torch(build):

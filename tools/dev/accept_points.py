@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, exists, figures, fresh, peers, tests, whole_model
+from accept import ROOT, command, edit_round, exists, figures, fresh, limit, peers, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -31,9 +31,16 @@ POINTS = (
         ("the demo reads its picture with the recognizer",
          command("./dev", "demo", timeout_s=900, expect="read: '")),
         ("without root, one line says what is missing", tests("checks", r"without_root")),
-        ("both commands in a new Debian root", fresh()))),
+        ("the demo in a new Debian root", fresh(r"^read: '.*", "line read")),
+        ("the tests in a new Debian root", fresh(r"^fresh: demo test succeeded$", "success")),
+        ("a clean build in 20 minutes", fresh(r"^build: (\d+) s$", "seconds of the build", 1200)),
+        ("all tests in 30 more", fresh(r"^\w+: \d+ passed, .* \((\d+) s\)$", "seconds of all tests", 1800)),
+        ("one pass edited, built, tested in a minute",
+         edit_round("lib/Dialect/NN/Transforms/SimplifyMovement.cpp", "lit", "simplify-movement", 60)))),
     Point("2", "importer", (
         ("operators and graphs", tests("unit", r"import|GraphTest|operator")),
+        ("local functions, function bodies, shape arithmetic", tests("unit", r"LocalFunctions|SchemaFunctions|ShapeArithmetic")),
+        ("external data behind gigabytes", tests("unit", r"ManyGigabytes")),
         ("ONNX's own cases for single operators", tests("e2e", r"test_operators")),
         ("unsupported operators all at once, with node names", tests("lit e2e", r"unsupported")),
         ("external data, inside the model's folder only", tests("e2e", r"external")),
@@ -54,6 +61,9 @@ POINTS = (
         ("fusion into kernels", tests("lit", r"NN/fuse")))),
     Point("5", "partition", (
         ("equal to an independent oracle on random graphs", tests("unit", r"PartitionOracle")),
+        ("skip connections, clones, tied weights, no empty stage",
+         tests("unit", r"PartitionKnown.*(Skip|Cloned|Tied|Empty|FillEveryStage)")),
+        ("more stages than kernels is an error", tests("e2e", r"test_flags.*(1000|stage)")),
         ("cuts, limits, links, verified plans", tests("unit", r"Partition(Known|Memory|Verify|Scaling|Invalid)|Cluster")),
         ("assign in the IR, with cuts", tests("lit", r"Pipe/assign")),
         ("stages that the model's nodes carry", tests("lit unit", r"onnx-stages|StagesTest")),
@@ -68,6 +78,7 @@ POINTS = (
     Point("7", "memory", (
         ("planner against brute force", tests("unit", r"PlaceTests")),
         ("storage in the IR", tests("lit", r"Pipe/place")),
+        ("peak and the cost of no reuse reported", tests("lit", r"Driver/plan|Driver/flags")),
         ("weights streamed, deduplicated, checksummed", tests("unit", r"WeightsTest")),
         ("weights packed, without their originals, counted", tests("e2e unit lit", r"packed_(alone|counted)|PackedWeights|pack-weights")),
         ("damaged weights noticed, mapped by their own stage only", tests("e2e", r"_weights$|own_weights")),
@@ -76,6 +87,8 @@ POINTS = (
         ("generated kernels against plain loops", tests("unit", r"KernelTests")),
         ("oneDNN kernels with post-ops", tests("unit", r"OneDnn")),
         ("another version, layout or instruction set is an error", tests("unit e2e", r"Refuses|another_version|lower_instruction")),
+        ("library or generated, named for each kernel", tests("lit", r"Driver/inspect")),
+        ("the same objects from any number of compiling threads", tests("unit", r"SameBytesFromAnyNumberOfThreads")),
         ("--threads, with the bits of one", tests("unit e2e", r"Parallel\.|test_threads")),
         ("an executable refuses a CPU that lacks instructions", tests("unit", r"RequiredFeatures|Cpu\.")))),
     Point("9", "executables", (
@@ -85,6 +98,7 @@ POINTS = (
     Point("10", "runtime", (
         ("transports' conformance suite", tests("unit", r"Conformance")),
         ("faults, deadlines", tests("unit", r"Fault|deadline")),
+        ("spinning only where there are cores enough", tests("unit", r"Bench|Chain")),
         ("killed and stopped stages", tests("e2e python", r"dead_stage|killed_stage")),
         ("under the sanitizers", tests("sanitize", r"")))),
     Point("11", "command line and Python", (
@@ -108,11 +122,12 @@ POINTS = (
         ("examples", tests("e2e", r"test_examples")),
         ("resume: an edited dump", tests("lit", r"edited-dump")),
         ("fuzz", tests("fuzz", r"")),
-        ("no special cases", tests("checks", r"check_models")))),
+        ("no special cases, no operator in the runtime", tests("checks", r"check_models")))),
     Point("speed", "speed and memory against peers", (
         ("benchmark table", exists("docs/Benchmarks.md")),
         ("one stage, one thread, beside ONNX Runtime with one", peers(stages=1, mean=1.0, least=0.8)),
         ("two stages, beside ONNX Runtime with two threads", peers(stages=2, mean=1.0, least=0.9)),
+        ("two stages, of what the slowest alone allows", limit(0.9)),
         ("compiled in 20 s with 1 GiB, first result within 1 s", figures("bench/startup.py", {
             "bert_base": {"compile_s": 20, "compile_peak_mib": 1024, "first_result_best_s": 1}})),
         ("5 us one way over shared memory, no copy of large messages", figures("bench/transport.py", {
@@ -120,6 +135,8 @@ POINTS = (
     Point("bad-input", "a clear error, the right status, no partial output", (
         ("models", tests("e2e", r"bytes_that_are|malformed|unsupported|absurd|external")),
         ("flags and folders", tests("e2e", r"test_flags|missing_file|output_folder|output_below")),
+        ("plans that do not fit the model", tests("e2e", r"plan_of_another|plan_that")),
+        ("disk full", tests("e2e unit", r"disk_?full|FullDisk")),
         ("damaged folders, wrong inputs", tests("e2e", r"damaged|truncated|missing_|input|two_folders|not_a_folder")))),
     Point("tests", "the layers of tests", (
         ("lit per pass", tests("lit", r"")), ("GoogleTest with oracles", tests("unit", r"")),

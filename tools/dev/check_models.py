@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""No special cases: no name of a model in the compiler or the runtime (lib/, include/, runtime/, tools/penstock*).
+"""No special cases: no name of a model in the compiler or the runtime (lib/, include/, runtime/, tools/penstock*), and no
+operator's name in the runtime but for the glue of the kernel library (runtime/devices/cpu/onednn) and the tests.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -9,7 +10,13 @@ import sources
 
 NAMES = re.compile(r"pp[-_]?ocr|rapid_?ocr|silero|mini_?lm|resnet|mobilenet|efficientnet|vit_b|\bvit\b|bert(?![a-z])|gpt"
                    r"|llama|alexnet|densenet|inception|shufflenet|squeezenet|\bvgg|zfnet", re.IGNORECASE)
+OPERATORS = re.compile(r"mat_?mul|\bconv(olution)?(?![a-z])|softmax|gelu|relu|attention|lstm|\bgru\b|pooling|layer_?norm|einsum", re.IGNORECASE)
+GLUE = ("runtime/devices/cpu/onednn", "runtime/cts")
 UNDER = ("lib", "include", "runtime", "tools")
+
+
+def is_runtime(path):
+    return path.parts[0] == "runtime" and not str(path).startswith(GLUE)
 
 
 def check(root):
@@ -21,6 +28,9 @@ def check(root):
             match = NAMES.search(line)
             if match:
                 findings.append(f"{path}:{number}: '{match.group()}' names a model; no code may know one")
+            operator = OPERATORS.search(line) if is_runtime(path) else None
+            if operator:
+                findings.append(f"{path}:{number}: '{operator.group()}' names an operator; the runtime may know none")
     return findings
 
 

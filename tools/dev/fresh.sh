@@ -4,17 +4,26 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
-# usage: fresh.sh [--host] [COMMAND]...          (default commands: demo test)
+# usage: fresh.sh [--host] [--report FILE.json] [COMMAND]...          (default commands: demo test)
 #
 # Clones the committed state of this tree. As root, with debootstrap installed, the commands run in a minimal Debian 12
 # root of their own, made with this machine's package sources and removed afterwards; with --host, or without
 # debootstrap, they run in the clone on this machine, without any cache, and the output says so. Nothing is reused: not
-# the build folder, not ccache's objects, not ONNX's built library. Exit status: that of the first command that fails.
+# the build folder, not ccache's objects, not ONNX's built library. Each command's seconds are printed; --report keeps
+# what the tests found. Exit status: that of the first command that fails.
 #===----------------------------------------------------------------------===#
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mode=debian
-[ "${1:-}" = --host ] && { mode=host; shift; }
+report=
+while :; do
+  case ${1:-} in
+    --host) mode=host ;;
+    --report) report=$(realpath -m "$2"); shift ;;
+    *) break ;;
+  esac
+  shift
+done
 commands=("$@")
 [ ${#commands[@]} -eq 0 ] && commands=(demo test)
 { [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; } || mode=host
@@ -26,13 +35,34 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# Runs `RUNNER... COMMAND [FLAG]...` for each command; RUNNER enters the clone, which lies in FOLDER for this script.
+run_commands() { # FOLDER RUNNER...
+  local folder=$1 status begin flags
+  shift
+  for command in "${commands[@]}"; do
+    echo "fresh: ./dev $command"
+    flags=()
+    [ "$command" = test ] && [ -n "$report" ] && flags=(--report build/report.json)
+    begin=$SECONDS
+    status=0
+    "$@" "$command" "${flags[@]}" || status=$?
+    echo "fresh: ./dev $command took $((SECONDS - begin)) s"
+    [ -f "$folder/build/report.json" ] && cp "$folder/build/report.json" "$report"
+    [ "$status" = 0 ] || exit "$status"
+  done
+}
+
+in_clone() { (cd "$work/penstock" && CCACHE_DIR=$work/ccache PENSTOCK_CACHE=$work/cache ./dev "$@"); }
+
+in_root() {
+  chroot "$work/root" /usr/bin/env HOME=/penstock-home PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    bash -c 'cd /penstock && exec ./dev "$@"' dev "$@"
+}
+
 on_host() {
   echo "fresh: in a new clone on this machine, with empty caches (its Debian packages are already there)"
   git clone --quiet "$root" "$work/penstock"
-  for command in "${commands[@]}"; do
-    echo "fresh: ./dev $command"
-    (cd "$work/penstock" && CCACHE_DIR=$work/ccache PENSTOCK_CACHE=$work/cache ./dev "$command")
-  done
+  run_commands "$work/penstock" in_clone
 }
 
 # The new root gets this machine's package sources, certificates and pip settings, so that it works behind a mirror too.
@@ -55,11 +85,7 @@ in_debian() {
   echo "fresh: in a minimal Debian 12 root"
   make_root
   git clone --quiet "$root" "$work/root/penstock"
-  for command in "${commands[@]}"; do
-    echo "fresh: ./dev $command"
-    chroot "$work/root" /usr/bin/env HOME=/penstock-home PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-      bash -c "cd /penstock && exec ./dev $command"
-  done
+  run_commands "$work/root/penstock" in_root
 }
 
 case $mode in

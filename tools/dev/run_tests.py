@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Run every test of Penstock, or one group, and sum them up in one last line: `N passed, N failed, N skipped`.
 
-usage: run_tests.py --build FOLDER [GROUP [PATTERN]]
+usage: run_tests.py --build FOLDER [--report FILE.json] [GROUP [PATTERN]]
 
 Groups: unit (GoogleTest and other ctest programs), lit (twice: plain and with --verify-roundtrip), python, checks (the
 check scripts and their own tests), e2e (whole models), sanitize (plain libraries and runtime under the sanitizers), fuzz (libFuzzer, a minute per target).
-PATTERN is a part of a test's name. Each GoogleTest case, lit file and Python test counts as one; a program that dies
+Programs of a group, and cases of e2e, share the cores. PATTERN is a part of a test's name. --report writes every result
+and the seconds of each group as JSON. Each GoogleTest case, lit file and Python test counts as one; a program that dies
 before it could report counts as one failure. Every skip is printed with its reason. Exit status: 0 all passed, 1
 something failed or nothing ran, 2 wrong use.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import argparse
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -116,11 +118,14 @@ def run_program(context, test, prefix=""):
     return [Result(name, "failed", f"exit status {status}\n{tail(output)}")]
 
 
+def side_by_side(function, items):
+    """The lists that function(item) gives, joined in the items' order; as many at once as there are cores."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [result for results in pool.map(function, items) for result in results]
+
+
 def run_unit(context):
-    results = []
-    for test in ctest_programs(context.build):
-        results += run_program(context, test)
-    return results
+    return side_by_side(lambda test: run_program(context, test), ctest_programs(context.build))
 
 
 def run_sanitize(context):
@@ -137,8 +142,8 @@ def run_sanitize(context):
                 results.append(Result(f"build with {sanitizer}", "failed", tail(output)))
                 break
         else:
-            for test in ctest_programs(folder):
-                results += run_program(context, test, f"[{sanitizer}] ")
+            prefix = f"[{sanitizer}] "
+            results += side_by_side(lambda test: run_program(context, test, prefix), ctest_programs(folder))
     return results
 
 
@@ -160,20 +165,19 @@ def run_fuzz(context):
     status, output = run(["ninja", f"-j{os.cpu_count()}", "-C", context.build, "PenstockFuzz"], timeout_s=1800)
     if status != 0:
         return [Result("build of the fuzz targets", "failed", tail(output))]
-    results = []
-    for target, corpus in FUZZ_TARGETS.items():
-        if context.pattern not in target:
-            continue
-        status, output = fuzz_one(context, target, corpus, FUZZ_SECONDS)
-        executions = re.search(r"number_of_executed_units: (\d+)", output)
-        print(f"  {target}: {executions.group(1) if executions else 'unknown number of'} executions")
-        is_good = status == 0 and executions and int(executions.group(1)) > 100
-        results.append(Result(target, "passed" if is_good else "failed", tail(output)))
-    if context.pattern in PLANTED_CRASH:
-        status, output = fuzz_one(context, PLANTED_CRASH, "import", FUZZ_SECONDS)
+    targets = [target for target in (*FUZZ_TARGETS, PLANTED_CRASH) if context.pattern in target]
+    return side_by_side(lambda target: judge_fuzzing(context, target), targets)
+
+
+def judge_fuzzing(context, target):
+    status, output = fuzz_one(context, target, FUZZ_TARGETS.get(target, "import"), FUZZ_SECONDS)
+    if target == PLANTED_CRASH:
         is_found = status not in (0, None) and "deadly signal" in output
-        results.append(Result(PLANTED_CRASH, "passed" if is_found else "failed", "the planted crash was not found"))
-    return results
+        return [Result(target, "passed" if is_found else "failed", "the planted crash was not found")]
+    executions = re.search(r"number_of_executed_units: (\d+)", output)
+    print(f"  {target}: {executions.group(1) if executions else 'unknown number of'} executions")
+    is_good = status == 0 and executions and int(executions.group(1)) > 100
+    return [Result(target, "passed" if is_good else "failed", tail(output))]
 
 
 # ---- lit ------------------------------------------------------------------------------------------------------------
@@ -213,13 +217,13 @@ def lit_result(test):
 # ---- Python ---------------------------------------------------------------------------------------------------------
 
 
-def run_pytest(context, folders, timeout_s=3600):
+def run_pytest(context, folders, *options, timeout_s=3600):
     folders = [folder for folder in folders if (ROOT / folder).is_dir()]
     if not folders:
         return []
     report = context.scratch / "pytest.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report, *folders]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", report, *options, *folders]
     if context.pattern:
         command += ["-k", context.pattern]
     path = os.pathsep.join([str(context.build / "python"), str(ROOT / "python"), str(ROOT / "tools/dev")])
@@ -238,7 +242,7 @@ def run_python(context):
 
 
 def run_e2e(context):
-    return run_pytest(context, ["test/e2e"], timeout_s=2400)
+    return run_pytest(context, ["test/e2e"], f"-n{os.cpu_count()}", "--dist=loadgroup", timeout_s=2400)
 
 
 def run_checks(context):
@@ -278,10 +282,11 @@ def print_group(group, results, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("group", nargs="?", choices=[*GROUPS, "all"], default="all")
     parser.add_argument("pattern", nargs="?", default="")
     options = parser.parse_args()
-    results = []
+    results, report = [], {}
     with tempfile.TemporaryDirectory(prefix="penstock-test-") as scratch:
         for group, runner in GROUPS.items():
             if options.group not in ("all", group):
@@ -291,8 +296,12 @@ def main():
                 found = runner(Context(options.build.resolve(), options.pattern, pathlib.Path(scratch)))
             except Exception as error:  # a runner that cannot run is a failure, and the others still run
                 found = [Result(group, "failed", f"{type(error).__name__}: {error}")]
-            print_group(group, found, time.monotonic() - start)
+            seconds = time.monotonic() - start
+            print_group(group, found, seconds)
+            report[group] = {"seconds": seconds, "results": [dataclasses.asdict(result) for result in found]}
             results += found
+    if options.report:
+        options.report.write_text(json.dumps(report))
     counts = count(results)
     if not counts["passed"] and not counts["failed"]:
         print("error: no test ran")

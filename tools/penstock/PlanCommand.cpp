@@ -173,6 +173,7 @@ PlanEntry PlanCommand::planFor(mlir::ModuleOp module, int numStages) {
     return entry;
   }
   partitionOptions->plan = givenPlan;
+  partitionOptions->planFile = options.planFile;
   mlir::FailureOr<partition::Problem> problem = pipe::buildPartitionProblem(module, *partitionOptions);
   if (mlir::succeeded(problem)) {
     entry.problem = std::move(*problem);

@@ -17,7 +17,7 @@
 // INPUT: error: cut 'x' is an input of the model; expected a tensor that a node makes
 // NESTED: error: cuts 'left' and 'right' are not nested
 // ONNX: error: the model has no pipeline stages; expected `pipeline_stage` annotations on its nodes
-// PLAN: error: the plan does not fit the model: stage 0 has kernel 'a', which the model does not have
+// PLAN: error: plan file '{{.*}}' does not fit the model: stage 0 has kernel 'a', which the model does not have
 // ABSENT: error: plan file '{{.*}}absent.json' cannot be read
 // JSON: error: plan file '{{.*}}' is no JSON
 // MEMORY: error: stage 1 needs 80 B, 70 B more than its limit of 10 B{{.*}}kernel 'left' alone needs 16 B

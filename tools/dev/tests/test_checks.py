@@ -95,6 +95,13 @@ def test_models(tree, line, is_found):
     assert len(findings) == int(is_found)
 
 
+@pytest.mark.parametrize("file, is_found", [
+    ("runtime__lib__a_DOT_cpp", True), ("runtime__devices__cpu__onednn__a_DOT_cpp", False), ("lib__a_DOT_cpp", False)])
+def test_models_no_operator_in_the_runtime(tree, file, is_found):
+    findings = check_models.check(tree(**{file: "void runSoftmax();\n"}))
+    assert len(findings) == int(is_found)
+
+
 @pytest.mark.parametrize("line", [
     "int x;\tint y;", "int x; ", "// TO" "DO: later", "// TO" "DO(anna): later", 'open("/wo' 'rk/main/x")',
     "// see py" "pi.org"])

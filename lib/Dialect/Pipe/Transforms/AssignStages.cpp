@@ -263,6 +263,7 @@ struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
       if (failed(stages))
         return failure();
       options.plan = *stages;
+      options.planFile = plan;
     }
     if (failed(assignStages(module, options)))
       return failure();

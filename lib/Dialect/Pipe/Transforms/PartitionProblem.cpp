@@ -375,14 +375,15 @@ LogicalResult ProblemBuilder::addPlan() {
         continue;
       }
       if (kernel == byName.end())
-        return module.emitError() << "the plan does not fit the model: stage " << stage << " has kernel '" << name
-                                  << "', which the model does not have";
+        return module.emitError() << "plan file '" << options.planFile << "' does not fit the model: stage " << stage
+                                  << " has kernel '" << name << "', which the model does not have";
       stageOf.try_emplace(name, stage);
     }
   for (nn::KernelOp kernel : kernels) {
     auto stage = stageOf.find(kernel.getName());
     if (stage == stageOf.end())
-      return module.emitError() << "the plan does not fit the model: no stage has kernel '" << kernel.getName() << "'";
+      return module.emitError() << "plan file '" << options.planFile
+                                << "' does not fit the model: no stage has kernel '" << kernel.getName() << "'";
     if (!cloned.contains(kernel.getName()) && failed(pin(kernel, stage->second, "the plan")))
       return failure();
   }

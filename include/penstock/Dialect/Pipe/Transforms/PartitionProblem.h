@@ -30,6 +30,8 @@ struct PartitionOptions {
   bool fromOnnxStages = false;
   /// Kernels of each stage by name, from a plan.json; empty: none.
   std::vector<std::vector<std::string>> plan;
+  /// Where `plan` was read, for messages.
+  std::string planFile;
   /// Bytes that each stage may need; 0: no limit. Devices given below have limits of their own.
   int64_t memoryLimitBytes = 0;
   /// One per stage, and one link per boundary; empty: equal CPUs on one host.
