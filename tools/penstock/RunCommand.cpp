@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
 
+#include "penstock/Link/Installation.h"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +17,19 @@
 #include <vector>
 
 namespace penstock::tool {
+
+/// The options are those of `launch`, which compiled folders have a copy of; the usage alone where it is not installed.
+static int printHelp() {
+  std::printf("usage: penstock run DIR [options]\n");
+  std::fflush(stdout);
+  llvm::Expected<link::Installation> installation = link::Installation::locate();
+  llvm::Expected<std::string> program = installation ? installation->find("launch") : installation.takeError();
+  if (program)
+    execl(program->c_str(), "launch", "--help", nullptr);
+  llvm::consumeError(program.takeError());
+  std::printf("'penstock run DIR --help' lists the options\n");
+  return 0;
+}
 
 static int launch(const std::string &folder, const std::vector<std::string> &arguments) {
   std::string program = folder + "/launch";
@@ -35,12 +50,15 @@ Command addRunCommand(CLI::App &parent) {
       "run", "run a compiled folder: penstock run DIR [--input NAME=FILE]... [--output-dir DIR] ...; "
              "'penstock run DIR --help' lists what the folder takes");
   app->prefix_command();
+  app->set_help_flag(); // all that follows is for `launch`, its help too
   return {app, [app] {
             std::vector<std::string> arguments = app->remaining();
-            if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
-              std::printf("%s\n", "usage: penstock run DIR [options]; 'penstock run DIR --help' lists the options");
-              return arguments.empty() ? 2 : 0;
+            if (arguments.empty()) {
+              std::fprintf(stderr, "error: no folder is given; expected penstock run DIR [options]\n");
+              return 2;
             }
+            if (arguments[0] == "--help" || arguments[0] == "-h")
+              return printHelp();
             std::string folder = arguments[0];
             arguments.erase(arguments.begin());
             return launch(folder, arguments);
