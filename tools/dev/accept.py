@@ -13,8 +13,10 @@ then run here), --quick these, all other whole models, and the benchmarks. Exit 
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import argparse
+import concurrent.futures
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -107,14 +109,29 @@ def tests(groups, pattern):
     return look
 
 
+def exported_too(pattern):
+    """A claim shown by e2e tests that need the models exported with torch: they run here, and none may be skipped."""
+    def look(bench):
+        if bench.options.quick or bench.options.without_torch:
+            return Evidence("missing", "models exported with torch are left out by a flag")
+        results = run_tests.run_e2e(run_tests.Context(bench.build, pattern, bench.scratch))
+        bad = [f"{result.name} {result.status}" for result in results if result.status != "passed"]
+        if bad or not results:
+            return Evidence("fail", f"{len(bad)} of {len(results)} e2e tests: {', '.join(bad[:3])}")
+        return Evidence("pass", f"{len(results)} e2e tests")
+    return look
+
+
 def whole_model(*names):
-    """A claim shown by whole models, each with every number of stages it is listed for."""
+    """A claim shown by whole models, each with every number of stages it is listed for; several at once."""
     def look(bench):
         if bench.options.quick:
             return Evidence("missing", "whole models are left out by --quick")
         missing, failed, passed = [], [], 0
-        for name in names:
-            for num_stages, status, text in bench.model(name):
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            runs = list(pool.map(bench.model, names))
+        for name, run in zip(names, runs):
+            for num_stages, status, text in run:
                 line = f"{name}, {num_stages} stages: {text.splitlines()[-1] if text else ''}"
                 passed += status == "pass"
                 (failed if status == "fail" else missing if status == "missing" else []).append(line)
@@ -129,7 +146,7 @@ def whole_model(*names):
 def command(*words, timeout_s=3600, expect=None):
     """A claim shown by a command that exits with 0 and prints what `expect` matches."""
     def look(bench):
-        env = run_tests.os.environ | {"PENSTOCK_BUILD": str(bench.build)}
+        env = os.environ | {"PENSTOCK_BUILD": str(bench.build)}
         status, output = run_tests.run([word.format(build=bench.build, python=sys.executable) for word in words],
                                        timeout_s=timeout_s, env=env)
         last = output.strip().splitlines()[-1:] or [""]
@@ -232,7 +249,7 @@ def fresh(pattern, what, most=None):
 def edit_round(source, group, pattern, most_s):
     """A claim on the time of an edit, a build and the tests of one pass."""
     def look(bench):
-        env = run_tests.os.environ | {"PENSTOCK_BUILD": str(bench.build), "CCACHE_RECACHE": "1"}
+        env = os.environ | {"PENSTOCK_BUILD": str(bench.build), "CCACHE_RECACHE": "1"}
         run_tests.run([ROOT / "dev", "build"], timeout_s=3600, env=env)
         (ROOT / source).touch()
         begin = time.monotonic()

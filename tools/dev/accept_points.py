@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, edit_round, exists, figures, fresh, limit, peers, tests, whole_model
+from accept import ROOT, command, edit_round, exists, exported_too, figures, fresh, limit, peers, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -57,7 +57,7 @@ POINTS = (
         ("batch norm into convolution, movement simplified", tests("lit", r"NN/(expand-batch-norm|simplify)")),
         ("activations and layer norm raised", tests("lit", r"NN/raise")),
         ("attention raised", tests("lit", r"NN/.*attention")),
-        ("raised patterns of every whole model, counted", tests("e2e", r"test_raised")),
+        ("raised patterns of every whole model, counted", exported_too("test_raised")),
         ("fusion into kernels", tests("lit", r"NN/fuse")))),
     Point("5", "partition", (
         ("equal to an independent oracle on random graphs", tests("unit", r"PartitionOracle")),
@@ -118,7 +118,8 @@ POINTS = (
         ("native: runs in an empty root as nobody", tests("e2e", r"test_native")),
         ("pipelined: stage 0 begins before stage 1 ends", tests("unit", r"Pipelined")),
         ("no copy, own weights only", tests("e2e", r"no_copy|own_weights")),
-        ("packed, layouts kept", tests("e2e", r"test_packed|test_layouts")),
+        ("packed, layouts kept", tests("e2e", r"test_packed")),
+        ("activation reorders of every whole model, counted", exported_too("test_layouts")),
         ("examples", tests("e2e", r"test_examples")),
         ("resume: an edited dump", tests("lit", r"edited-dump")),
         ("fuzz", tests("fuzz", r"")),
