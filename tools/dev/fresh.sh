@@ -30,8 +30,10 @@ commands=("$@")
 work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
 
 cleanup() {
-  umount "$work/root/proc" 2>/dev/null || true
-  mountpoint -q "$work/root/proc" || rm -rf --one-file-system "$work"
+  for path in proc dev/shm .; do
+    umount "$work/root/$path" 2>/dev/null || true
+  done
+  mountpoint -q "$work/root" || rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 
@@ -69,16 +71,20 @@ on_host() {
 make_root() {
   local mirror
   mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/debian.sources \
-    /etc/apt/sources.list 2>/dev/null | head -1)
+    /etc/apt/sources.list 2>/dev/null | head -1) || true # one of the two files is enough
+  [ -n "$mirror" ] || { echo "error: no package source in /etc/apt/sources.list or sources.list.d/debian.sources" >&2; exit 1; }
+  # A mount of its own, as the root of a machine is one: tests make mount namespaces.
+  mkdir "$work/root" && mount --bind "$work/root" "$work/root"
   debootstrap --variant=minbase --include=ca-certificates,git bookworm "$work/root" "$mirror" >"$work/debootstrap.log" ||
     { tail -20 "$work/debootstrap.log" >&2; echo "error: debootstrap failed" >&2; exit 1; }
   for path in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources /etc/apt/apt.conf.d /etc/apt/auth.conf.d \
     /etc/pip.conf /etc/ssl/certs /usr/local/share/ca-certificates /etc/hosts /etc/resolv.conf; do
-    [ -e "$path" ] && mkdir -p "$work/root$(dirname "$path")" && cp -rL "$path" "$work/root$(dirname "$path")/"
+    [ -e "$path" ] && mkdir -p "$work/root$(dirname "$path")" && cp -rL --remove-destination "$path" "$work/root$(dirname "$path")/"
   done
   sed -i '/^ *find-links/d' "$work/root/etc/pip.conf" 2>/dev/null || true # folders of this machine
   [ -f "$work/root/etc/apt/sources.list.d/debian.sources" ] && : >"$work/root/etc/apt/sources.list"
   mount -t proc proc "$work/root/proc"
+  mkdir -p "$work/root/dev/shm" && mount -t tmpfs tmpfs "$work/root/dev/shm"
 }
 
 in_debian() {
