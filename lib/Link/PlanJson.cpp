@@ -7,6 +7,7 @@
 
 #include "penstock/Link/PlanJson.h"
 
+#include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/rt/Abi.h"
 
@@ -30,6 +31,7 @@ public:
 private:
   Json writeExpr(AffineExpr expr);
   Json writeSymbols();
+  Json writeSymbol(nn::SymbolOp symbol);
   void writeType(Json &object, Type type);
   template <typename OpT> Json writeTensors();
   Json writeStage(const LinkedRole &role);
@@ -93,7 +95,7 @@ Json PlanWriter::writeExpr(AffineExpr expr) {
     return constant.getValue();
   if (auto reference = dyn_cast<AffineSymbolExpr>(expr)) {
     nn::SymbolOp symbol = symbols.lookup(reference.getPosition());
-    if (symbol.getKind() == nn::SymbolKind::root)
+    if (symbol.getKind() == nn::SymbolKind::root || symbol.getKind() == nn::SymbolKind::data)
       return symbol.getSymName().str();
     Json result;
     for (AffineExpr part : symbol.getExprs()->getExprs()) {
@@ -112,22 +114,27 @@ Json PlanWriter::writeExpr(AffineExpr expr) {
   return Json::array({word, writeExpr(binary.getLHS()), writeExpr(binary.getRHS())});
 }
 
-/// The roots, in the order in which messages carry their values.
+/// The roots, then what kernels find: the order in which messages carry their values.
 Json PlanWriter::writeSymbols() {
   Json list = Json::array();
-  for (auto [index, symbol] : symbols) {
-    if (symbol.getKind() != nn::SymbolKind::root)
-      continue;
-    Json object = {{"name", symbol.getSymName().str()}};
-    if (symbol.getLower())
-      object["lower"] = int64_t(*symbol.getLower());
-    if (symbol.getUpper())
-      object["upper"] = int64_t(*symbol.getUpper());
-    if (symbol.getTypical())
-      object["typical"] = int64_t(*symbol.getTypical());
-    list.push_back(object);
-  }
+  for (nn::SymbolKind kind : {nn::SymbolKind::root, nn::SymbolKind::data})
+    for (auto [index, symbol] : symbols)
+      if (symbol.getKind() == kind)
+        list.push_back(writeSymbol(symbol));
   return list;
+}
+
+Json PlanWriter::writeSymbol(nn::SymbolOp symbol) {
+  Json object = {{"name", symbol.getSymName().str()}};
+  if (symbol.getKind() == nn::SymbolKind::data)
+    object["data"] = true;
+  if (symbol.getLower())
+    object["lower"] = int64_t(*symbol.getLower());
+  if (symbol.getUpper())
+    object["upper"] = int64_t(*symbol.getUpper());
+  if (symbol.getTypical())
+    object["typical"] = int64_t(*symbol.getTypical());
+  return object;
 }
 
 void PlanWriter::writeType(Json &object, Type type) {
@@ -257,10 +264,14 @@ Json PlanWriter::writeChannels() {
   return list;
 }
 
+/// Those that a request's shapes can break; the others are checked by the roles.
 Json PlanWriter::writeConstraints() {
   Json list = Json::array();
+  nn::DataSymbols dataSymbols(module);
   for (auto constraint : module.getOps<nn::ConstraintOp>()) {
     ArrayRef<AffineExpr> exprs = constraint.getExprs().getExprs();
+    if (dataSymbols.contains(exprs[0]) || dataSymbols.contains(exprs[1]))
+      continue;
     list.push_back({{"relation", "eq"},
                     {"left", writeExpr(exprs[0])},
                     {"right", writeExpr(exprs[1])},

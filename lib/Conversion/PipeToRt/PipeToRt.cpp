@@ -8,8 +8,10 @@
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
 
 #include "RoleTables.h"
+#include "penstock/Dialect/NN/IR/DataSymbols.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetOperations.h"
 
 namespace penstock {
 #define GEN_PASS_DEF_CONVERTPIPETORTPASS
@@ -30,7 +32,7 @@ class RoleBuilder {
 public:
   RoleBuilder(pipe::ProgramOp program, int64_t number, ModuleOp module, SymbolTable &table)
       : program(program), number(number), module(module), table(table), builder(module.getContext()), symbols(module),
-        extents(symbols) {}
+        extents(symbols), dataSymbols(module) {}
 
   FailureOr<rtir::RoleOp> build(int64_t numThreads, StringRef requiredFeatures);
 
@@ -45,6 +47,11 @@ private:
   LogicalResult createCalls();
   LogicalResult createCall(nn::CallOp call, int64_t step);
   LogicalResult finishCalls();
+  void learnFromMessages();
+  void createSetSymbol(nn::CallOp call);
+  /// Creates what could not be created yet, where everything that it needs is known now.
+  void createPending();
+  bool isKnown(ArrayRef<AffineExpr> exprs);
 
   int64_t stageNumber(FlatSymbolRefAttr name);
   nn::KernelDefOp getKernel(nn::CallOp call) { return table.lookup<nn::KernelDefOp>(call.getKernel()); }
@@ -63,6 +70,10 @@ private:
   OpBuilder builder;
   RoleSymbols symbols;
   ExtentTable extents;
+  nn::DataSymbols dataSymbols;
+  nn::SymbolSet known;                       // the data symbols that have values here
+  SmallVector<nn::ConstraintOp> constraints; // not checked yet
+  SmallVector<FlatSymbolRefAttr> writes;     // not acquired yet
   pipe::StageOp stage;
   rtir::RoleOp role;
   SmallVector<nn::CallOp> calls;
@@ -269,7 +280,63 @@ LogicalResult RoleBuilder::createSteps() {
   return success();
 }
 
+/// The header of a message has the values that its stage knew when it was sent: those that the payload's extents need,
+/// and the one that the payload is.
+void RoleBuilder::learnFromMessages() {
+  for (auto read : stage.getReads().getAsRange<FlatSymbolRefAttr>()) {
+    auto channel = table.lookup<pipe::ChannelOp>(read.getValue());
+    dataSymbols.collect(channel.getType(), known);
+    auto producer = table.lookup<pipe::StageOp>(channel.getProducer());
+    for (int64_t i = 0; producer && i < static_cast<int64_t>(producer.getWrites().size()); ++i)
+      if (auto call = producer.getWritten(i).getDefiningOp<nn::CallOp>();
+          call && producer.getWrites()[i] == read && call.getDefines())
+        known.insert(dataSymbols.getIndex(*call.getDefines()));
+  }
+}
+
+bool RoleBuilder::isKnown(ArrayRef<AffineExpr> exprs) {
+  nn::SymbolSet needed;
+  for (AffineExpr expr : exprs)
+    dataSymbols.collect(expr, needed);
+  return llvm::set_is_subset(needed, known);
+}
+
+void RoleBuilder::createPending() {
+  llvm::erase_if(constraints, [&](nn::ConstraintOp constraint) {
+    ArrayRef<AffineExpr> exprs = constraint.getExprs().getExprs();
+    if (!isKnown(exprs))
+      return false;
+    int64_t lhs = extents.position(exprs[0]), rhs = extents.position(exprs[1]);
+    if (lhs != rhs)
+      make<rtir::CheckOp>(constraint.getLoc(), lhs, rhs, constraint.getReason());
+    return true;
+  });
+  llvm::erase_if(writes, [&](FlatSymbolRefAttr write) {
+    auto type = cast<RankedTensorType>(table.lookup<pipe::ChannelOp>(write.getValue()).getType());
+    if (!isKnown(nn::getExtents(type)))
+      return false;
+    make<rtir::AcquireOp>(program.getLoc(), write);
+    return true;
+  });
+}
+
+void RoleBuilder::createSetSymbol(nn::CallOp call) {
+  auto symbol = table.lookup<nn::SymbolOp>(*call.getDefines());
+  IntegerAttr bound;
+  if (symbol.getExprs() && !symbol.getExprs()->getExprs().empty())
+    bound = builder.getI64IntegerAttr(extents.position(symbol.getExprs()->getExprs()[0]));
+  auto name = dyn_cast<NameLoc>(call.getLoc());
+  make<rtir::SetSymbolOp>(call.getLoc(), symbol.getSymNameAttr(),
+                          builder.getI64IntegerAttr(storages.lookup(call.getOuts()[0])),
+                          builder.getI64IntegerAttr(symbol.getLower().value_or(0)), symbol.getUpperAttr(), bound,
+                          name ? name.getName() : builder.getStringAttr(nameOf(call)));
+  known.insert(symbol.getIndex());
+}
+
 LogicalResult RoleBuilder::createCall(nn::CallOp call, int64_t step) {
+  if (!isKnown(call.getSymbols().getExprs()))
+    return call.emitOpError() << "needs an extent that a kernel finds, and comes before it is known in stage @"
+                              << stage.getSymName();
   SmallVector<int64_t> buffers;
   for (Value value : call.getInputs())
     buffers.push_back(storages.lookup(value));
@@ -280,6 +347,8 @@ LogicalResult RoleBuilder::createCall(nn::CallOp call, int64_t step) {
   make<rtir::KernelCallOp>(call.getLoc(), getKernelFunctionName(getKernel(call)), buffers,
                            extents.sequence(call.getSymbols().getExprs()));
   make<rtir::DoneOp>(call.getLoc(), step);
+  if (call.getDefines())
+    createSetSymbol(call);
   return success();
 }
 
@@ -291,14 +360,10 @@ LogicalResult RoleBuilder::createCalls() {
   for (auto read : stage.getReads().getAsRange<FlatSymbolRefAttr>())
     make<rtir::WaitOp>(loc, read);
   make<rtir::BindOp>(loc);
-  for (auto constraint : module.getOps<nn::ConstraintOp>()) {
-    ArrayRef<AffineExpr> exprs = constraint.getExprs().getExprs();
-    int64_t lhs = extents.position(exprs[0]), rhs = extents.position(exprs[1]);
-    if (lhs != rhs)
-      make<rtir::CheckOp>(constraint.getLoc(), lhs, rhs, constraint.getReason());
-  }
-  for (auto write : stage.getWrites().getAsRange<FlatSymbolRefAttr>())
-    make<rtir::AcquireOp>(loc, write);
+  learnFromMessages();
+  llvm::append_range(constraints, module.getOps<nn::ConstraintOp>());
+  llvm::append_range(writes, stage.getWrites().getAsRange<FlatSymbolRefAttr>());
+  createPending();
   return finishCalls();
 }
 
@@ -324,6 +389,7 @@ LogicalResult RoleBuilder::finishCalls() {
   for (auto [step, call] : llvm::enumerate(calls)) {
     if (failed(createCall(call, step)))
       return failure();
+    createPending();
     for (FlatSymbolRefAttr channel : published.lookup(call))
       make<rtir::PublishOp>(call.getLoc(), channel);
     for (FlatSymbolRefAttr channel : released.lookup(call))

@@ -15,7 +15,8 @@ RoleSymbols::RoleSymbols(ModuleOp module) {
   ordered = llvm::to_vector(module.getOps<nn::SymbolOp>());
   // Derived symbols come from symbols of lower index, so their order among themselves is kept.
   auto key = [](nn::SymbolOp symbol) {
-    return std::make_pair(symbol.getKind() != nn::SymbolKind::root, symbol.getIndex());
+    bool isRoot = symbol.getKind() == nn::SymbolKind::root, isData = symbol.getKind() == nn::SymbolKind::data;
+    return std::make_pair(isRoot ? 0 : isData ? 1 : 2, symbol.getIndex());
   };
   llvm::sort(ordered, [&](nn::SymbolOp lhs, nn::SymbolOp rhs) { return key(lhs) < key(rhs); });
   for (auto [i, symbol] : llvm::enumerate(ordered)) {
@@ -32,9 +33,10 @@ AffineExpr RoleSymbols::translate(AffineExpr expr) const {
 
 void RoleSymbols::create(OpBuilder &builder) {
   for (auto [i, symbol] : llvm::enumerate(ordered)) {
-    if (symbol.getKind() == nn::SymbolKind::root) {
+    bool isData = symbol.getKind() == nn::SymbolKind::data;
+    if (isData || symbol.getKind() == nn::SymbolKind::root) {
       builder.create<rtir::SymbolOp>(symbol.getLoc(), symbol.getSymNameAttr(), symbol.getLowerAttr(),
-                                     symbol.getUpperAttr());
+                                     symbol.getUpperAttr(), isData ? builder.getUnitAttr() : UnitAttr());
       continue;
     }
     SmallVector<AffineExpr> exprs;

@@ -2,8 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// A role knows the symbols of the module in an order of its own: first the roots, whose values messages carry, then the
-// derived ones. Expressions that its tables and calls need are collected here, each once where order does not matter.
+// A role knows the symbols of the module in an order of its own: first those whose values messages carry (the roots,
+// then what kernels find), then the derived ones. Expressions that its tables and calls need are collected here, each
+// once where order does not matter.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_CONVERSION_PIPETORT_ROLETABLES_H
 #define PENSTOCK_LIB_CONVERSION_PIPETORT_ROLETABLES_H

@@ -27,6 +27,7 @@ private:
   void emitBegin();
   void emitKernelCall(rtir::KernelCallOp op);
   void emitCheck(rtir::CheckOp op);
+  void emitSetSymbol(rtir::SetSymbolOp op);
   /// `if (rc < 0) return rc;` and goes on in a new block.
   void returnIfNegative(Value code);
   Value call(StringRef name, ArrayRef<Value> arguments, Type result);
@@ -105,6 +106,26 @@ void ProgramEmitter::emitCheck(rtir::CheckOp op) {
   returnIfNegative(call("rt_check", {context, lhs, rhs, reason}, i32));
 }
 
+/// An extent without a value is the least integer, which no value fits.
+void ProgramEmitter::emitSetSymbol(rtir::SetSymbolOp op) {
+  auto number = [&](int64_t value) -> Value {
+    return builder.create<LLVM::ConstantOp>(loc, i64, builder.getI64IntegerAttr(value));
+  };
+  Value upper = number(op.getUpper().value_or(INT64_MAX));
+  if (op.getBound()) {
+    Value bound = builder.create<LLVM::LoadOp>(loc, i64, element(i64, extents, *op.getBound()));
+    upper = builder.create<LLVM::SMinOp>(loc, bound, upper);
+  }
+  int64_t position = 0;
+  for (auto [i, symbol] : llvm::enumerate(role.getBody().front().getOps<rtir::SymbolOp>()))
+    if (symbol.getName() == op.getSymbol())
+      position = i;
+  Value node = builder.create<LLVM::AddressOfOp>(loc, ptr, tables.addString(op.getNode()));
+  returnIfNegative(call("rt_set_symbol",
+                        {context, constant(position), constant(op.getStorage()), number(op.getLower()), upper, node},
+                        i32));
+}
+
 void ProgramEmitter::emitKernelCall(rtir::KernelCallOp op) {
   for (auto [i, storage] : llvm::enumerate(op.getBuffers())) {
     Value buffer = builder.create<LLVM::LoadOp>(loc, ptr, element(ptr, buffers, storage));
@@ -122,6 +143,7 @@ void ProgramEmitter::emitOp(Operation &op) {
       .Case<rtir::CheckOp>([&](auto check) { emitCheck(check); })
       .Case<rtir::AcquireOp>(
           [&](auto acquire) { returnIfNegative(callWithChannel("rt_acquire", acquire.getChannel())); })
+      .Case<rtir::SetSymbolOp>([&](auto set) { emitSetSymbol(set); })
       .Case<rtir::KernelCallOp>([&](auto kernel) { emitKernelCall(kernel); })
       .Case<rtir::DoneOp>([&](auto done) { returnIfNegative(callWithNumber("rt_done", done.getStep())); })
       .Case<rtir::PublishOp>(

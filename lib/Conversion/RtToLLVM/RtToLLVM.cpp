@@ -163,6 +163,7 @@ LogicalResult RoleConverter::convert() {
                     int64_t(role.getNumThreads()),
                     tables.addString(role.getRequiredFeatures()),
                     role.getNumRoots(),
+                    role.getNumDataSymbols(),
                     symbols,
                     role.getNumExtents(),
                     extents,

@@ -24,8 +24,9 @@ AbiTypes::AbiTypes(MLIRContext *context)
       i32, i32,
       ptr,      // model, role_name, role, num_roles, num_stages, own stages
       i32, ptr, // num_threads, required_features
-      i32, ptr,
-      i32, ptr, // symbols, extents
+      i32, i32,
+      ptr, i32,
+      ptr, // symbols, extents
       i32, ptr,
       i32, ptr,
       i32, ptr, // channels, storages, steps

@@ -158,6 +158,8 @@ void readSymbols(Reader &reader, const json &root) {
     PlanSymbol symbol;
     std::string where = at("symbols", i);
     symbol.name = reader.text(list[i], "name", where);
+    if (const json *data = reader.optional(list[i], "data"))
+      symbol.isData = data->is_boolean() && data->get<bool>();
     if (reader.optional(list[i], "lower"))
       symbol.lower = reader.number(list[i], "lower", where, 0, INT64_MAX);
     if (reader.optional(list[i], "upper"))
@@ -336,7 +338,7 @@ void checkWhole(Reader &reader) {
       if (dim.isSymbol())
         bound[size_t(dim.value)] = true;
   for (size_t i = 0; i < bound.size(); ++i)
-    if (!bound[i])
+    if (!bound[i] && !plan.symbols[i].isData)
       reader.mistake("symbols", "an input with the dimension '" + plan.symbols[i].name + "'");
   for (const ChannelDesc &channel : plan.channels)
     for (int32_t stage : channel.consumerStages)

@@ -59,7 +59,7 @@ static Status chooseSymbols(const Plan &plan, const RandomInputs &how, const Ten
   for (const auto &entry : how.dims) {
     bool known = false;
     for (size_t i = 0; i < plan.symbols.size(); ++i) {
-      if (plan.symbols[i].name != entry.first)
+      if (plan.symbols[i].name != entry.first || plan.symbols[i].isData)
         continue;
       symbols[i] = entry.second;
       known = true;

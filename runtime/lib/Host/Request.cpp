@@ -97,7 +97,7 @@ Status BoundRequest::bindDim(size_t index, size_t axis, std::vector<bool> &bound
 }
 
 Status BoundRequest::bindSymbols() {
-  symbols.assign(plan->symbols.size(), 0);
+  symbols.assign(plan->symbols.size(), -1); // and what kernels find stays so
   std::vector<bool> bound(symbols.size(), false);
   for (size_t i = 0; i < inputs.size(); ++i)
     for (size_t axis = 0; axis < inputs[i].dims.size(); ++axis)
@@ -122,6 +122,8 @@ Status BoundRequest::bindSymbols() {
 Status BoundRequest::checkBounds() const {
   for (size_t i = 0; i < symbols.size(); ++i) {
     const PlanSymbol &symbol = plan->symbols[i];
+    if (symbol.isData)
+      continue;
     // The batch is bounded by what a microbatch holds; a request may have any number of microbatches.
     int64_t value = int32_t(i) == plan->batchSymbol ? std::min(symbols[i], plan->microbatchRows) : symbols[i];
     if (value >= symbol.lower && (symbol.upper < 0 || value <= symbol.upper))

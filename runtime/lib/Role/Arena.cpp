@@ -81,12 +81,14 @@ Status rt_ctx::planArena(Placement &made) {
 Status rt_ctx::place() {
   if (desc.arena_bytes >= 0)
     return Status();
-  auto found = placements.find(symbols);
+  // What kernels find changes no place: room is for all that they can find.
+  placeKey.assign(symbols.begin(), symbols.end() - desc.num_data_symbols);
+  auto found = placements.find(placeKey);
   if (found == placements.end()) {
     Placement made;
     if (Status status = planArena(made); !status.ok())
       return status;
-    found = placements.emplace(symbols, std::move(made)).first;
+    found = placements.emplace(placeKey, std::move(made)).first;
   }
   if (placement == &found->second)
     return Status();

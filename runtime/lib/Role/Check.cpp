@@ -112,7 +112,10 @@ Status checkRole(const rt_role_desc &role) {
     return bad(role, "no program or no name");
   if (role.num_roles < 1 || role.role < 0 || role.role >= role.num_roles)
     return bad(role, "role " + std::to_string(role.role) + " of " + std::to_string(role.num_roles));
-  if (role.num_symbols < 0 || role.num_extents < 0 || (role.num_extents && !role.extents))
+  if (role.num_symbols < 0 || role.num_data_symbols < 0 || role.num_data_symbols > role.num_symbols)
+    return bad(role, std::to_string(role.num_data_symbols) + " of " + std::to_string(role.num_symbols) +
+                         " symbols are found by kernels");
+  if (role.num_extents < 0 || (role.num_extents && !role.extents))
     return bad(role, "extents without a function");
   if (role.num_channels < 1 || !role.channels || role.num_storages < 0 || (role.num_storages && !role.storages) ||
       role.num_steps < 0 || (role.num_steps && !role.steps))

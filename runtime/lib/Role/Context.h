@@ -31,7 +31,7 @@ struct rt_ctx {
     penstock::rt::Slot inSlot, outSlot;
     penstock::rt::MessageHeader header;
     std::vector<int64_t> dims; ///< of this microbatch, from the extents
-    int64_t numBytes = 0;      ///< likewise
+    int64_t numBytes = 0;      ///< likewise; -1 where a symbol that it needs is still to be found
     std::vector<int32_t> inStorages, outStorages;
   };
   /// Where the values of a free arena lie for one tuple of symbol values.
@@ -54,6 +54,7 @@ struct rt_ctx {
   int32_t begin();
   int32_t wait(int32_t index);
   int32_t bind();
+  int32_t setSymbol(int32_t index, int32_t storage, int64_t lower, int64_t upper, const char *node);
   int32_t acquire(int32_t index);
   int32_t publish(int32_t index);
   int32_t release(int32_t index);
@@ -80,7 +81,8 @@ struct rt_ctx {
 
   penstock::rt::Mapping weights, arena;
   std::vector<penstock::rt::Mapping> states;
-  std::map<std::vector<int64_t>, Placement> placements;
+  std::map<std::vector<int64_t>, Placement> placements; ///< by the symbols that the inputs bind
+  std::vector<int64_t> placeKey;
   const Placement *placement = nullptr;
 
   // The current microbatch.
@@ -101,6 +103,7 @@ private:
   Status acquireFrom(Channel &channel, int64_t numBytes);
   Status finishStream();
   Status checkHeader(Channel &channel);
+  bool isDataSymbol(size_t index) const { return index + size_t(desc.num_data_symbols) >= symbols.size(); }
   Status computeShapes();
   Status checkShape(const Channel &channel);
   Status place();

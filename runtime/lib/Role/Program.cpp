@@ -156,7 +156,16 @@ Status rt_ctx::checkHeader(Channel &channel) {
     return fail(Code::kMismatch, "%s: channel '%s' carries request %lld, microbatch %lld, expected %lld, %lld",
                 desc.role_name, channel.desc.name.c_str(), (long long)header.request, (long long)header.microbatch,
                 (long long)request, (long long)microbatch);
-  if (!std::equal(symbols.begin(), symbols.end(), header.symbols.begin(), header.symbols.end()))
+  bool fits = header.symbols.count == symbols.size();
+  for (size_t i = 0; fits && i < symbols.size(); ++i) {
+    int64_t theirs = header.symbols[i];
+    // One of the two stages may not know yet what a kernel finds.
+    if (isDataSymbol(i) && (theirs < 0 || symbols[i] < 0))
+      symbols[i] = std::max(symbols[i], theirs);
+    else
+      fits = symbols[i] == theirs;
+  }
+  if (!fits)
     return fail(Code::kMismatch, "%s: channel '%s' carries other values of the dimension symbols than '%s'",
                 desc.role_name, channel.desc.name.c_str(), channels[size_t(firstInput)].desc.name.c_str());
   return Status();
@@ -197,12 +206,16 @@ int32_t rt_ctx::wait(int32_t index) {
 Status rt_ctx::computeShapes() {
   if (desc.num_extents > 0)
     desc.extents(symbols.data(), extents.data());
+  bool isComplete = std::all_of(symbols.begin(), symbols.end(), [](int64_t value) { return value >= 0; });
   for (size_t c = 0; c < channels.size(); ++c) {
     Channel &channel = channels[c];
     const rt_channel_desc &table = desc.channels[c];
     for (size_t i = 0; i < channel.dims.size(); ++i)
       channel.dims[i] = table.dims[i] >= 0 ? table.dims[i] : extents[size_t(-1 - table.dims[i])];
-    if (!tensorBytes(table.dtype, channel.dims.data(), channel.dims.size(), channel.numBytes))
+    if (tensorBytes(table.dtype, channel.dims.data(), channel.dims.size(), channel.numBytes))
+      continue;
+    channel.numBytes = -1;
+    if (isComplete)
       return fail(Code::kInvalid, "%s: '%s' would have shape %s", desc.role_name, table.tensor,
                   dimsToString(channel.dims).c_str());
   }
@@ -230,10 +243,34 @@ int32_t rt_ctx::bind() {
   return RT_OK;
 }
 
+int32_t rt_ctx::setSymbol(int32_t index, int32_t storage, int64_t lower, int64_t upper, const char *node) {
+  if (!bound || index < 0 || index >= desc.num_symbols || !isDataSymbol(size_t(index)) || storage < 0 ||
+      storage >= desc.num_storages)
+    return misuse("rt_set_symbol", index, "a symbol that kernels find and a storage, after rt_bind");
+  int64_t value;
+  std::memcpy(&value, buffers[size_t(storage)], sizeof(value));
+  if (value < lower || value > upper)
+    return report(fail(Code::kInvalid, "%s, microbatch %lld: dimension '%s' of node '%s' is %lld, expected %lld..%lld",
+                       stageName(desc.own_stages[0]).c_str(), (long long)ordinal, desc.symbol_names[index], node,
+                       (long long)value, (long long)lower, (long long)upper));
+  int64_t &symbol = symbols[size_t(index)];
+  if (symbol >= 0 && symbol != value)
+    return report(fail(Code::kMismatch,
+                       "%s, microbatch %lld: dimension '%s' of node '%s' is %lld here and %lld in another stage",
+                       stageName(desc.own_stages[0]).c_str(), (long long)ordinal, desc.symbol_names[index], node,
+                       (long long)value, (long long)symbol));
+  symbol = value;
+  if (Status status = computeShapes(); !status.ok())
+    return report(status);
+  shapedFor = symbols;
+  stepBeginNs = nowNs();
+  return RT_OK;
+}
+
 int32_t rt_ctx::acquire(int32_t index) {
   if (index < 0 || size_t(index) >= channels.size() || channels[size_t(index)].out < 0 || !bound ||
-      channels[size_t(index)].acquired)
-    return misuse("rt_acquire", index, "an output channel once per microbatch, after rt_bind");
+      channels[size_t(index)].acquired || channels[size_t(index)].numBytes < 0)
+    return misuse("rt_acquire", index, "an output channel of known shape, once per microbatch, after rt_bind");
   Channel &channel = channels[size_t(index)];
   if (Status status = acquireFrom(channel, channel.numBytes); !status.ok())
     return report(status);
@@ -324,6 +361,9 @@ int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what) {
     return RT_OK;
   return ctx->report(fail(Code::kInvalid, "%s: %s have extents %lld and %lld, expected them to be equal",
                           ctx->desc.role_name, what, (long long)lhs, (long long)rhs));
+}
+int32_t rt_set_symbol(rt_ctx *ctx, int32_t symbol, int32_t storage, int64_t lower, int64_t upper, const char *node) {
+  return ctx->setSymbol(symbol, storage, lower, upper, node);
 }
 int32_t rt_acquire(rt_ctx *ctx, int32_t channel) { return ctx->acquire(channel); }
 int32_t rt_publish(rt_ctx *ctx, int32_t channel) { return ctx->publish(channel); }

@@ -240,3 +240,30 @@ module {
   } epilogue {
   }
 }
+
+// -----
+
+// A kernel cannot need what is found only later.
+module {
+  nn.symbol @n = 0 data of #nn.extents<[9]>
+  pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[8]>} : tensor<i64>
+  pipe.channel @y from @s0 to [@sink] depth 2 {slot_bytes = #nn.extents<[36]>} : tensor<?xf32, #nn.extents<[s0]>>
+  nn.kernel_def @k1(%a: tensor<i64>) -> (tensor<?xf32, #nn.extents<[s0]>>) symbols 1 attributes {kernel.object = "1"} {
+    %0 = nn.iota axis 0 start 0.0 : f32 step 1.0 : f32 : tensor<?xf32, #nn.extents<[s0]>>
+    nn.yield %0 : tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.stage @s0(%x: tensor<i64>) -> (tensor<?xf32, #nn.extents<[s0]>>) reads [@x] writes [@y]
+      attributes {pipe.storage = [#pipe.storage<channel_in, symbol = @x>]} {
+    %0 = nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>} : tensor<?xf32, #nn.extents<[s0]>>
+    // expected-error @below {{needs an extent that a kernel finds, and comes before it is known in stage @s0}}
+    %1 = nn.call @k1 ins(%x : tensor<i64>) outs(%0 : tensor<?xf32, #nn.extents<[s0]>>) symbols <[s0]> -> tensor<?xf32, #nn.extents<[s0]>>
+    pipe.return %1 : tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 0 : i64}} prologue {
+  } steady {
+    %0 = pipe.recv @x : tensor<i64>
+    %1 = pipe.run @s0(%0) : (tensor<i64>) -> tensor<?xf32, #nn.extents<[s0]>>
+    pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s0]>>
+  } epilogue {
+  }
+}

@@ -23,3 +23,28 @@ module {
     return
   }
 }
+
+// -----
+
+// A data symbol is defined before it is needed.
+module {
+  nn.symbol @n = 0 data of #nn.extents<[9]>
+  func.func @main(%m: tensor<9xi1>) -> tensor<?xi64, #nn.extents<[s0]>> {
+    // expected-error @below {{needs the extent @n; expected an nn.define_extent of it before}}
+    %0 = nn.positions %m : tensor<9xi1> to tensor<?xi64, #nn.extents<[s0]>>
+    return %0 : tensor<?xi64, #nn.extents<[s0]>>
+  }
+}
+
+// -----
+
+// It is defined once.
+module {
+  nn.symbol @n = 0 data of #nn.extents<[9]>
+  func.func @main(%a: tensor<i64>) {
+    %0 = nn.define_extent %a as @n : tensor<i64>
+    // expected-error @below {{defines @n a second time}}
+    %1 = nn.define_extent %a as @n : tensor<i64>
+    return
+  }
+}

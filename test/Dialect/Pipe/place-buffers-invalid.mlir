@@ -113,3 +113,39 @@ module {
     pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s0]>>
   }
 }
+
+// -----
+
+// Bytes that grow with what is found in a way that nothing bounds, here as a quotient by it.
+module {
+  nn.symbol @n = 0 data of #nn.extents<[9]>
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<i64>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<i64>
+  nn.kernel_def @k0(%a: tensor<i64>) -> (tensor<i64>) symbols 0 {
+    %0 = nn.define_extent %a : tensor<i64>
+    nn.yield %0 : tensor<i64>
+  }
+  nn.kernel_def @k1(%a: tensor<i64>) -> (tensor<?xi64, #nn.extents<[s0]>>) symbols 1 {
+    %0 = nn.iota axis 0 start 0 : i64 step 1 : i64 : tensor<?xi64, #nn.extents<[s0]>>
+    nn.yield %0 : tensor<?xi64, #nn.extents<[s0]>>
+  }
+  nn.kernel_def @k2(%a: tensor<?xi64, #nn.extents<[s0]>>) -> (tensor<i64>) symbols 1 {
+    %0 = nn.reduce sum %a axes [0] : tensor<?xi64, #nn.extents<[s0]>>
+    nn.yield %0 : tensor<i64>
+  }
+  pipe.stage @s0(%x: tensor<i64>) -> (tensor<i64>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<i64>
+    %0 = nn.call @k0 ins(%x : tensor<i64>) outs(%o0 : tensor<i64>) symbols <[]> defines @n -> tensor<i64>
+    // expected-error @below {{depend on data in a way that has no bound}}
+    %o1 = nn.empty : tensor<?xi64, #nn.extents<[100 floordiv s0]>>
+    %1 = nn.call @k1 ins(%0 : tensor<i64>) outs(%o1 : tensor<?xi64, #nn.extents<[100 floordiv s0]>>) symbols <[100 floordiv s0]> -> tensor<?xi64, #nn.extents<[100 floordiv s0]>>
+    %o2 = nn.empty : tensor<i64>
+    %2 = nn.call @k2 ins(%1 : tensor<?xi64, #nn.extents<[100 floordiv s0]>>) outs(%o2 : tensor<i64>) symbols <[100 floordiv s0]> -> tensor<i64>
+    pipe.return %2 : tensor<i64>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<i64>
+    %1 = pipe.run @s0(%0) : (tensor<i64>) -> tensor<i64>
+    pipe.send %1 to @y : tensor<i64>
+  }
+}

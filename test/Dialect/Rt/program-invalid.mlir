@@ -284,3 +284,28 @@ rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<()
     rt.end
   }
 }
+
+// -----
+
+// program_c7: Only a data symbol is set.
+rt.role @s0 role 0 of 1 stages [0] of 1 model "m" arena 64 extents affine_map<()[s0] -> (s0)> {
+  rt.symbol "batch"
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+  rt.channel @y id 1 "y" f32 [4] from 0 to [-2] depth 2 bytes 16 out
+  rt.storage 0 channel_in "x" {channel = 0 : i64}
+  rt.storage 1 channel_out "y" {channel = 1 : i64}
+  rt.step 0 "a" kernel "k"
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    // expected-error @below {{sets 'batch', which is no data symbol of the role}}
+    rt.set_symbol "batch" storage 0 lower 0 from "node"
+    rt.acquire @y
+    rt.call "k" buffers [0, 1] symbols 0
+    rt.done 0
+    rt.publish @y
+    rt.release @x
+    rt.end
+  }
+}

@@ -149,4 +149,17 @@ TEST(Plan, constraintsAndBounds) {
   EXPECT_NE(check(7).find("(n * 2) is 14, expected at most 12 = 12 for node '/concat'"), std::string::npos) << check(7);
 }
 
+// What a kernel finds is bound by no input, and no shape of a request can break its bounds.
+TEST(Plan, symbolsOfTheData) {
+  json text = chainPlan(2, false);
+  text["symbols"].push_back({{"name", "found"}, {"lower", 1}, {"upper", 8}});
+  Plan plan;
+  EXPECT_NE(Plan::parse(text.dump(), "p", plan).message().find("an input with the dimension 'found'"),
+            std::string::npos);
+  text["symbols"][1]["data"] = true;
+  ASSERT_TRUE(Plan::parse(text.dump(), "p", plan).ok());
+  TensorMap inputs{{"x", ramp(3, 0)}};
+  EXPECT_EQ(checkInputs(plan, viewsOf(inputs)).message(), "");
+}
+
 } // namespace

@@ -16,9 +16,11 @@ using Single = Role<0, 1, true>;
 
 /// Runs one request through a one-stage folder whose program is `program`.
 Status runWith(int32_t (*program)(rt_ctx *), const std::function<void(rt_role_desc &)> &change = nullptr,
-               int64_t timeoutNs = 5000000000) {
+               int64_t timeoutNs = 5000000000, const json &symbols = json::array()) {
   TemporaryFolder folder;
-  writeFile(folder.path + "/plan.json", chainPlan(1, true).dump());
+  json plan = chainPlan(1, true);
+  plan["symbols"] = symbols;
+  writeFile(folder.path + "/plan.json", plan.dump());
   writeFile(folder.path + "/stage-0.weights", chainWeights());
   rt_role_desc role = Single::make(program);
   if (change)
@@ -155,6 +157,7 @@ TEST(Role, damagedTables) {
     EXPECT_EQ(status.exitStatus(), 2) << words;
     EXPECT_NE(status.message().find(words), std::string::npos) << status.message();
   };
+  expect("2 of 1 symbols", [](rt_role_desc &role) { role.num_symbols = 1, role.num_data_symbols = 2; });
   expect("ABI version 77", [](rt_role_desc &role) { role.abi_version = 77; });
   expect("role 3 of 1", [](rt_role_desc &role) { role.role = 3; });
   expect("a table is missing", [](rt_role_desc &role) { role.num_channels = 0; });
@@ -175,6 +178,49 @@ TEST(Role, damagedTables) {
   withStorage("storage 3 is a constant", 3, [](rt_storage_desc &storage) { storage.data = nullptr; });
   withStorage("storage 5 has an unknown kind 17", 5, [](rt_storage_desc &storage) { storage.kind = 17; });
   withStorage("storage 5 lies at 64", 5, [](rt_storage_desc &storage) { storage.offset = 64; });
+}
+
+// A symbol that a kernel finds has no value until it is set; then it is within its bounds.
+TEST(Program, symbolsOfTheData) {
+  static const char *const kNames[] = {"found"};
+  auto run = [](int32_t (*program)(rt_ctx *)) {
+    auto change = [](rt_role_desc &role) {
+      role.num_symbols = role.num_data_symbols = 1;
+      role.symbol_names = kNames;
+    };
+    return runWith(program, change, 5000000000, {{{"name", "found"}, {"data", true}}});
+  };
+  constexpr int kCount = 4; // the storage of one i64
+  auto set = [](rt_ctx *ctx, int64_t value) {
+    *static_cast<int64_t *>(rt_buffers(ctx)[kCount]) = value;
+    return rt_set_symbol(ctx, 0, kCount, 0, 5, "/NonZero");
+  };
+  Status status = run([](rt_ctx *ctx) -> int32_t {
+    RT_TRY(rt_begin(ctx));
+    EXPECT_EQ(rt_symbols(ctx)[0], -1);
+    return rt_set_symbol(ctx, 0, kCount, 0, 5, "/NonZero");
+  });
+  EXPECT_NE(status.message().find("called rt_set_symbol"), std::string::npos) << status.message();
+  static auto *setValue = +set;
+  status = run([](rt_ctx *ctx) -> int32_t {
+    RT_TRY(rt_begin(ctx));
+    RT_TRY(rt_bind(ctx));
+    RT_TRY(setValue(ctx, 5));
+    EXPECT_EQ(rt_symbols(ctx)[0], 5);
+    RT_TRY(setValue(ctx, 5)); // a copy of the kernel in another stage says the same
+    return setValue(ctx, 4);
+  });
+  EXPECT_NE(status.message().find("dimension 'found' of node '/NonZero' is 4 here and 5 in another stage"),
+            std::string::npos)
+      << status.message();
+  status = run([](rt_ctx *ctx) -> int32_t {
+    RT_TRY(rt_begin(ctx));
+    RT_TRY(rt_bind(ctx));
+    return setValue(ctx, 6);
+  });
+  EXPECT_EQ(status.exitStatus(), 2);
+  EXPECT_NE(status.message().find("dimension 'found' of node '/NonZero' is 6, expected 0..5"), std::string::npos)
+      << status.message();
 }
 
 } // namespace

@@ -65,7 +65,7 @@ AffineExpr penstock::nn::defaultFlops(Operation *op) {
   AffineExpr in = zero(op);
   if (op->getNumOperands() > 0)
     in = sumOver(op, op->getOperand(0).getType(), getNumElements);
-  bool overInput = isa<ReduceOp, ArgReduceOp, TopKOp>(op);
+  bool overInput = isa<ReduceOp, ArgReduceOp, TopKOp, PositionsOp>(op);
   return (overInput ? in : sumOver(op, TypeRange(op->getResultTypes()).take_front(), getNumElements)) *
          flopsPerElement(op);
 }
@@ -80,6 +80,11 @@ AffineExpr penstock::nn::defaultBytesRead(Operation *op) {
 
 AffineExpr penstock::nn::defaultBytesWritten(Operation *op) {
   return isa<ReshapeOp>(op) ? zero(op) : sumOver(op, op->getResultTypes(), getNumBytes);
+}
+
+/// Each class looks at all its boxes a few times: once to begin with, and once per box that it takes.
+AffineExpr NonMaxSuppressionOp::getFlops() {
+  return getNumElements(cast<RankedTensorType>(getScores().getType())) * 64;
 }
 
 AffineExpr ReshapeOp::getFlops() { return zero(*this); }

@@ -21,15 +21,20 @@ static void printSymbolIndex(OpAsmPrinter &printer, Operation *, IntegerAttr ind
 
 LogicalResult SymbolOp::verify() {
   size_t numExprs = getExprs() ? getExprs()->getExprs().size() : 0;
-  if (getKind() == SymbolKind::root ? numExprs != 0 : numExprs < 2)
+  bool isRoot = getKind() == SymbolKind::root, isData = getKind() == SymbolKind::data;
+  if (isRoot ? numExprs != 0 : isData ? numExprs > 1 : numExprs < 2)
     return emitOpError() << "of kind " << stringifySymbolKind(getKind()) << " has " << numExprs
                          << " expressions; expected "
-                         << (getKind() == SymbolKind::root ? "none" : "at least two"); // symbol_c2
+                         << (isRoot   ? "none"
+                             : isData ? "at most one"
+                                      : "at least two"); // symbol_c2
   int64_t lower = getLower().value_or(0), upper = getUpper().value_or(INT64_MAX),
           typical = getTypical().value_or(lower);
   if (lower < 0 || lower > upper || typical < lower || typical > upper)
     return emitOpError() << "has bounds " << lower << ".." << upper << " and typical value " << typical
                          << "; expected 0 <= lower <= typical <= upper"; // symbol_c3
+  if (isData && numExprs == 0 && !getUpper())
+    return emitOpError() << "has no bound; expected an expression or 'upper'"; // symbol_c4
   return success();
 }
 
@@ -83,6 +88,36 @@ LogicalResult ExtentTensorOp::verify() {
                          << " elements"; // extent_tensor_c1
   if (!type.getElementType().isInteger(64) && !type.getElementType().isInteger(32))
     return emitOpError() << "has element type " << type.getElementType() << "; expected i64 or i32"; // extent_tensor_c1
+  return success();
+}
+
+/// Anything that removes or moves an op must leave one that gives a symbol its value.
+void DefineExtentOp::getEffects(SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+  if (getSymbol())
+    effects.emplace_back(MemoryEffects::Write::get());
+}
+
+static bool isDataSymbol(Operation *op, FlatSymbolRefAttr name, SymbolTableCollection &symbols) {
+  auto symbol = symbols.lookupNearestSymbolFrom<SymbolOp>(op, name);
+  return symbol && symbol.getKind() == SymbolKind::data;
+}
+
+LogicalResult DefineExtentOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (getSymbolAttr() && !isDataSymbol(*this, getSymbolAttr(), symbols))
+    return emitOpError() << "defines " << getSymbolAttr() << ", which is no data symbol"; // define_extent_c1
+  return success();
+}
+
+/// What a kernel, or its call, defines.
+static LogicalResult verifyDefines(Operation *op, FlatSymbolRefAttr name, SymbolTableCollection &symbols) {
+  if (!name)
+    return success();
+  if (!isDataSymbol(op, name, symbols))
+    return op->emitOpError() << "defines " << name << ", which is no data symbol"; // kernel_c4, call_c4
+  auto type = op->getNumResults() ? cast<RankedTensorType>(op->getResult(0).getType()) : RankedTensorType();
+  if (!type || type.getRank() != 0 || !type.getElementType().isInteger(64))
+    return op->emitOpError() << "defines " << name << " by a first result of type " << type
+                             << "; expected tensor<i64>"; // kernel_c4, call_c4
   return success();
 }
 
@@ -159,6 +194,10 @@ LogicalResult KernelOp::verify() {
     if (!isMemoryEffectFree(&op))
       return op.emitOpError() << "is not pure; expected only pure ops in a kernel"; // kernel_c3
   return success();
+}
+
+LogicalResult KernelOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyDefines(*this, getDefinesAttr(), symbols);
 }
 
 //===----------------------------------------------------------------------===//
@@ -257,5 +296,7 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
                          << kernel.getNumSymbols(); // call_c2
   if (failed(verifyCallTypes(*this, "inputs", getInputs().getTypes(), kernel.getBody().getArgumentTypes())))
     return failure(); // call_c2
-  return verifyCallTypes(*this, "outs", getOuts().getTypes(), kernel.getResultTypes());
+  if (failed(verifyCallTypes(*this, "outs", getOuts().getTypes(), kernel.getResultTypes())))
+    return failure(); // call_c2
+  return verifyDefines(*this, getDefinesAttr(), symbols);
 }

@@ -143,6 +143,29 @@ LogicalResult TopKOp::verify() {
   return success();
 }
 
+LogicalResult PositionsOp::verify() {
+  RankedTensorType mask = tensorType(getMask()), result = tensorType(getResult());
+  if (mask.getRank() != 1 || !mask.getElementType().isInteger(1) || result.getRank() != 1 ||
+      !result.getElementType().isInteger(64))
+    return emitOpError() << "makes " << result << " of " << mask
+                         << "; expected one axis of i64 of one of i1"; // positions_c1
+  return success();
+}
+
+LogicalResult NonMaxSuppressionOp::verify() {
+  RankedTensorType boxes = tensorType(getBoxes()), scores = tensorType(getScores()), rows = tensorType(getSelected());
+  bool fits = boxes.getRank() == 3 && scores.getRank() == 3 && boxes.getElementType().isF32() &&
+              scores.getElementType().isF32() && boxes.getDimSize(2) == 4 &&
+              mayBeEqual(getExtent(boxes, 0), getExtent(scores, 0)) &&
+              mayBeEqual(getExtent(boxes, 1), getExtent(scores, 2));
+  if (!fits)
+    return emitOpError() << "has boxes " << boxes << " and scores " << scores
+                         << "; expected batch x boxes x 4 and batch x classes x boxes of f32"; // non_max_suppression_c1
+  if (rows.getRank() != 2 || rows.getDimSize(1) != 3 || !rows.getElementType().isInteger(64))
+    return emitOpError() << "makes " << rows << "; expected three columns of i64"; // non_max_suppression_c3
+  return success();
+}
+
 /// An operand of a recurrent layer, or nothing, against the extents that it must have.
 static LogicalResult verifyRecurrentPart(RecurrentOp op, StringRef name, Value part, ArrayRef<AffineExpr> expected) {
   if (!part)

@@ -5,6 +5,7 @@
 // Ops are visited in order. Each either joins the group of an operand or starts one of its own; a group is built where
 // its last op stands, which is legal because nothing but that op uses what the group made before.
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/IR/Layouts.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
@@ -59,7 +60,11 @@ struct Group {
 
 class Fuser {
 public:
-  explicit Fuser(func::FuncOp function) : function(function) {}
+  explicit Fuser(func::FuncOp function) : function(function), dataSymbols(function->getParentOfType<ModuleOp>()) {
+    for (auto define : function.getOps<DefineExtentOp>())
+      if (define.getSymbolAttr())
+        counts[dataSymbols.getIndex(*define.getSymbol())] = define.getResult();
+  }
 
   void run() {
     separateBiases();
@@ -167,6 +172,7 @@ private:
         continue;
       bool joins = isa<ReshapeOp>(op) || (isa<TransposeOp>(op) && group->endsInAttention) ||
                    (isFreeTranspose(op, group->ops) && operand == op->getOperand(0)) ||
+                   (isa<DefineExtentOp>(op) && !group->hasProduct && !group->endsInAttention) ||
                    (isMovement(op) && group->movesOnly && onlyFeedsAttention(op)) ||
                    (isElementwise(op) && sameExtents(operand, op->getResult(0)) && isEpilogue(op, operand, *group)) ||
                    (takesElementwiseInput(op) && operand == op->getOperand(0) && group->elementwiseOnly);
@@ -235,7 +241,8 @@ private:
     Operation *last = group.ops.back();
     OpBuilder builder(last);
     auto kernel =
-        builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(group), inputs.getArrayRef());
+        builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(group), inputs.getArrayRef(),
+                                 /*defines=*/FlatSymbolRefAttr());
     Block &body = kernel.getBody().emplaceBlock();
     IRMapping mapping;
     for (Value input : inputs)
@@ -254,9 +261,35 @@ private:
       yielded.push_back(mapping.lookup(result));
     inner.create<YieldOp>(last->getLoc(), yielded);
     kernel->setAttr(kTensorsAttr, builder.getArrayAttr(tensors));
+    takeDefinition(kernel, yielded.front());
+    addCounts(kernel);
     last->replaceAllUsesWith(kernel);
     for (Operation *op : llvm::reverse(group.ops))
       op->erase();
+  }
+
+  /// A data symbol that the last op of a kernel defines is defined by the kernel from now on.
+  void takeDefinition(KernelOp kernel, Value first) {
+    auto define = first.getDefiningOp<DefineExtentOp>();
+    if (!define || !define.getSymbolAttr())
+      return;
+    kernel.setDefinesAttr(define.getSymbolAttr());
+    define.removeSymbolAttr();
+    counts[dataSymbols.getIndex(*kernel.getDefines())] = kernel.getResult(0);
+  }
+
+  /// Who needs a data symbol comes after it is known, in whatever stage: either it reads a value of such an extent, or
+  /// it reads the number itself.
+  void addCounts(KernelOp kernel) {
+    SymbolSet needed, given;
+    dataSymbols.collect(kernel, needed);
+    for (Type type : kernel.getInputs().getTypes())
+      dataSymbols.collect(type, given);
+    for (unsigned symbol : needed)
+      if (Value count = given.count(symbol) ? Value() : counts.lookup(symbol)) {
+        kernel.getInputsMutable().append(count);
+        kernel.getBody().addArgument(count.getType(), count.getLoc());
+      }
   }
 
   /// The ONNX tensor that the kernel makes; unique, because tensors are. A change of layout at the end has no name.
@@ -272,6 +305,8 @@ private:
   }
 
   func::FuncOp function;
+  DataSymbols dataSymbols;
+  DenseMap<unsigned, Value> counts; ///< the number that each data symbol is
   std::vector<Group> groups;
   DenseMap<Operation *, size_t> groupOf;
   llvm::StringSet<> names;
@@ -286,7 +321,7 @@ struct FuseKernelsPass : impl::FuseKernelsPassBase<FuseKernelsPass> {
       return signalPassFailure();
     }
     WalkResult pure = function.getBody().walk([&](Operation *op) {
-      if (op->hasTrait<OpTrait::IsTerminator>() || isMemoryEffectFree(op))
+      if (op->hasTrait<OpTrait::IsTerminator>() || isa<DefineExtentOp>(op) || isMemoryEffectFree(op))
         return WalkResult::advance();
       op->emitOpError() << "is not pure; expected only pure ops before fusion";
       return WalkResult::interrupt();

@@ -23,6 +23,13 @@ static int64_t getTypicalOfRoot(SymbolOp symbol, TypeRange inputTypes) {
   return std::max<int64_t>(value, symbol.getLower().value_or(0));
 }
 
+/// What is found may be all that there is.
+static int64_t getTypicalOfData(SymbolOp symbol, ArrayRef<int64_t> known) {
+  std::optional<int64_t> bound = symbol.getExprs() ? evaluate(symbol.getExprs()->getExprs()[0], known) : std::nullopt;
+  int64_t upper = symbol.getUpper().value_or(INT64_MAX);
+  return symbol.getTypical().value_or(std::min(bound.value_or(upper), upper));
+}
+
 SmallVector<int64_t> penstock::nn::getTypicalValues(ModuleOp module, TypeRange inputTypes) {
   SmallVector<SymbolOp> symbols = llvm::to_vector(module.getOps<SymbolOp>());
   llvm::sort(symbols, [](SymbolOp lhs, SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
@@ -30,6 +37,10 @@ SmallVector<int64_t> penstock::nn::getTypicalValues(ModuleOp module, TypeRange i
   for (SymbolOp symbol : symbols) {
     if (symbol.getKind() == SymbolKind::root) {
       typical.push_back(getTypicalOfRoot(symbol, inputTypes));
+      continue;
+    }
+    if (symbol.getKind() == SymbolKind::data) {
+      typical.push_back(getTypicalOfData(symbol, typical));
       continue;
     }
     SmallVector<int64_t> values;

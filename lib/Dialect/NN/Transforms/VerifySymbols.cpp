@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct VerifySymbolsPass : impl::VerifySymbolsPassBase<VerifySymbolsPass> {
   void runOnOperation() override {
-    if (failed(verifyIndices()) || failed(verifyTypes()))
+    if (failed(verifyIndices()) || failed(verifyTypes()) || failed(verifyDefinitions()))
       return signalPassFailure();
     if (auto function = getOperation().lookupSymbol<func::FuncOp>(kEntryName))
       listConstraints(function);
@@ -57,6 +58,28 @@ private:
       return failed(verify(op, op->getResultTypes())) ? WalkResult::interrupt() : WalkResult::advance();
     });
     return failure(result.wasInterrupted());
+  }
+
+  /// A symbol that kernels find is found in one place, before anything but a copy of an extent needs it.
+  LogicalResult verifyDefinitions() {
+    auto function = getOperation().lookupSymbol<func::FuncOp>(kEntryName);
+    DataSymbols symbols(getOperation());
+    if (!function || symbols.empty())
+      return success();
+    SymbolSet known;
+    for (Operation &op : function.getBody().front()) {
+      if (auto define = dyn_cast<DefineExtentOp>(op); define && define.getSymbol())
+        if (!known.insert(symbols.getIndex(*define.getSymbol())).second)
+          return op.emitOpError() << "defines " << define.getSymbolAttr() << " a second time";
+      SymbolSet needed;
+      if (!isa<ExtentTensorOp, IotaOp>(op))
+        symbols.collect(&op, needed);
+      for (unsigned symbol : needed)
+        if (!known.count(symbol))
+          return op.emitOpError() << "needs the extent @" << symbols.getName(symbol)
+                                  << "; expected an nn.define_extent of it before";
+    }
+    return success();
   }
 
   /// Two extents that an op needs to be equal.

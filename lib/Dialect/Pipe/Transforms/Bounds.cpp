@@ -24,10 +24,12 @@ static SmallVector<Type> getInputTypes(ModuleOp module) {
   return types;
 }
 
-SymbolBounds::SymbolBounds(ModuleOp module) : typical(nn::getTypicalValues(module, getInputTypes(module))) {
+SymbolBounds::SymbolBounds(ModuleOp module)
+    : dataSymbols(module), typical(nn::getTypicalValues(module, getInputTypes(module))) {
   SmallVector<nn::SymbolOp> symbols = llvm::to_vector(module.getOps<nn::SymbolOp>());
   llvm::sort(symbols, [](nn::SymbolOp lhs, nn::SymbolOp rhs) { return lhs.getIndex() < rhs.getIndex(); });
   for (nn::SymbolOp symbol : symbols) {
+    this->symbols.push_back(symbol);
     names.push_back(symbol.getSymName());
     Range range;
     range.lower = symbol.getLower().value_or(0);
@@ -37,15 +39,19 @@ SymbolBounds::SymbolBounds(ModuleOp module) : typical(nn::getTypicalValues(modul
       ranges.push_back(range);
       continue;
     }
-    bool isMin = symbol.getKind() == nn::SymbolKind::min;
+    // What is found is a minimum of its bounds.
+    bool isMin = symbol.getKind() != nn::SymbolKind::max;
     SmallVector<int64_t> uppers;
-    for (AffineExpr expr : symbol.getExprs()->getExprs()) {
+    ArrayRef<AffineExpr> exprs = symbol.getExprs() ? symbol.getExprs()->getExprs() : ArrayRef<AffineExpr>();
+    for (AffineExpr expr : exprs) {
       if (std::optional<int64_t> upper = getRange(expr).upper)
         uppers.push_back(*upper);
     }
+    if (range.upper && symbol.getKind() == nn::SymbolKind::data)
+      uppers.push_back(*range.upper);
     // A minimum is bounded by any of its parts, a maximum only by all.
-    bool isBounded = isMin ? !uppers.empty() : uppers.size() == symbol.getExprs()->getExprs().size();
-    if (!range.upper && isBounded)
+    bool isBounded = isMin ? !uppers.empty() : uppers.size() == exprs.size();
+    if (isBounded && (!range.upper || isMin))
       range.upper = isMin ? *llvm::min_element(uppers) : *llvm::max_element(uppers);
     ranges.push_back(range);
   }
@@ -158,4 +164,68 @@ SmallVector<StringRef> SymbolBounds::getFree(AffineExpr expr) const {
       free.push_back(names[symbol.getPosition()]);
   });
   return free;
+}
+
+//===----------------------------------------------------------------------===//
+// Bounds over what the inputs' shapes say
+//===----------------------------------------------------------------------===//
+
+SymbolBounds::Ends SymbolBounds::getEndsOf(nn::SymbolOp symbol) const {
+  AffineExpr zero = getAffineConstantExpr(0, symbol.getContext());
+  SmallVector<AffineExpr> uppers;
+  if (symbol.getExprs())
+    for (AffineExpr expr : symbol.getExprs()->getExprs())
+      uppers.push_back(getEnds(expr).upper);
+  if (symbol.getUpper())
+    return {zero, getAffineConstantExpr(*symbol.getUpper(), symbol.getContext())};
+  if (symbol.getKind() == nn::SymbolKind::data)
+    return {zero, uppers[0]};
+  if (symbol.getKind() == nn::SymbolKind::min) {
+    bool isCount = llvm::all_of(symbol.getExprs()->getExprs(),
+                                [&](AffineExpr expr) { return getRange(expr).lower.value_or(-1) >= 0; });
+    // Any of the parts is a bound; one that is a number is the better one.
+    auto known = llvm::find_if(uppers, [](AffineExpr upper) { return isa_and_nonnull<AffineConstantExpr>(upper); });
+    if (known == uppers.end())
+      known = llvm::find_if(uppers, [](AffineExpr upper) { return static_cast<bool>(upper); });
+    return {isCount ? zero : AffineExpr(), known == uppers.end() ? AffineExpr() : *known};
+  }
+  // The sum of those that are not below zero is no less than the greatest.
+  Ends result = {AffineExpr(), zero};
+  for (auto [expr, upper] : llvm::zip(symbol.getExprs()->getExprs(), uppers)) {
+    bool isNegative = upper && getRange(upper).upper.value_or(1) <= 0;
+    if (!result.lower && getRange(expr).lower)
+      result.lower = getAffineConstantExpr(*getRange(expr).lower, symbol.getContext());
+    result.upper = result.upper && upper ? isNegative ? result.upper : result.upper + upper : AffineExpr();
+  }
+  return result;
+}
+
+SymbolBounds::Ends SymbolBounds::getEnds(AffineExpr expr) const {
+  if (!dataSymbols.contains(expr))
+    return {expr, expr};
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(expr))
+    return getEndsOf(symbols[symbol.getPosition()]);
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  Ends lhs = getEnds(binary.getLHS()), rhs = getEnds(binary.getRHS());
+  auto combine = [&](AffineExpr left, AffineExpr right) {
+    return left && right ? nn::simplifyExtent(getAffineBinaryOpExpr(expr.getKind(), left, right)) : AffineExpr();
+  };
+  auto isNonNegative = [&](AffineExpr part) { return getRange(part).lower.value_or(-1) >= 0; };
+  if (expr.getKind() == AffineExprKind::Add)
+    return {combine(lhs.lower, rhs.lower), combine(lhs.upper, rhs.upper)};
+  if (dataSymbols.contains(binary.getRHS()) && expr.getKind() != AffineExprKind::Mul)
+    return {};
+  if (expr.getKind() == AffineExprKind::Mod)
+    return {getAffineConstantExpr(0, expr.getContext()), binary.getRHS()};
+  // The rest grows with its left side, or shrinks with it where the right one is a negative number.
+  std::optional<int64_t> number = nn::getConstant(binary.getRHS());
+  if (number && *number < 0)
+    return {combine(lhs.upper, rhs.upper), combine(lhs.lower, rhs.lower)};
+  if (number || expr.getKind() != AffineExprKind::Mul)
+    return {combine(lhs.lower, rhs.lower), combine(lhs.upper, rhs.upper)};
+  // A product that is negative is no number of bytes, and below any bound.
+  bool isLeftCount = isNonNegative(binary.getLHS()), isRightCount = isNonNegative(binary.getRHS());
+  if (!isLeftCount && !isRightCount)
+    return {};
+  return {isLeftCount && isRightCount ? combine(lhs.lower, rhs.lower) : AffineExpr(), combine(lhs.upper, rhs.upper)};
 }

@@ -8,7 +8,7 @@
 #ifndef PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_BOUNDS_H
 #define PENSTOCK_LIB_DIALECT_PIPE_TRANSFORMS_BOUNDS_H
 
-#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/NN/IR/DataSymbols.h"
 
 #include <optional>
 
@@ -27,6 +27,10 @@ public:
   std::optional<int64_t> getUpper(mlir::AffineExpr expr) const { return getRange(expr).upper; }
   Range getRange(mlir::AffineExpr expr) const;
 
+  /// The greatest value of `expr` whatever kernels find, over the other symbols; `expr` itself where it depends on no
+  /// data, null where nothing is known.
+  mlir::AffineExpr getUpperOverData(mlir::AffineExpr expr) const { return getEnds(expr).upper; }
+
   /// Names of the free symbols in `expr`.
   llvm::SmallVector<llvm::StringRef> getFree(mlir::AffineExpr expr) const;
 
@@ -34,6 +38,15 @@ public:
   llvm::ArrayRef<int64_t> getTypical() const { return typical; }
 
 private:
+  /// Both ends of a closed range, over symbols that depend on no data; null where nothing is known.
+  struct Ends {
+    mlir::AffineExpr lower, upper;
+  };
+  Ends getEnds(mlir::AffineExpr expr) const;
+  Ends getEndsOf(nn::SymbolOp symbol) const;
+
+  nn::DataSymbols dataSymbols;
+  llvm::SmallVector<nn::SymbolOp> symbols;
   llvm::SmallVector<Range> ranges;
   llvm::SmallVector<llvm::StringRef> names;
   llvm::SmallVector<int64_t> typical;

@@ -220,6 +220,11 @@ LogicalResult RolePlacer::planArena() {
   problem.alignment = kAlignment;
   for (ArenaValue &value : values) {
     std::optional<int64_t> upper = bounds.getUpper(value.bytes);
+    AffineExpr bytes = bounds.getUpperOverData(value.bytes);
+    if (!bytes)
+      return value.empty.emitError() << "the bytes of a value, " << nn::formatExtents(value.bytes)
+                                     << ", depend on data in a way that has no bound; give one with --dim";
+    value.bytes = bytes;
     if (!upper) {
       SmallVector<StringRef> free = bounds.getFree(value.bytes);
       if (free.empty())

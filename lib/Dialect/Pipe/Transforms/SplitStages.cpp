@@ -272,9 +272,9 @@ void Splitter::createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values)
     inputs.push_back(getValueIn(input, stage, values));
   for (Type type : kernel.getResultTypes())
     outs.push_back(builder.create<nn::EmptyOp>(kernel.getLoc(), type));
-  auto call =
-      builder.create<nn::CallOp>(kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
-                                 /*workspace=*/Value(), nn::ExtentsAttr::get(module.getContext(), outlined.symbols));
+  auto call = builder.create<nn::CallOp>(
+      kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
+      /*workspace=*/Value(), nn::ExtentsAttr::get(module.getContext(), outlined.symbols), kernel.getDefinesAttr());
   call->setAttr("nn.kernel_name", kernel.getNameAttr());
   if (Attribute tensors = kernel->getAttr(nn::kTensorsAttr))
     call->setAttr(nn::kTensorsAttr, tensors);

@@ -45,7 +45,7 @@ nn::KernelOp pipe::createCopy(func::ReturnOp ret, unsigned output, const std::st
   OpBuilder builder(ret);
   Value value = ret.getOperand(output);
   Location loc = NameLoc::get(builder.getStringAttr(name));
-  auto kernel = builder.create<nn::KernelOp>(loc, value.getType(), name, value);
+  auto kernel = builder.create<nn::KernelOp>(loc, value.getType(), name, value, /*defines=*/FlatSymbolRefAttr());
   Block &body = kernel.getBody().emplaceBlock();
   builder.setInsertionPointToStart(&body);
   Value inside =

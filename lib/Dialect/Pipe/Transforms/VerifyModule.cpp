@@ -114,8 +114,11 @@ LogicalResult PlacementChecker::checkEmpty(nn::EmptyOp empty, StorageAttr storag
   if (storage.getFirst() > first || storage.getLast() < last)
     return empty.emitError() << "storage is held from step " << storage.getFirst() << " to " << storage.getLast()
                              << " but used from " << first << " to " << last;
-  AffineExpr bytes = nn::getNumBytes(empty.getType());
-  std::optional<int64_t> needed = bounds.getUpper(bytes), given = nn::getConstant(storage.getBytes().getExprs()[0]);
+  AffineExpr bytes = bounds.getUpperOverData(nn::getNumBytes(empty.getType()));
+  if (!bytes)
+    return empty.emitError() << "storage of " << empty.getType() << " depends on data in a way that has no bound";
+  std::optional<int64_t> needed = bounds.getUpper(nn::getNumBytes(empty.getType())),
+                         given = nn::getConstant(storage.getBytes().getExprs()[0]);
   numAtRunTime += storage.getOffset() == -1;
   if (storage.getOffset() == -1) {
     if (storage.getBytes().getExprs()[0] != bytes && (!needed || !given || *given < *needed))

@@ -25,6 +25,10 @@ std::vector<StorageOp> RoleOp::getStorages() { return collect<StorageOp>(*this);
 std::vector<StepOp> RoleOp::getSteps() { return collect<StepOp>(*this); }
 ProgramOp RoleOp::getProgram() { return *getBody().front().getOps<ProgramOp>().begin(); }
 int64_t RoleOp::getNumRoots() { return collect<penstock::rtir::SymbolOp>(*this).size(); }
+int64_t RoleOp::getNumDataSymbols() {
+  return llvm::count_if(collect<penstock::rtir::SymbolOp>(*this),
+                        [](penstock::rtir::SymbolOp symbol) { return symbol.getData(); });
+}
 
 //===----------------------------------------------------------------------===//
 // RoleOp
@@ -33,12 +37,12 @@ int64_t RoleOp::getNumRoots() { return collect<penstock::rtir::SymbolOp>(*this).
 /// Position of an op's kind in the body of a role; -1 for an op that does not belong there.
 static int rankInRole(Operation &op) {
   return llvm::TypeSwitch<Operation *, int>(&op)
-      .Case<penstock::rtir::SymbolOp>([](auto) { return 0; })
-      .Case<DerivedSymbolOp>([](auto) { return 1; })
-      .Case<ChannelOp>([](auto) { return 2; })
-      .Case<StorageOp>([](auto) { return 3; })
-      .Case<StepOp>([](auto) { return 4; })
-      .Case<ProgramOp>([](auto) { return 5; })
+      .Case<penstock::rtir::SymbolOp>([](auto symbol) { return symbol.getData() ? 1 : 0; })
+      .Case<DerivedSymbolOp>([](auto) { return 2; })
+      .Case<ChannelOp>([](auto) { return 3; })
+      .Case<StorageOp>([](auto) { return 4; })
+      .Case<StepOp>([](auto) { return 5; })
+      .Case<ProgramOp>([](auto) { return 6; })
       .Default([](auto) { return -1; });
 }
 
@@ -47,8 +51,9 @@ static LogicalResult verifyBody(RoleOp role) { // role_c2
   for (Operation &op : role.getBody().front()) {
     int next = rankInRole(op);
     if (next < rank)
-      return op.emitOpError() << "stands in the wrong place of a role; expected symbols, derived symbols, channels, "
-                                 "storages, steps, one program";
+      return op.emitOpError()
+             << "stands in the wrong place of a role; expected symbols (data symbols last), derived symbols, channels, "
+                "storages, steps, one program";
     rank = next;
     numPrograms += isa<ProgramOp>(op);
   }

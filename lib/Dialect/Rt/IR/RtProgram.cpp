@@ -42,6 +42,7 @@ public:
         })
         .Case<BindOp>([&](BindOp bind) { return checkBind(bind); })
         .Case<CheckOp>([&](CheckOp check) { return checkExtents(check); })
+        .Case<SetSymbolOp>([&](SetSymbolOp set) { return checkSetSymbol(set); })
         .Case<KernelCallOp>([&](KernelCallOp call) { return checkCall(call); })
         .Case<DoneOp>([&](DoneOp done) { return checkDone(done); })
         .Default([&](Operation *other) { return other->emitOpError() << "does not belong into a program"; });
@@ -94,6 +95,20 @@ private:
       return op.emitOpError() << "compares extents " << op.getLhs() << " and " << op.getRhs() << "; the role has "
                               << count;
     return checkBound(op);
+  }
+  LogicalResult checkSetSymbol(SetSymbolOp op) { // program_c7
+    if (failed(checkBound(op)))
+      return failure();
+    auto symbols = role.getBody().front().getOps<penstock::rtir::SymbolOp>();
+    bool isKnown = llvm::any_of(symbols, [&](penstock::rtir::SymbolOp symbol) {
+      return symbol.getData() && symbol.getName() == op.getSymbol();
+    });
+    if (!isKnown)
+      return op.emitOpError() << "sets '" << op.getSymbol() << "', which is no data symbol of the role";
+    if (op.getStorage() >= storages.size() ||
+        (op.getBound() && static_cast<int64_t>(*op.getBound()) >= role.getNumExtents()))
+      return op.emitOpError() << "uses storage " << op.getStorage() << " or a bound that the role does not have";
+    return success();
   }
   LogicalResult checkCall(KernelCallOp op) {
     if (failed(checkBound(op)))

@@ -18,6 +18,7 @@
 //       rc = rt_check(ctx, a, b, "...") ...     // the constraints of the model
 //       rc = rt_acquire(ctx, c) ...             // output slots, in channel order
 //       k_1234(ctx, args, syms); rc = rt_done(ctx, step);
+//       rc = rt_set_symbol(ctx, s, b, ...)      // after a kernel that finds an extent
 //       rc = rt_publish(ctx, c);                // after its producing kernel
 //       rc = rt_release(ctx, c);                // after its last use
 //       rc = rt_end(ctx);
@@ -30,6 +31,7 @@
 // once. Any change of layout or meaning in this file raises RT_ABI_VERSION; the history stands below.
 //
 //   1  first version
+//   2  symbols that kernels find: num_data_symbols, rt_set_symbol
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_ABI_H
@@ -41,7 +43,7 @@
 extern "C" {
 #endif
 
-#define RT_ABI_VERSION 1
+#define RT_ABI_VERSION 2
 
 /// Base of every buffer that a kernel gets: arena, slots, weights and workspaces alike.
 #define RT_ALIGNMENT 64
@@ -150,7 +152,8 @@ typedef struct rt_role_desc {
   int32_t num_threads;           ///< per kernel; above 1 needs libgomp in the executable
   const char *required_features; ///< "avx2,fma,avx512f" in LLVM's words; "" for none
 
-  int32_t num_symbols; ///< root symbols of the model, as in plan.json; every message carries their values
+  int32_t num_symbols;      ///< root symbols of the model, as in plan.json; every message carries their values
+  int32_t num_data_symbols; ///< the last of them, which kernels find; below 0 in a message that was sent before that
   const char *const *symbol_names;
   int32_t num_extents; ///< expressions over symbols that the tables and the kernel calls need
   /// Fills extents[0..num_extents) from symbols[0..num_symbols). Null when num_extents is 0. Touches nothing else. An
@@ -182,7 +185,7 @@ typedef struct rt_role_desc {
 /// (the end has then been received from every input and passed on to every output).
 RT_NODISCARD int32_t rt_begin(rt_ctx *ctx);
 /// The next message of an input channel; its storage's pointer becomes valid. All inputs of one microbatch must carry
-/// the same request, microbatch and symbol values.
+/// the same request, microbatch and symbol values; one that lacks the value of a data symbol agrees with any.
 RT_NODISCARD int32_t rt_wait(rt_ctx *ctx, int32_t channel);
 /// After the first wait of a microbatch: symbol values from its header, extents evaluated, free arena placed (planned
 /// at the first sight of a tuple of symbol values, then cached), and the messages' shapes checked against the tables.
@@ -191,7 +194,13 @@ RT_NODISCARD int32_t rt_bind(rt_ctx *ctx);
 /// `what` and both values, when they are not. A kernel may call it too, on the role's thread, where a part of it that
 /// is about to run needs the extents to be equal; the next rt_done then returns the failure.
 RT_NODISCARD int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what);
-/// The next free slot of an output channel; its storage's pointer becomes valid. After rt_bind.
+/// After the rt_done of a kernel that found the extent: the symbol gets the value of a storage, one i64, and the
+/// extents that need it theirs. RT_ERR_INVALID, with the name of the node, when the value is not within `lower` and
+/// `upper`.
+RT_NODISCARD int32_t rt_set_symbol(rt_ctx *ctx, int32_t symbol, int32_t storage, int64_t lower, int64_t upper,
+                                   const char *node);
+/// The next free slot of an output channel; its storage's pointer becomes valid. After rt_bind, and after each
+/// rt_set_symbol that the message's extents need.
 RT_NODISCARD int32_t rt_acquire(rt_ctx *ctx, int32_t channel);
 /// The acquired slot is complete; consumers see it, in publish order, with the microbatch's header.
 RT_NODISCARD int32_t rt_publish(rt_ctx *ctx, int32_t channel);
@@ -206,7 +215,7 @@ RT_NODISCARD int32_t rt_end(rt_ctx *ctx);
 /// One pointer per storage. The table itself never moves (load its address once); its entries change at rt_bind,
 /// rt_wait and rt_acquire.
 void *const *rt_buffers(rt_ctx *ctx);
-/// num_extents values. The table never moves; its entries change at rt_bind.
+/// num_extents values. The table never moves; its entries change at rt_bind and rt_set_symbol.
 const int64_t *rt_extents(rt_ctx *ctx);
 /// num_symbols values; as above.
 const int64_t *rt_symbols(rt_ctx *ctx);

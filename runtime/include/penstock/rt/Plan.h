@@ -38,6 +38,7 @@ struct Expr {
 struct PlanSymbol {
   std::string name;
   int64_t lower = 0, upper = -1, typical = -1; ///< -1: not given
+  bool isData = false;                         ///< found by a kernel, not bound by the inputs' shapes
 };
 
 /// An input or output of the model.

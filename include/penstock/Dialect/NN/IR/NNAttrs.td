@@ -101,7 +101,7 @@ def NN_RecurrentKindAttr : NN_EnumAttr<NN_RecurrentKind, "recurrent_kind">;
 def NN_RecurrentDirection : NN_Enum<"RecurrentDirection", "direction of time", ["forward", "reverse", "bidirectional"]>;
 def NN_RecurrentDirectionAttr : NN_EnumAttr<NN_RecurrentDirection, "recurrent_direction">;
 
-def NN_SymbolKind : NN_Enum<"SymbolKind", "what a symbol stands for", ["root", "min", "max"]>;
+def NN_SymbolKind : NN_Enum<"SymbolKind", "what a symbol stands for", ["root", "min", "max", "data"]>;
 def NN_SymbolKindAttr : NN_EnumAttr<NN_SymbolKind, "symbol_kind">;
 
 #endif

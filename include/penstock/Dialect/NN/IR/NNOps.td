@@ -10,6 +10,7 @@ include "penstock/Dialect/NN/IR/NNOpsElementwise.td"
 include "penstock/Dialect/NN/IR/NNOpsContraction.td"
 include "penstock/Dialect/NN/IR/NNOpsMovement.td"
 include "penstock/Dialect/NN/IR/NNOpsReduction.td"
+include "penstock/Dialect/NN/IR/NNOpsSelection.td"
 include "penstock/Dialect/NN/IR/NNOpsRecurrent.td"
 
 #endif

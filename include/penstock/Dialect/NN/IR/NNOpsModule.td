@@ -12,14 +12,17 @@ def NN_SymbolOp : NN_Op<"symbol", [Symbol]> {
   let description = [{
     `index` i makes `s<i>` of every extent expression. A root symbol is bound by the shapes of the model's inputs and may
     have bounds and a typical value (used for costs and layouts); `min` and `max` symbols are derived from expressions
-    over symbols of lower index. Constraints:
+    over symbols of lower index. A `data` symbol gets its value from a kernel while the model runs (`nn.define_extent`);
+    its expression, if any, is the most that it can be. Constraints:
     * (C1) indices are distinct and start at 0 (checked on the module by `nn-verify-symbols`).
-    * (C2) a root has no operands, a derived symbol at least two.
+    * (C2) a root has no expressions, a derived symbol at least two, a data symbol at most one.
     * (C3) 0 <= lower <= typical <= upper where given.
+    * (C4) a data symbol has an expression or `upper`.
 
     ```mlir
     nn.symbol @batch = 0 root {lower = 1 : i64, upper = 16 : i64, typical = 4 : i64}
     nn.symbol @kept = 1 min of #nn.extents<[s0, 8]>
+    nn.symbol @boxes.0 = 2 data of #nn.extents<[s0 * 100]>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$index, NN_SymbolKindAttr:$kind,
@@ -110,6 +113,24 @@ def NN_ExtentTensorOp : NN_Op<"extent_tensor", [Pure, NN_CostInterface]> {
   let hasVerifier = 1;
 }
 
+def NN_DefineExtentOp : NN_Op<"define_extent", [AllTypesMatch<["value", "result"]>,
+                                                DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+                                                DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "gives a data symbol its value";
+  let description = [{
+    The value is the operand's, and the result's. While it names its symbol the op has an effect, so that it stays where
+    it is although nothing uses its result; `nn-fuse-kernels` moves the name to the kernel. Constraints:
+    * (C1) `symbol`, if any, names an `nn.symbol` of kind `data`.
+
+    ```mlir
+    %n = nn.define_extent %count as @boxes.0 : tensor<i64>
+    ```
+  }];
+  let arguments = (ins 0DTensorOf<[I64]>:$value, OptionalAttr<FlatSymbolRefAttr>:$symbol);
+  let results = (outs 0DTensorOf<[I64]>:$result);
+  let assemblyFormat = "$value (`as` $symbol^)? attr-dict `:` type($result)";
+}
+
 def NN_EmptyOp : NN_Op<"empty", [MemoryEffects<[MemAlloc]>]> {
   let summary = "storage for a result";
   let results = (outs AnyRankedTensor:$result);
@@ -124,7 +145,8 @@ def NN_YieldOp : NN_Op<"yield", [Pure, Terminator, ReturnLike,
   let builders = [OpBuilder<(ins), "build($_builder, $_state, ::mlir::ValueRange());">];
 }
 
-def NN_KernelOp : NN_Op<"kernel", [Pure, IsolatedFromAbove, SingleBlock, NN_CostInterface]> {
+def NN_KernelOp : NN_Op<"kernel", [Pure, IsolatedFromAbove, SingleBlock, NN_CostInterface,
+                                   DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a fused group of ops: the unit of cost, of cutting and of code";
   let description = [{
     ```mlir
@@ -137,8 +159,9 @@ def NN_KernelOp : NN_Op<"kernel", [Pure, IsolatedFromAbove, SingleBlock, NN_Cost
     * (C1) one block argument per operand, of its type.
     * (C2) ends in an `nn.yield` of values of the result types.
     * (C3) holds only pure ops; every result is computed inside (no block argument is yielded).
+    * (C4) `defines`, if any, names an `nn.symbol` of kind `data`, whose value is the first result, one i64.
   }];
-  let arguments = (ins StrAttr:$name, Variadic<AnyRankedTensor>:$inputs);
+  let arguments = (ins StrAttr:$name, Variadic<AnyRankedTensor>:$inputs, OptionalAttr<FlatSymbolRefAttr>:$defines);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
@@ -176,17 +199,20 @@ def NN_CallOp : NN_Op<"call", [AttrSizedOperandSegments, DeclareOpInterfaceMetho
     * (C1) `kernel` names an `nn.kernel_def`.
     * (C2) operand and result types are the kernel's with `symbols` put in for its own.
     * (C3) each result has the type of its `outs` operand.
+    * (C4) `defines`, if any, names an `nn.symbol` of kind `data`, whose value is the first result, one i64.
 
     ```mlir
     %0 = nn.call @k0 ins(%x, %w : T0, T1) outs(%o : T2) symbols #nn.extents<[s0, s1 * 2]>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyRankedTensor>:$inputs, Variadic<AnyRankedTensor>:$outs,
-                       Optional<AnyRankedTensor>:$workspace, NN_ExtentsAttr:$symbols);
+                       Optional<AnyRankedTensor>:$workspace, NN_ExtentsAttr:$symbols,
+                       OptionalAttr<FlatSymbolRefAttr>:$defines);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     $kernel `ins` `(` ($inputs^ `:` type($inputs))? `)` `outs` `(` $outs `:` type($outs) `)`
-    (`workspace` `(` $workspace^ `:` type($workspace) `)`)? `symbols` $symbols attr-dict `->` type($results)
+    (`workspace` `(` $workspace^ `:` type($workspace) `)`)? `symbols` $symbols (`defines` $defines^)?
+    attr-dict `->` type($results)
   }];
   let hasVerifier = 1;
 }

@@ -19,7 +19,8 @@ inline constexpr llvm::StringLiteral kTensorAttr = "nn.tensor";
 inline constexpr llvm::StringLiteral kTensorsAttr = "nn.tensors";
 
 /// Typical value of each symbol of the module: the one given, else the upper bound, else 1 for the symbol of a leading
-/// axis of an input and 128 for the others; at least the lower bound. Derived symbols follow from theirs.
+/// axis of an input and 128 for the others; at least the lower bound. Derived symbols follow from theirs; what kernels
+/// find is all that there can be.
 SmallVector<int64_t> getTypicalValues(ModuleOp module, TypeRange inputTypes);
 
 /// Discardable attribute of a kernel_def: how its library wants each input packed, a #nn.packing or unit.

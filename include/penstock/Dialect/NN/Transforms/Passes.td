@@ -126,7 +126,8 @@ def FuseKernelsPass : Pass<"nn-fuse-kernels", "::mlir::ModuleOp"> {
     attention takes over the transposes, slices and reshapes that make its operands and nothing else, and those of its
     result: it reads and writes where the values lie. Elementwise ops and concatenations take over such kernels of
     elementwise ops and movements as nothing else uses. Reshapes go with their only user's kernel or before each consumer;
-    constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands.
+    constants and shape values are copied into every kernel that reads them. Weights stay outside, as operands. A kernel
+    that needs a data symbol and reads no value of such an extent gets the symbol's number as one more operand.
 
     Before:
     ```mlir
@@ -157,7 +158,7 @@ def VerifySymbolsPass : Pass<"nn-verify-symbols", "::mlir::ModuleOp"> {
   let description = [{
     Requires: nothing.
     Ensures:  the indices of the `nn.symbol` ops are 0, 1, 2, ...; derived symbols use lower ones only; every dynamic axis
-              has an expression over known symbols. Where a broadcast, a concatenation or a contraction took two
+              has an expression over known symbols; a data symbol is defined once, before an op needs it. Where a broadcast, a concatenation or a contraction took two
               different expressions for equal, an `nn.constraint` says so; inside of a branch it is an assumption of the
               `nn.if`, checked where the branch is taken.
 

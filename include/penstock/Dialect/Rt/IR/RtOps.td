@@ -20,7 +20,8 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
 
     Constraints:
     * (C1) 0 <= `role` < `num_roles`; own stages are distinct and below `num_stages`.
-    * (C2) the body is: symbols (roots before derived ones), channels, storages, steps, then one `rt.program`.
+    * (C2) the body is: symbols (those of the inputs, of the data, then derived ones), channels, storages, steps, then one
+      `rt.program`.
     * (C3) `extents` has no dimensions and as many symbols as there are symbol ops.
     * (C4) storages and steps carry their position as number.
     * (C5) at least one channel is received.
@@ -77,8 +78,9 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     std::vector<StorageOp> getStorages();
     std::vector<StepOp> getSteps();
     ProgramOp getProgram();
-    /// Number of root symbols; they come first.
+    /// Number of symbols that messages carry; they come first. The last of them are found by kernels.
     int64_t getNumRoots();
+    int64_t getNumDataSymbols();
   }];
 }
 
@@ -89,12 +91,14 @@ def Rt_SymbolOp : Rt_TableOp<"symbol"> {
   let summary = "a root symbol, whose value each message carries";
   let description = [{
     With a value out of its bounds, no extent that needs it has a value: storage may be planned for the upper bound.
+    The value of a `data` symbol is below 0 until a kernel has found it.
 
     ```mlir
     rt.symbol "batch" {lower = 1 : i64, upper = 16 : i64}
+    rt.symbol "boxes.0" {data}
     ```
   }];
-  let arguments = (ins StrAttr:$name, OptionalAttr<I64Attr>:$lower, OptionalAttr<I64Attr>:$upper);
+  let arguments = (ins StrAttr:$name, OptionalAttr<I64Attr>:$lower, OptionalAttr<I64Attr>:$upper, UnitAttr:$data);
   let assemblyFormat = "$name attr-dict";
 }
 
@@ -181,6 +185,7 @@ def Rt_ProgramOp : Rt_TableOp<"program", [SingleBlock, NoTerminator]> {
     * (C4) there is one `rt.bind`, after a wait and before each check, acquire and call.
     * (C5) a call uses a slot only between its wait and its release, or after its acquire.
     * (C6) each call is followed by the `rt.done` of its step; steps are counted from 0.
+    * (C7) `rt.set_symbol` comes after `rt.bind`, and names a data symbol, a storage and an extent of the role.
   }];
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "attr-dict-with-keyword $body";
@@ -224,6 +229,22 @@ def Rt_CheckOp : Rt_CallOp<"check", "rt_check"> {
   }];
   let arguments = (ins I64Attr:$lhs, I64Attr:$rhs, StrAttr:$reason);
   let assemblyFormat = "$lhs `equals` $rhs $reason attr-dict";
+}
+
+def Rt_SetSymbolOp : Rt_CallOp<"set_symbol", "rt_set_symbol"> {
+  let description = [{
+    The data symbol of that name gets the value in `storage`, one i64. A value outside of `lower` to `upper` or above the
+    extent `bound`, where there is one, ends the run; the message names the node `from` which it comes.
+
+    ```mlir
+    rt.set_symbol "boxes.0" storage 3 lower 0 bound 7 from "/NonMaxSuppression"
+    ```
+  }];
+  let arguments = (ins StrAttr:$symbol, I64Attr:$storage, I64Attr:$lower, OptionalAttr<I64Attr>:$upper,
+                       OptionalAttr<I64Attr>:$bound, StrAttr:$node);
+  let assemblyFormat = [{
+    $symbol `storage` $storage `lower` $lower (`upper` $upper^)? (`bound` $bound^)? `from` $node attr-dict
+  }];
 }
 
 def Rt_KernelCallOp : Rt_CallOp<"call", "a kernel"> {
