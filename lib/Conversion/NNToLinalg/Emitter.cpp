@@ -325,6 +325,8 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitResize(*this, resize);
   if (isa<ScatterElementsOp, ScatterNDOp, TopKOp>(op))
     return emitScatter(*this, op);
+  if (isa<PositionsOp, NonMaxSuppressionOp, DefineExtentOp>(op))
+    return emitSelection(*this, op);
   if (auto branch = dyn_cast<IfOp>(op))
     return emitIf(*this, branch);
   if (auto recurrent = dyn_cast<RecurrentOp>(op))

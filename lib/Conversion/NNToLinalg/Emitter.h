@@ -128,6 +128,7 @@ LogicalResult emitMovement(Emitter &e, Operation *op);
 LogicalResult emitIndexed(Emitter &e, Operation *op);
 LogicalResult emitResize(Emitter &e, nn::ResizeOp op);
 LogicalResult emitScatter(Emitter &e, Operation *op);
+LogicalResult emitSelection(Emitter &e, Operation *op);
 LogicalResult emitIf(Emitter &e, nn::IfOp op);
 LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);
 
