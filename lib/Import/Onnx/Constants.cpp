@@ -155,13 +155,16 @@ Value GraphImporter::materializeElements(const OnnxValue &value) {
   if (isIndex)
     return tensor;
   Location loc = UnknownLoc::get(context);
-  tensor = buildAtStart(builder, entry, lastConstant, [&]() -> Value {
+  // What depends on data is made where it is known, which dominates whoever may ask for it.
+  bool isData = llvm::any_of(exprs, [&](AffineExpr expr) { return algebra.dependsOnData(expr); });
+  Operation *&place = isData ? lastDefinition : lastConstant;
+  tensor = buildAtStart(builder, entry, place, [&]() -> Value {
     return builder.create<nn::CastOp>(loc, value.type, tensor, TypeAttr::get(elementType), UnitAttr());
   });
   if (!isScaled)
     return tensor;
   Value scale = getConstant(toDense(value.type, factors));
-  return buildAtStart(builder, entry, lastConstant, [&]() -> Value {
+  return buildAtStart(builder, entry, place, [&]() -> Value {
     return builder.create<nn::BinaryOp>(loc, value.type, nn::BinaryKindAttr::get(context, nn::BinaryKind::mul), tensor,
                                         scale);
   });

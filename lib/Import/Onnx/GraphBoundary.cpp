@@ -232,22 +232,23 @@ LogicalResult GraphImporter::recordStates(const onnx::GraphProto &graph, Scope &
   return success();
 }
 
+static std::string listNames(ArrayRef<std::string> names) {
+  std::string text;
+  for (const std::string &name : names)
+    text += (text.empty() ? "'" : ", '") + name + "'";
+  return text.empty() ? "none" : text;
+}
+
 /// A flag that names nothing of this model is a mistake.
 LogicalResult GraphImporter::checkOptionsUsed(const onnx::GraphProto &graph) {
   Location loc = UnknownLoc::get(context);
-  auto list = [](const auto &names) {
-    std::string text;
-    for (const std::string &name : names)
-      text += (text.empty() ? "'" : ", '") + name + "'";
-    return text.empty() ? std::string("none") : text;
-  };
   std::vector<std::string> inputs;
   for (const onnx::ValueInfoProto &input : graph.input())
     inputs.push_back(input.name());
   auto checkInput = [&](StringRef flag, const std::string &name) -> LogicalResult {
     if (llvm::is_contained(inputs, name))
       return success();
-    return emitError(loc) << flag << " names input '" << name << "'; the model has " << list(inputs);
+    return emitError(loc) << flag << " names input '" << name << "'; the model has " << listNames(inputs);
   };
   for (auto &[name, shape] : options.shapes)
     if (failed(checkInput("--shape", name)))
@@ -255,19 +256,25 @@ LogicalResult GraphImporter::checkOptionsUsed(const onnx::GraphProto &graph) {
   for (auto &[name, text] : options.binds)
     if (failed(checkInput("--bind", name)))
       return failure();
-  auto checkDim = [&](StringRef flag, const std::string &name) -> LogicalResult {
-    if (llvm::is_contained(algebra.getDimensionNames(), name))
-      return success();
-    return emitError(loc) << flag << " names dimension '" << name << "'; the model has "
-                          << list(algebra.getDimensionNames());
-  };
-  for (auto &[name, option] : options.dims)
-    if (failed(checkDim("--dim", name)))
-      return failure();
   if (options.batchDim.empty())
     return success();
   module->setAttr("nn.batch_dim", builder.getStringAttr(options.batchDim));
   return checkDim("--batch-dim", options.batchDim);
+}
+
+LogicalResult GraphImporter::checkDim(StringRef flag, const std::string &name) {
+  if (llvm::is_contained(algebra.getDimensionNames(), name))
+    return success();
+  return emitError(UnknownLoc::get(context))
+         << flag << " names dimension '" << name << "'; the model has " << listNames(algebra.getDimensionNames());
+}
+
+/// Once all nodes are converted: they may have dimensions of their own.
+LogicalResult GraphImporter::checkDimsUsed() {
+  for (auto &[name, option] : options.dims)
+    if (failed(checkDim("--dim", name)))
+      return failure();
+  return success();
 }
 
 } // namespace penstock::onnximport

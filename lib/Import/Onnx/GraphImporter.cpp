@@ -52,7 +52,7 @@ LogicalResult GraphImporter::importModel() {
   scope.opsets = &modelOpsets;
   scope.isMainGraph = true;
   if (failed(importInitializers(graph, scope)) || failed(importInputs(graph, scope, function)) ||
-      failed(checkOptionsUsed(graph)) || failed(importNodes(graph.node(), scope)) ||
+      failed(checkOptionsUsed(graph)) || failed(importNodes(graph.node(), scope)) || failed(checkDimsUsed()) ||
       failed(importOutputs(graph, scope, function)) || failed(stages.check(function)))
     return failure();
   return recordStates(graph, scope);

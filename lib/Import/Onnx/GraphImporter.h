@@ -57,6 +57,12 @@ public:
   const Elements *getElements(OnnxValue &value);
   Value getConstant(DenseElementsAttr value);
   Value getExtentTensor(ArrayRef<AffineExpr> exprs, RankedTensorType type);
+  /// The number that `value`, one i64, is when the model runs, as an extent that flags call `name`: at most `bound` (if
+  /// not null) and what `--dim` says. Null and an error where there is no bound, or no place for it.
+  AffineExpr defineExtent(Value value, const std::string &name, AffineExpr bound, Location loc);
+  /// Element `position` of `value`, integers of a known number, as an extent: an expression where it follows from
+  /// shapes, else one that is found when the model runs, as above.
+  AffineExpr getElementAsExtent(Value value, int64_t position, const std::string &name, AffineExpr bound, Location loc);
   /// Read a tensor proto into a new value; null and an error (at `loc`) if it is bad.
   OnnxValue *importTensor(const onnx::TensorProto &tensor, StringRef name, Location loc);
 
@@ -89,6 +95,8 @@ private:
   LogicalResult importOutputs(const onnx::GraphProto &graph, Scope &scope, func::FuncOp function);
   LogicalResult recordStates(const onnx::GraphProto &graph, Scope &scope);
   LogicalResult checkOptionsUsed(const onnx::GraphProto &graph);
+  LogicalResult checkDimsUsed();
+  LogicalResult checkDim(StringRef flag, const std::string &name);
   Value loadWeight(const OnnxValue &value);
   Value materializeElements(const OnnxValue &value);
 
@@ -108,7 +116,8 @@ private:
   llvm::DenseMap<std::pair<Attribute, Type>, Value> extentTensors;
   std::map<std::tuple<std::string, int64_t, int64_t, std::string>, Value> weights; ///< by range and type
   Block *entry = nullptr;
-  Operation *lastConstant = nullptr, *lastWeight = nullptr;
+  Operation *lastConstant = nullptr, *lastWeight = nullptr, *lastDefinition = nullptr;
+  llvm::DenseMap<std::pair<Value, int64_t>, AffineExpr> elementExtents;
   llvm::StringMap<DimOption> shapeDims; ///< dimensions that `--shape` fixes
 };
 

@@ -70,6 +70,8 @@ public:
   const Elements *getElements(int index);
   /// Integers known as expressions; an error that calls the shape data-dependent if they are not.
   FailureOr<Extents> getExtentsInput(int index);
+  /// The extents of output 0 as an input gives them; those that depend on data are found when the model runs.
+  FailureOr<Extents> getShapeInput(int index);
   /// Constant integers; an error if they are not constant.
   FailureOr<Ints> getIntsInput(int index);
   /// A constant number of one element; the default if the input is absent.
@@ -95,6 +97,11 @@ public:
   LogicalResult forward(int output, OnnxValue *value);
   /// What output `index` stands for, once it is set; null if nobody uses it.
   OnnxValue *getOutput(int index);
+  /// What flags and messages call an axis of an output.
+  std::string getAxisName(int output, int64_t axis) const;
+  /// The extent of an axis of an output that `value`, one integer, is when the model runs; at most `bound` if not null.
+  /// Null and an error if that cannot be.
+  AffineExpr dataExtent(Value value, int output, int64_t axis, AffineExpr bound);
   LogicalResult setSequence(int index, std::vector<OnnxValue *> values);
 
   //===--- ops -----------------------------------------------------------===//

@@ -100,6 +100,28 @@ AffineExpr ShapeAlgebra::getDimension(StringRef name, const DimOption *option) {
   return it->second = addSymbol(name, nn::SymbolKind::root, {}, option, interval);
 }
 
+AffineExpr ShapeAlgebra::getDataDimension(StringRef name, AffineExpr bound, const DimOption *option) {
+  names.push_back(name.str());
+  DimOption range = option ? *option : DimOption();
+  if (range.fixed)
+    range.lower = range.upper = range.fixed;
+  Interval interval{range.lower.value_or(0), range.upper};
+  if (std::optional<int64_t> most = bound ? getBounds(bound).upper : std::nullopt)
+    interval.upper = std::min(*most, interval.upper.value_or(*most));
+  SmallVector<AffineExpr> bounds;
+  if (bound)
+    bounds.push_back(bound);
+  AffineExpr symbol = addSymbol(name, nn::SymbolKind::data, bounds, &range, interval);
+  dataSymbols.insert(symbol);
+  return symbol;
+}
+
+bool ShapeAlgebra::dependsOnData(AffineExpr expr) const {
+  bool depends = false;
+  expr.walk([&](AffineExpr part) { depends |= dataSymbols.contains(part); });
+  return depends;
+}
+
 AffineExpr ShapeAlgebra::extremum(nn::SymbolKind kind, AffineExpr lhs, AffineExpr rhs) {
   bool isMin = kind == nn::SymbolKind::min;
   lhs = normalize(lhs);
@@ -129,7 +151,10 @@ AffineExpr ShapeAlgebra::extremum(nn::SymbolKind kind, AffineExpr lhs, AffineExp
   bounds.lower = isMin ? both(left.lower, right.lower, true) : either(left.lower, right.lower, false);
   bounds.upper = isMin ? either(left.upper, right.upper, true) : both(left.upper, right.upper, false);
   std::string name = (isMin ? "min." : "max.") + std::to_string(symbolBounds.size());
-  return it->second = addSymbol(name, kind, {lhs, rhs}, nullptr, bounds);
+  it->second = addSymbol(name, kind, {lhs, rhs}, nullptr, bounds);
+  if (dependsOnData(lhs) || dependsOnData(rhs))
+    dataSymbols.insert(it->second);
+  return it->second;
 }
 
 //===----------------------------------------------------------------------===//
@@ -326,7 +351,8 @@ std::pair<AffineExpr, int64_t> ShapeAlgebra::splitConstant(AffineExpr expr) {
 }
 
 void ShapeAlgebra::noteExtent(AffineExpr expr) {
-  if (isa<AffineConstantExpr, AffineSymbolExpr>(expr))
+  // What a kernel finds may be nothing at all.
+  if (isa<AffineConstantExpr, AffineSymbolExpr>(expr) || dependsOnData(expr))
     return;
   auto [rest, number] = splitConstant(expr);
   int64_t least;

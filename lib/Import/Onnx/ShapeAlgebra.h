@@ -32,6 +32,10 @@ public:
   //===--- symbols -------------------------------------------------------===//
   /// The extent called `name`: a root symbol, or a constant where an option fixes it.
   AffineExpr getDimension(StringRef name, const DimOption *option);
+  /// An extent that a kernel finds, at most `bound` (if not null) and what the option says, called `name`.
+  AffineExpr getDataDimension(StringRef name, AffineExpr bound, const DimOption *option);
+  bool dependsOnData(AffineExpr expr) const;
+  StringRef getSymbolName(AffineExpr symbol) const { return symbolNames[cast<AffineSymbolExpr>(symbol).getPosition()]; }
   /// min or max of the expressions: one of them where that is certain, else a derived symbol.
   AffineExpr minimum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::min, lhs, rhs); }
   AffineExpr maximum(AffineExpr lhs, AffineExpr rhs) { return extremum(nn::SymbolKind::max, lhs, rhs); }
@@ -86,6 +90,7 @@ private:
   ModuleOp module;
   MLIRContext *context;
   std::vector<Interval> symbolBounds;
+  llvm::DenseSet<AffineExpr> dataSymbols; ///< those derived from one too
   std::vector<std::string> symbolNames;
   std::map<std::string, AffineExpr> dimensions;
   std::map<std::string, AffineExpr> derived;       ///< by kind and text of the operands

@@ -4,10 +4,11 @@
 //
 // usage: OperatorRunner FOLDER...
 //
-// For each folder: imports and normalizes model.onnx, makes one kernel of its whole graph, compiles and calls it on
-// input_K.bin (elements, row-major; input_K.shape has the extents) and writes output_K.bin. Prints one line, `ok FOLDER
-// TYPE...` with the extents put in, or `fail FOLDER import|compile|run MESSAGE`. Exit status: 0, whatever the lines
-// say.
+// For each folder: imports and normalizes model.onnx with the dimensions of `dims` (one --dim per line), makes one
+// kernel of its whole graph, compiles and calls it on input_K.bin (elements, row-major; input_K.shape has the extents)
+// and writes output_K.bin. An extent that depends on data is found first, by a kernel of all that it depends on. Prints
+// one line, `ok FOLDER TYPE...` with the extents put in, or `fail FOLDER import|compile|run MESSAGE`. Exit status: 0,
+// whatever the lines say.
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
@@ -51,7 +52,8 @@ struct GraphKernel {
   SmallVector<RankedTensorType> inputs, outputs;
 };
 
-GraphKernel makeKernel(ModuleOp module) {
+/// A kernel that makes `values`, of ops of the graph before `end`.
+GraphKernel makeKernel(ModuleOp module, ValueRange values, Operation *end) {
   GraphKernel kernel;
   auto function = *module.getOps<func::FuncOp>().begin();
   MLIRContext *context = module.getContext();
@@ -69,7 +71,9 @@ GraphKernel makeKernel(ModuleOp module) {
     map.map(argument, body.addArgument(argument.getType(), argument.getLoc()));
     kernel.inputs.push_back(cast<RankedTensorType>(argument.getType()));
   }
-  for (Operation &op : function.getBody().front().without_terminator()) {
+  for (Operation &op : function.getBody().front()) {
+    if (&op == end)
+      break;
     auto load = dyn_cast<nn::LoadWeightOp>(op);
     if (!load) {
       builder.clone(op, map);
@@ -79,7 +83,7 @@ GraphKernel makeKernel(ModuleOp module) {
     kernel.weights.push_back(module.lookupSymbol<nn::WeightOp>(load.getWeight()));
   }
   SmallVector<Value> results;
-  for (Value value : function.getBody().front().getTerminator()->getOperands()) {
+  for (Value value : values) {
     // A result must be computed inside, and be storage of its own.
     Value result = map.lookup(value);
     auto kind = builder.getNamedAttr("kind", nn::UnaryKindAttr::get(context, nn::UnaryKind::identity));
@@ -116,7 +120,7 @@ void bindSymbols(RankedTensorType type, StringRef shape, std::vector<int64_t> &s
 
 void deriveSymbols(ModuleOp module, std::vector<int64_t> &symbols) {
   for (nn::SymbolOp symbol : module.getOps<nn::SymbolOp>()) {
-    if (!symbol.getExprs())
+    if (!symbol.getExprs() || symbol.getKind() == nn::SymbolKind::data)
       continue;
     std::vector<int64_t> values;
     for (AffineExpr expr : symbol.getExprs()->getExprs())
@@ -127,6 +131,96 @@ void deriveSymbols(ModuleOp module, std::vector<int64_t> &symbols) {
   }
 }
 
+/// A kernel of the graph, compiled, and called on the folder's inputs.
+class Runner {
+public:
+  Runner(ModuleOp module, std::string folder) : module(module), folder(std::move(folder)) {}
+
+  /// Runs the whole graph; `types` are those of the outputs. Gives the stage that failed and why, or nothing.
+  std::string run(std::string &types);
+
+private:
+  std::string compute(GraphKernel kernel, std::vector<StringRef> &results);
+  std::string findExtents();
+
+  ModuleOp module;
+  std::string folder;
+  Storage storage;
+  std::vector<int64_t> symbols;
+};
+
+std::string Runner::compute(GraphKernel kernel, std::vector<StringRef> &results) {
+  auto compiled = kernels::compileKernel(kernel.op, TargetProfile());
+  symbols.resize(kernel.op.getNumSymbols(), 1);
+  kernel.op.erase();
+  if (failed(compiled))
+    return "compile ";
+  std::vector<void *> buffers;
+  for (auto [i, type] : llvm::enumerate(kernel.inputs)) {
+    std::string name = folder + "/input_" + std::to_string(i);
+    Bytes bytes = readFile(name + ".bin"), shape = readFile(name + ".shape");
+    if (!bytes || !shape)
+      return "run no " + name;
+    buffers.push_back(storage.add(bytes->getBufferSize(), bytes->getBufferStart()));
+    bindSymbols(type, shape->getBuffer(), symbols);
+  }
+  deriveSymbols(module, symbols);
+  for (nn::WeightOp weight : kernel.weights) {
+    nn::FileRangeAttr range = *weight.getFile();
+    auto bytes = llvm::MemoryBuffer::getFileSlice(range.getPath().getValue(), range.getNumBytes(), range.getOffset());
+    if (!bytes)
+      return "run no weight " + weight.getSymName().str();
+    buffers.push_back(storage.add(range.getNumBytes(), (*bytes)->getBufferStart()));
+  }
+  for (RankedTensorType type : kernel.outputs) {
+    int64_t numBytes = nn::evaluate(nn::getNumBytes(type), symbols).value_or(0);
+    buffers.push_back(storage.add(numBytes));
+    results.emplace_back(static_cast<char *>(buffers.back()), numBytes);
+  }
+  auto runner = kernels::KernelRunner::create();
+  llvm::Error error = runner ? (*runner)->add(*compiled) : runner.takeError();
+  if (!error)
+    error = (*runner)->run(*compiled, buffers, symbols);
+  return error ? "run " + llvm::toString(std::move(error)) : "";
+}
+
+/// The data symbols, in the order in which they are defined.
+std::string Runner::findExtents() {
+  auto function = *module.getOps<func::FuncOp>().begin();
+  for (auto define : llvm::to_vector(function.getOps<nn::DefineExtentOp>())) {
+    std::vector<StringRef> results;
+    std::string problem = compute(makeKernel(module, define.getValue(), define), results);
+    if (!problem.empty())
+      return problem;
+    unsigned index = module.lookupSymbol<nn::SymbolOp>(*define.getSymbol()).getIndex();
+    std::memcpy(&symbols[index], results[0].data(), sizeof(int64_t));
+  }
+  return "";
+}
+
+std::string Runner::run(std::string &types) {
+  std::string problem = findExtents();
+  if (!problem.empty())
+    return problem;
+  Operation *end = (*module.getOps<func::FuncOp>().begin()).getBody().front().getTerminator();
+  GraphKernel kernel = makeKernel(module, end->getOperands(), end);
+  std::vector<StringRef> results;
+  problem = compute(kernel, results);
+  if (!problem.empty())
+    return problem;
+  for (RankedTensorType type : kernel.outputs) {
+    types += " ";
+    for (AffineExpr extent : nn::getExtents(type))
+      types += std::to_string(nn::evaluate(extent, symbols).value_or(-1)) + "x";
+    llvm::raw_string_ostream(types) << type.getElementType();
+  }
+  for (auto [i, bytes] : llvm::enumerate(results)) {
+    std::error_code code;
+    llvm::raw_fd_ostream(folder + "/output_" + std::to_string(i) + ".bin", code) << bytes;
+  }
+  return "";
+}
+
 /// The text of the line for one folder.
 std::string runFolder(const std::string &folder) {
   MLIRContext context;
@@ -135,55 +229,21 @@ std::string runFolder(const std::string &folder) {
     errors += diagnostic.str() + "; ";
     return success();
   });
-  auto module = onnximport::importOnnxModel(context, folder + "/model.onnx");
+  onnximport::ImportOptions options;
+  if (Bytes dims = readFile(folder + "/dims")) {
+    SmallVector<StringRef> lines;
+    dims->getBuffer().split(lines, '\n', -1, /*KeepEmpty=*/false);
+    for (StringRef line : lines)
+      if (failed(onnximport::parseDimOption(line, options, errors)))
+        return "fail " + folder + " import " + errors;
+  }
+  auto module = onnximport::importOnnxModel(context, folder + "/model.onnx", options);
   if (failed(module))
     return "fail " + folder + " import " + errors;
   if (failed(normalize(**module)))
     return "fail " + folder + " normalize " + errors;
-  GraphKernel kernel = makeKernel(**module);
-  auto compiled = kernels::compileKernel(kernel.op, TargetProfile());
-  if (failed(compiled))
-    return "fail " + folder + " compile " + errors;
-
-  Storage storage;
-  std::vector<int64_t> symbols(kernel.op.getNumSymbols(), 1);
-  for (auto [i, type] : llvm::enumerate(kernel.inputs)) {
-    std::string name = folder + "/input_" + std::to_string(i);
-    Bytes bytes = readFile(name + ".bin"), shape = readFile(name + ".shape");
-    if (!bytes || !shape)
-      return "fail " + folder + " run no " + name;
-    storage.add(bytes->getBufferSize(), bytes->getBufferStart());
-    bindSymbols(type, shape->getBuffer(), symbols);
-  }
-  deriveSymbols(**module, symbols);
-  for (nn::WeightOp weight : kernel.weights) {
-    nn::FileRangeAttr range = *weight.getFile();
-    auto bytes = llvm::MemoryBuffer::getFileSlice(range.getPath().getValue(), range.getNumBytes(), range.getOffset());
-    if (!bytes)
-      return "fail " + folder + " run no weight " + weight.getSymName().str();
-    storage.add(range.getNumBytes(), (*bytes)->getBufferStart());
-  }
-  std::string types;
-  std::vector<StringRef> results;
-  for (RankedTensorType type : kernel.outputs) {
-    int64_t numBytes = nn::evaluate(nn::getNumBytes(type), symbols).value_or(0);
-    results.emplace_back(static_cast<char *>(storage.add(numBytes)), numBytes);
-    types += " ";
-    for (AffineExpr extent : nn::getExtents(type))
-      types += std::to_string(nn::evaluate(extent, symbols).value_or(-1)) + "x";
-    llvm::raw_string_ostream(types) << type.getElementType();
-  }
-  auto runner = kernels::KernelRunner::create();
-  llvm::Error error = runner ? (*runner)->add(*compiled) : runner.takeError();
-  if (!error)
-    error = (*runner)->run(*compiled, storage.buffers, symbols);
-  if (error)
-    return "fail " + folder + " run " + llvm::toString(std::move(error));
-  for (auto [i, bytes] : llvm::enumerate(results)) {
-    std::error_code code;
-    llvm::raw_fd_ostream(folder + "/output_" + std::to_string(i) + ".bin", code) << bytes;
-  }
-  return "ok " + folder + types;
+  std::string types, problem = Runner(**module, folder).run(types);
+  return problem.empty() ? "ok " + folder + types : "fail " + folder + " " + problem + errors;
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-//===- Indexing.cpp - Operators that choose elements by position or condition -===//
+//===- Indexing.cpp - Operators that choose elements by position -===//
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
@@ -43,80 +43,6 @@ LogicalResult convertOneHot(NodeContext &n) {
   Value hit = n.compare(CompareKind::eq, n.unsqueeze(index, *axis), positions(n, depth->expr, *axis, numDims));
   auto value = [&](int64_t at) { return n.reshape(n.sliceAxis(values, 0, n.cst(at), n.cst(1)), {}); };
   return n.setOutput(0, n.select(hit, value(1), value(0)));
-}
-
-/// Positions of the true elements of a known condition.
-LogicalResult convertCompress(NodeContext &n) {
-  FailureOr<Ints> condition = n.getIntsInput(1);
-  Value input = n.getInput(0);
-  if (failed(condition) || !input)
-    return failure();
-  int64_t axis = 0;
-  if (n.hasAttr("axis")) {
-    FailureOr<int64_t> given = n.normalizeAxis(n.getInt("axis", 0), n.getNumDims(0));
-    if (failed(given))
-      return failure();
-    axis = *given;
-  } else {
-    input = n.reshape(input, n.algebra().product(n.extentsOf(input)));
-  }
-  Ints taken;
-  for (auto [i, flag] : llvm::enumerate(*condition))
-    if (flag)
-      taken.push_back(i);
-  AffineExpr extent = n.extentsOf(input)[axis];
-  if (n.algebra().less(extent, n.cst(taken.empty() ? 0 : taken.back() + 1)) == true)
-    return n.emitError() << "condition has " << condition->size() << " elements; axis " << axis << " has extent "
-                         << nn::formatExtents(extent);
-  int64_t count = taken.size();
-  return n.setOutput(0, n.gather(input, n.intTensor(taken, i64(n), count), axis));
-}
-
-/// True for a tensor whose elements are all one constant other than zero, whatever its shape.
-bool isUniformNonZero(NodeContext &n, OnnxValue &value) {
-  DenseElementsAttr constant = value.constant;
-  if (!constant && value.value)
-    if (auto broadcast = value.value.getDefiningOp<nn::BroadcastToOp>())
-      if (auto source = broadcast.getInput().getDefiningOp<nn::ConstantOp>())
-        constant = dyn_cast<DenseElementsAttr>(source.getValue());
-  if (!constant || !constant.isSplat())
-    return false;
-  Attribute element = constant.getSplatValue<Attribute>();
-  if (auto number = dyn_cast<IntegerAttr>(element))
-    return !number.getValue().isZero();
-  auto number = dyn_cast<FloatAttr>(element);
-  return number && !number.getValue().isZero();
-}
-
-LogicalResult convertNonZero(NodeContext &n) {
-  OnnxValue *value = n.getValue(0);
-  if (!value || !n.getType(0))
-    return failure();
-  int64_t numDims = value->type.getRank();
-  if (numDims == 1 && isUniformNonZero(n, *value)) {
-    Extents extents{n.cst(1), n.extentsOf(value->type)[0]};
-    return n.setOutput(0, n.iota(nn::getTensorType(extents, i64(n)), 1));
-  }
-  const Elements *elements = n.getElements(0);
-  std::vector<int64_t> found;
-  for (size_t i = 0; elements && i < elements->size(); ++i) {
-    std::optional<double> number = (*elements)[i].getDouble();
-    if (!number)
-      elements = nullptr;
-    else if (*number != 0)
-      found.push_back(static_cast<int64_t>(i));
-  }
-  if (!elements)
-    return n.emitError() << "the number of elements of the result depends on data";
-  Ints coordinates(numDims * found.size());
-  for (size_t k = 0; k < found.size(); ++k) {
-    int64_t rest = found[k];
-    for (int64_t axis = numDims - 1; axis >= 0; --axis) {
-      coordinates[axis * found.size() + k] = rest % value->type.getDimSize(axis);
-      rest /= value->type.getDimSize(axis);
-    }
-  }
-  return n.setOutput(0, n.intTensor(coordinates, i64(n), {numDims, static_cast<int64_t>(found.size())}));
 }
 
 /// The first `lengths[b]` elements of line b backwards, the others as they are.
@@ -197,8 +123,6 @@ LogicalResult convertTensorScatter(NodeContext &n) {
 void registerIndexingOperators(OperatorRegistry &r) {
   r.add("TensorScatter", 24, convertTensorScatter);
   r.add("OneHot", 9, convertOneHot);
-  r.add("Compress", 9, convertCompress);
-  r.add("NonZero", 9, convertNonZero);
   r.add("ReverseSequence", 10, convertReverseSequence);
   r.add("CumProd", 26, convertCumProd);
 }

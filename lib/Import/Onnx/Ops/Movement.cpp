@@ -160,9 +160,68 @@ LogicalResult convertSlice1(NodeContext &n) {
   return makeSlice(n, first, last, axes, Ints(starts.size(), 1));
 }
 
+/// A start or end that is found when the model runs, as NumPy takes it.
+Value clampPosition(NodeContext &n, Value position, Value extent, int64_t low, Value high) {
+  Type i64 = n.builder().getI64Type();
+  Value fromEnd = n.add(position, extent);
+  position = n.select(n.compare(nn::CompareKind::lt, position, n.scalar(0, i64)), fromEnd, position);
+  return n.binary(nn::BinaryKind::minimum, n.binary(nn::BinaryKind::maximum, position, n.scalar(low, i64)), high);
+}
+
+/// One axis of a slice whose start or end is found when the model runs.
+Value sliceByData(NodeContext &n, Value input, Value start, Value end, int64_t axis, int64_t step) {
+  if (!input || !start || !end)
+    return {};
+  Type i64 = n.builder().getI64Type();
+  AffineExpr extent = n.extentsOf(input)[axis];
+  auto scalar = RankedTensorType::get({}, i64);
+  Value length = n.extentTensor(extent, scalar), last = n.extentTensor(n.algebra().sub(extent, n.cst(1)), scalar);
+  Value first = clampPosition(n, start, length, 0, step > 0 ? length : last);
+  Value stop = clampPosition(n, end, length, step > 0 ? 0 : -1, step > 0 ? length : last);
+  Value span = step > 0 ? n.sub(stop, first) : n.sub(first, stop);
+  int64_t stride = std::abs(step);
+  Value count = n.div(n.add(span, n.scalar(stride - 1, i64)), n.scalar(stride, i64));
+  AffineExpr taken = n.dataExtent(n.binary(nn::BinaryKind::maximum, count, n.scalar(0, i64)), 0, axis, extent);
+  if (!taken)
+    return {};
+  Value indices = n.add(first, n.iota(nn::getTensorType(taken, i64), 0, 0, step));
+  return n.gather(input, indices, axis);
+}
+
+/// Axis by axis, where not all starts and ends are known.
+LogicalResult makeDataSlice(NodeContext &n) {
+  Type i64 = n.builder().getI64Type();
+  RankedTensorType type = n.getType(1);
+  if (!type || !type.hasStaticShape() || type.getRank() != 1 || n.getType(2) != type)
+    return n.emitError() << "starts have type " << type << "; expected one axis, and ends alike";
+  int64_t count = type.getNumElements();
+  FailureOr<Ints> axes = n.hasInput(3) ? n.getIntsInput(3) : FailureOr<Ints>(countUp(count));
+  FailureOr<Ints> steps = n.hasInput(4) ? n.getIntsInput(4) : FailureOr<Ints>(Ints(count, 1));
+  Value value = n.getInput(0), starts = n.getInput(1), ends = n.getInput(2);
+  if (failed(axes) || failed(steps) || !value || !starts || !ends)
+    return failure();
+  auto element = [&](Value list, int64_t i) {
+    return n.cast_(n.reshape(n.sliceAxis(list, 0, n.cst(i), n.cst(1)), {}), i64);
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    FailureOr<int64_t> axis = n.normalizeAxis((*axes)[i], n.typeOf(value).getRank());
+    int64_t step = std::clamp<int64_t>((*steps)[i], -kFarAway, kFarAway);
+    if (failed(axis))
+      return failure();
+    if (step == 0)
+      return n.emitError() << "step is 0; expected another number";
+    value = sliceByData(n, value, element(starts, i), element(ends, i), *axis, step);
+    if (!value)
+      return failure();
+  }
+  return n.setOutput(0, value);
+}
+
 LogicalResult convertSlice(NodeContext &n) {
   if (!n.getType(0))
     return failure();
+  if (n.hasInput(1) && n.hasInput(2) && (!n.getElements(1) || !n.getElements(2)))
+    return makeDataSlice(n);
   FailureOr<Extents> starts = n.getExtentsInput(1), ends = n.getExtentsInput(2);
   if (failed(starts) || failed(ends))
     return failure();

@@ -215,12 +215,17 @@ LogicalResult makeTopK(NodeContext &n, AffineExpr count, bool largest) {
 
 LogicalResult convertTopK1(NodeContext &n) { return makeTopK(n, n.cst(n.getInt("k", 1)), /*largest=*/true); }
 LogicalResult convertTopK(NodeContext &n) {
-  FailureOr<Extents> count = n.getExtentsInput(1);
-  if (failed(count))
+  RankedTensorType type = n.getType(0), countType = n.getType(1);
+  if (!type || !countType)
     return failure();
-  if (count->size() != 1)
-    return n.emitError() << "k has " << count->size() << " elements; expected one";
-  return makeTopK(n, count->front(), n.getInt("largest", 1));
+  FailureOr<int64_t> axis = n.normalizeAxis(n.getInt("axis", -1), type.getRank());
+  if (failed(axis))
+    return failure();
+  if (!countType.hasStaticShape() || countType.getNumElements() != 1)
+    return n.emitError() << "k has type " << countType << "; expected one element";
+  AffineExpr count = n.getElements(1) ? n.getElements(1)->front().expr
+                                      : n.dataExtent(n.getInput(1), 0, *axis, n.extentsOf(type)[*axis]);
+  return count ? makeTopK(n, count, n.getInt("largest", 1)) : failure();
 }
 
 } // namespace

@@ -78,7 +78,7 @@ FailureOr<AffineExpr> inferExtent(NodeContext &n, ArrayRef<AffineExpr> input, Ar
 
 LogicalResult convertReshape(NodeContext &n) {
   RankedTensorType type = n.getType(0);
-  FailureOr<Extents> shape = n.getExtentsInput(1);
+  FailureOr<Extents> shape = n.getShapeInput(1);
   if (!type || failed(shape))
     return failure();
   Extents input = n.getExtents(0), extents, known;
@@ -176,7 +176,7 @@ LogicalResult convertUnsqueeze(NodeContext &n) {
 
 LogicalResult convertExpand(NodeContext &n) {
   RankedTensorType type = n.getType(0);
-  FailureOr<Extents> shape = n.getExtentsInput(1);
+  FailureOr<Extents> shape = n.getShapeInput(1);
   if (!type || failed(shape))
     return failure();
   Extents input = n.getExtents(0);
@@ -223,7 +223,7 @@ LogicalResult convertConstant(NodeContext &n) {
 }
 
 LogicalResult convertConstantOfShape(NodeContext &n) {
-  FailureOr<Extents> shape = n.getExtentsInput(0);
+  FailureOr<Extents> shape = n.getShapeInput(0);
   if (failed(shape))
     return failure();
   DenseElementsAttr element;
@@ -273,6 +273,22 @@ AffineExpr getRangeCount(NodeContext &n, const Element &start, const Element &li
   return algebra.maximum(count, n.cst(0));
 }
 
+/// A range whose ends or step are found when the model runs.
+LogicalResult makeDataRange(NodeContext &n) {
+  Type i64 = n.builder().getI64Type(), f64 = n.builder().getF64Type();
+  Value start = n.reshape(n.getInput(0), {}), limit = n.reshape(n.getInput(1), {}),
+        delta = n.reshape(n.getInput(2), {});
+  if (!start || !limit || !delta)
+    return failure();
+  Value steps = n.div(n.cast_(n.sub(limit, start), f64), n.cast_(delta, f64));
+  Value count = n.binary(nn::BinaryKind::maximum, n.unary(nn::UnaryKind::ceil, steps), n.scalar(0, f64));
+  AffineExpr extent = n.dataExtent(n.cast_(count, i64), 0, 0, {});
+  if (!extent)
+    return failure();
+  Value positions = n.cast_(n.iota(nn::getTensorType(extent, i64), 0), n.elementOf(start));
+  return n.setOutput(0, n.add(n.mul(positions, delta), start));
+}
+
 LogicalResult convertRange(NodeContext &n) {
   SmallVector<Element> bounds;
   for (int i = 0; i < 3; ++i) {
@@ -280,8 +296,7 @@ LogicalResult convertRange(NodeContext &n) {
       return failure();
     const Elements *elements = n.getElements(i);
     if (!elements || elements->size() != 1)
-      return n.emitError() << "input " << i << " depends on data; expected a number that follows from constants and "
-                           << "shapes";
+      return makeDataRange(n);
     bounds.push_back(elements->front());
   }
   AffineExpr count = getRangeCount(n, bounds[0], bounds[1], bounds[2]);
