@@ -52,37 +52,20 @@ ordered_json InspectCommand::listOperators(const std::vector<onnximport::Operato
   return list;
 }
 
-/// "s0x64" with the dimensions' own names: "batchx64".
-static std::string nameSymbols(mlir::ModuleOp module, llvm::StringRef text) {
-  llvm::DenseMap<int64_t, llvm::StringRef> names;
-  for (auto symbol : module.getOps<nn::SymbolOp>())
-    names[symbol.getIndex()] = symbol.getSymName();
-  std::string result;
-  while (!text.empty()) {
-    llvm::StringRef digits = text.drop_front().take_while(llvm::isDigit);
-    int64_t index;
-    if (text.front() == 's' && !digits.getAsInteger(10, index) && names.count(index)) {
-      result += names[index];
-      text = text.drop_front(1 + digits.size());
-    } else {
-      result += text.front();
-      text = text.drop_front();
-    }
-  }
-  return result;
-}
-
 /// The tensors at which a pipeline can be cut: what kernels make.
 ordered_json InspectCommand::listCuts(mlir::ModuleOp module) {
   ordered_json list = ordered_json::array();
   auto entry = module.lookupSymbol<mlir::func::FuncOp>(nn::kEntryName);
+  std::vector<std::string> names = nn::getSymbolNames(module);
+  llvm::SmallVector<int64_t> typical = nn::getTypicalValues(module, entry.getArgumentTypes());
   for (auto kernel : entry.getOps<nn::KernelOp>())
     for (mlir::Value result : kernel.getResults()) {
       auto type = mlir::cast<mlir::RankedTensorType>(result.getType());
       mlir::AffineExpr bytes = nn::getNumBytes(type);
       list.push_back({{"name", kernel.getName().str()},
-                      {"shape", nameSymbols(module, nn::formatExtents(nn::getExtents(type)))},
-                      {"bytes", bytes ? nameSymbols(module, nn::formatExtents(bytes)) : "?"}});
+                      {"shape", nn::formatExtents(nn::getExtents(type), names)},
+                      {"bytes", bytes ? nn::formatExtents(bytes, names) : "?"},
+                      {"typical_bytes", bytes ? nn::evaluate(bytes, typical).value_or(-1) : -1}});
     }
   return list;
 }
@@ -100,9 +83,12 @@ void InspectCommand::printModel(const ordered_json &report) {
   if (!report.contains("cuts"))
     return;
   llvm::outs() << "kernels, each of which a pipeline can be cut after\n";
-  for (const ordered_json &cut : report["cuts"])
-    llvm::outs() << llvm::format("  %-48s %-20s %s bytes\n", cut["name"].get<std::string>().c_str(),
-                                 cut["shape"].get<std::string>().c_str(), cut["bytes"].get<std::string>().c_str());
+  for (const ordered_json &cut : report["cuts"]) {
+    std::string bytes = std::to_string(cut["typical_bytes"].get<int64_t>());
+    llvm::outs() << llvm::format("  %-48s %-20s %s bytes%s\n", cut["name"].get<std::string>().c_str(),
+                                 cut["shape"].get<std::string>().c_str(), bytes.c_str(),
+                                 cut["bytes"] == bytes ? "" : " at the typical shape");
+  }
 }
 
 int InspectCommand::inspectModel() {

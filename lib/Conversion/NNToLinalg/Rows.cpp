@@ -20,15 +20,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The one number of a constant whose elements are all equal.
-std::optional<double> getNumber(Value value) {
-  auto constant = value.getDefiningOp<ConstantOp>();
-  auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-  if (!elements || !elements.isSplat() || !isa<FloatType>(elements.getElementType()))
-    return std::nullopt;
-  return elements.getSplatValue<APFloat>().convertToDouble();
-}
-
 class RowEmitter : protected BufferEmitter {
 protected:
   RowEmitter(Emitter &e, Value input, Value result)
@@ -101,7 +92,7 @@ public:
 
 private:
   void readFactor(Value operand, Value &buffer, Value &number) {
-    if (std::optional<double> uniform = getNumber(operand))
+    if (std::optional<double> uniform = getUniform(operand))
       number = splat(*uniform);
     else
       buffer = read(operand, {length});
@@ -155,7 +146,7 @@ bool hasRows(Value input, int64_t axis) {
 /// One number per element of a row, or one for all.
 bool isRowFactor(Value factor, Value input) {
   RankedTensorType type = Emitter::typeOf(factor);
-  if (getNumber(factor))
+  if (getUniform(factor))
     return true;
   return type.getRank() > 0 && getExtents(type).back() == getExtents(Emitter::typeOf(input)).back() &&
          llvm::all_of(type.getShape().drop_back(), [](int64_t extent) { return extent == 1; });

@@ -70,22 +70,7 @@ AffineExpr ShapeAlgebra::addSymbol(StringRef name, nn::SymbolKind kind, ArrayRef
   return getAffineSymbolExpr(index, context);
 }
 
-std::string ShapeAlgebra::describe(AffineExpr expr) const {
-  std::string text = toText(expr), result;
-  for (size_t i = 0; i < text.size();) {
-    size_t end = i + 1;
-    while (end < text.size() && llvm::isDigit(text[end]))
-      ++end;
-    unsigned index;
-    bool isSymbol = text[i] == 's' && !StringRef(text).slice(i + 1, end).getAsInteger(10, index);
-    if (isSymbol && index < symbolNames.size())
-      result += symbolNames[index];
-    else
-      result += text.substr(i, end - i);
-    i = end;
-  }
-  return result;
-}
+std::string ShapeAlgebra::describe(AffineExpr expr) const { return nn::formatExtents(expr, symbolNames); }
 
 AffineExpr ShapeAlgebra::getDimension(StringRef name, const DimOption *option) {
   auto [it, inserted] = dimensions.try_emplace(name.str());

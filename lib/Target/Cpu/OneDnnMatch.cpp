@@ -23,15 +23,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
-/// The number, if the value is a constant whose elements are all equal.
-std::optional<double> getNumber(Value value) {
-  auto constant = value.getDefiningOp<ConstantOp>();
-  auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-  if (!elements || !elements.getElementType().isF32() || !elements.isSplat())
-    return std::nullopt;
-  return elements.getSplatValue<APFloat>().convertToFloat();
-}
-
 bool isOne(AffineExpr expr) { return getConstant(expr) == 1; }
 
 /// Only divisions that cannot fail: the code that computes extents has nobody to report to.
@@ -375,7 +366,7 @@ private:
     Value other = isLeft ? op.getRhs() : op.getLhs();
     if (getExtents(typeOf(op.getResult())) != getExtents(typeOf(value)) || !isF32(other))
       return false;
-    if (std::optional<double> number = getNumber(other)) {
+    if (std::optional<double> number = getUniform(other)) {
       seen.insert(other.getDefiningOp());
       return takeNumber(op.getKind(), *number, isLeft);
     }

@@ -178,4 +178,17 @@ std::string formatExtents(ArrayRef<AffineExpr> extents) {
   return text;
 }
 
+std::string formatExtents(ArrayRef<AffineExpr> extents, ArrayRef<std::string> names) {
+  std::string text = formatExtents(extents), result;
+  StringRef rest = text;
+  while (!rest.empty()) {
+    StringRef digits = rest.drop_front().take_while(llvm::isDigit);
+    size_t index;
+    bool isNamed = rest.front() == 's' && !digits.getAsInteger(10, index) && index < names.size();
+    result += isNamed ? names[index] : rest.take_front(1 + digits.size()).str();
+    rest = rest.drop_front(1 + digits.size());
+  }
+  return result;
+}
+
 } // namespace penstock::nn

@@ -36,6 +36,14 @@ Operation *NNDialect::materializeConstant(OpBuilder &builder, Attribute value, T
   return builder.create<ConstantOp>(loc, elements);
 }
 
+std::optional<double> penstock::nn::getUniform(Value value) {
+  auto constant = value.getDefiningOp<ConstantOp>();
+  auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+  if (!elements || !elements.isSplat() || !isa<FloatType>(elements.getElementType()))
+    return std::nullopt;
+  return elements.getSplatValue<APFloat>().convertToDouble();
+}
+
 OpFoldResult ConstantOp::fold(FoldAdaptor) { return getValue(); }
 
 //===----------------------------------------------------------------------===//

@@ -4,6 +4,8 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/NN/IR/NNOps.h"
 
+#include "mlir/IR/BuiltinOps.h"
+
 using namespace penstock::nn;
 
 static ParseResult parseSymbolIndex(OpAsmParser &parser, IntegerAttr &index) {
@@ -15,6 +17,13 @@ static ParseResult parseSymbolIndex(OpAsmParser &parser, IntegerAttr &index) {
 }
 
 static void printSymbolIndex(OpAsmPrinter &printer, Operation *, IntegerAttr index) { printer << index.getInt(); }
+
+std::vector<std::string> penstock::nn::getSymbolNames(ModuleOp module) {
+  std::vector<std::string> names;
+  for (auto symbol : module.getOps<SymbolOp>())
+    names.push_back(symbol.getSymName().str());
+  return names;
+}
 
 #define GET_OP_CLASSES
 #include "penstock/Dialect/NN/IR/NNOps.cpp.inc"

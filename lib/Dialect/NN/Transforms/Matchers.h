@@ -13,15 +13,6 @@
 
 namespace penstock::nn {
 
-/// The one number that a floating-point constant holds, whatever its shape.
-inline std::optional<double> getUniform(Value value) {
-  auto constant = value.getDefiningOp<ConstantOp>();
-  auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-  if (!elements || !elements.isSplat() || !isa<FloatType>(elements.getElementType()))
-    return std::nullopt;
-  return elements.getSplatValue<APFloat>().convertToDouble();
-}
-
 /// True if `value` is that number up to the rounding of single precision.
 inline bool isUniform(Value value, double number) {
   std::optional<double> found = getUniform(value);

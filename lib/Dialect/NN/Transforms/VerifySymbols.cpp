@@ -159,27 +159,10 @@ private:
     }
   }
 
-  /// An expression with the names of the module's symbols.
-  std::string describe(AffineExpr expr) {
-    std::string text = formatExtents(expr), result;
-    SmallVector<StringRef> names;
-    for (auto symbol : getOperation().getOps<SymbolOp>())
-      names.push_back(symbol.getSymName());
-    for (size_t i = 0; i < text.size();) {
-      size_t end = i + 1;
-      while (end < text.size() && llvm::isDigit(text[end]))
-        ++end;
-      size_t index;
-      bool isSymbol = text[i] == 's' && !StringRef(text).slice(i + 1, end).getAsInteger(10, index);
-      result += isSymbol && index < names.size() ? names[index].str() : text.substr(i, end - i);
-      i = end;
-    }
-    return result;
-  }
-
   /// What the ops of a branch need is checked where that branch is taken.
   void listAssumptions(IfOp op) {
     Builder builder(&getContext());
+    std::vector<std::string> names = getSymbolNames(getOperation());
     auto list = [&](Region &region, std::optional<ExtentsAttr> assumes, std::optional<ArrayAttr> reasons,
                     StringAttr assumesName, StringAttr reasonsName) {
       SmallVector<AffineExpr> exprs;
@@ -195,8 +178,8 @@ private:
         if (!known.insert(pair).second)
           continue;
         exprs.append({pair.first, pair.second});
-        texts.push_back(builder.getStringAttr("'" + describe(pair.first) + "' and '" + describe(pair.second) + "' (" +
-                                              reason.getValue() + ")"));
+        texts.push_back(builder.getStringAttr("'" + formatExtents(pair.first, names) + "' and '" +
+                                              formatExtents(pair.second, names) + "' (" + reason.getValue() + ")"));
         ++numConstraints;
       }
       if (exprs.empty())

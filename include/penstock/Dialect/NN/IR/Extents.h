@@ -61,6 +61,9 @@ bool mayBeEqual(AffineExpr lhs, AffineExpr rhs);
 /// Text for messages: "4x?x(s0 * 2)".
 std::string formatExtents(ArrayRef<AffineExpr> extents);
 
+/// The same text with names[i] in place of symbol i, where there is one.
+std::string formatExtents(ArrayRef<AffineExpr> extents, ArrayRef<std::string> names);
+
 } // namespace penstock::nn
 
 #endif // PENSTOCK_DIALECT_NN_IR_EXTENTS_H

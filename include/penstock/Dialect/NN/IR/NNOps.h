@@ -22,6 +22,12 @@
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include <string>
+#include <vector>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
 
 namespace penstock::nn {
 /// FLOPs that one exp, tanh, erf, division or the like counts for.
@@ -44,6 +50,12 @@ namespace penstock::nn {
 
 /// Discardable attribute: the pipeline stage that the ONNX node of an op carries.
 inline constexpr llvm::StringLiteral kOnnxStageAttr = "nn.onnx_stage";
+
+/// The one number that a floating-point constant holds, whatever its shape.
+std::optional<double> getUniform(Value value);
+
+/// Names of the module's symbols, by their number.
+std::vector<std::string> getSymbolNames(ModuleOp module);
 
 /// Builds an op whose result types are inferred; a combination that does not fit is an error at `loc`, and nothing is
 /// built.
