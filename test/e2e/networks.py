@@ -155,6 +155,27 @@ def detector_requests(random):
     return [{"images": random.random(shape, dtype=np.float32)} for shape in ((1, 3, 32, 32), (2, 3, 32, 48))]
 
 
+def residuals():
+    """Sums of a value and what is made of it, which it does not outlive; convolutions along one axis written with two."""
+    net = Net()
+
+    def swish(y):
+        return net("Mul", y, net("Sigmoid", y))
+
+    y = swish(net("Conv", "x", net.weight(24, 8, 1, 1), net.weight(24)))
+    y = net("Add", y, swish(net("Conv", y, net.weight(24, 1, 1, 7), net.weight(24), group=24, pads=[0, 3, 0, 3])))
+    rows = net("Transpose", net("Squeeze", y, net.ints(2)), perm=[0, 2, 1])
+    rows = net("Add", rows, net("Relu", net("MatMul", rows, net.weight(24, 24))))
+    image = net("Unsqueeze", net("Transpose", rows, perm=[0, 2, 1]), net.ints(3))
+    line = net("Squeeze", net("Conv", image, net.weight(16, 24, 5, 1), pads=[2, 0, 2, 0]), net.ints(3))
+    line = net("LeakyRelu", net("Sub", net("Relu", net("Add", line, net.weight(1, 16, 1))), net.weight(1, 16, 1)), alpha=0.1)
+    return net.finish(net("ReduceMean", line, axes=[1]), [tiny.tensor("x", ["batch", 8, 1, "width"])])
+
+
+def residuals_requests(random):
+    return [{"x": random.standard_normal(shape).astype(np.float32)} for shape in ((1, 8, 1, 40), (2, 8, 1, 27))]
+
+
 def recognizer():
     """Columns of a picture as a sequence: convolutions, a two-way LSTM, a line of scores per column."""
     net = Net()
@@ -244,5 +265,5 @@ def shape_arithmetic_requests(random):
 
 
 NETWORKS = {name: (globals()[name], globals()[f"{name}_requests"])
-            for name in ("quantized_encoder", "quantized_images", "detector", "recognizer", "spectral", "old_style",
-                         "shape_arithmetic")}
+            for name in ("quantized_encoder", "quantized_images", "residuals",
+                         "detector", "recognizer", "spectral", "old_style", "shape_arithmetic")}

@@ -30,11 +30,20 @@ static int64_t getIsa(const TargetProfile &profile) {
   return features.contains("+avx512vnni") ? RT_DNNL_AVX512_VNNI : RT_DNNL_AVX512;
 }
 
-/// The input that is added to the result, as oneDNN wants to find it there; -1: none.
+/// How many operands of a kernel are this buffer.
+static int64_t countReads(const rt_dnnl_desc &desc, int64_t buffer) {
+  int64_t count = (desc.source.buffer == buffer) + (desc.weights.buffer == buffer) + (desc.bias.buffer == buffer);
+  for (int64_t i = 0; i < desc.num_post_ops; ++i)
+    count += desc.post_ops[i].operand.buffer == buffer;
+  return count;
+}
+
+/// The input that is added to the result, as oneDNN wants to find it there; -1: none, or it is read elsewhere too.
 static int64_t getSum(const rt_dnnl_desc &desc, int64_t numInputs) {
   for (int64_t i = 0; i < desc.num_post_ops; ++i)
-    if (desc.post_ops[i].kind == RT_DNNL_SUM && desc.post_ops[i].operand.buffer < numInputs)
-      return desc.post_ops[i].operand.buffer;
+    if (int64_t buffer = desc.post_ops[i].operand.buffer;
+        desc.post_ops[i].kind == RT_DNNL_SUM && buffer < numInputs && countReads(desc, buffer) == 1)
+      return buffer;
   return -1;
 }
 
@@ -166,22 +175,13 @@ private:
                                                                                    : ArrayRef<int64_t>();
   }
 
-  /// Is the buffer of the weights an operand beside?
-  static bool isReadTwice(const rt_dnnl_desc &desc) {
-    int64_t index = desc.weights.buffer;
-    bool isRead = desc.source.buffer == index || desc.bias.buffer == index;
-    for (int64_t i = 0; i < desc.num_post_ops; ++i)
-      isRead |= desc.post_ops[i].operand.buffer == index;
-    return isRead;
-  }
-
   /// The layout of constant weights is the one that oneDNN likes best at the typical extents.
   void choosePacking(OneDnnKernel &found, nn::KernelDefOp kernel, onednn::Library &oneDnn) const {
     ArrayRef<int64_t> typical = getValues(kernel, kernels::kTypicalAttr);
     bool isKnown = found.desc.is_static || !typical.empty();
     std::optional<Extents> extents = isKnown ? evaluate(found, typical) : std::nullopt;
     onednn::Probe probe;
-    if (!found.desc.constant_weights || isReadTwice(found.desc) || !extents ||
+    if (!found.desc.constant_weights || countReads(found.desc, found.desc.weights.buffer) > 1 || !extents ||
         !oneDnn.probe(found.desc, extents->data(), probe).empty() || probe.given.empty() || probe.wanted.empty() ||
         probe.wanted.size() >= RT_DNNL_LAYOUT_BYTES)
       return;

@@ -405,6 +405,21 @@ TEST(OneDnn, PostOpsOfProducts) {
                 [&](const std::vector<Array> &inputs) { return multiply(product, inputs[0], inputs[1]); });
 }
 
+// A summand lies where the result will, unless the product reads it while the result is written.
+TEST(OneDnn, WorksInPlaceOfASummandOnly) {
+  KernelText text = matmulText({"s0x40", "40x40", "s0x40"});
+  text.results = {"%r"};
+  KernelText apart = text, own = text;
+  apart.inputs.push_back(text.types[0]);
+  std::string type = text.types[0], relu = "\n%a = nn.unary relu %c : " + type + " %r = nn.binary add %a, ";
+  apart.body += relu + "%2 : " + type + ", " + type;
+  own.body += relu + "%0 : " + type + ", " + type;
+  EXPECT_EQ(makeLibraryKernel(apart.str())->compiled.inPlaceInput, 2);
+  auto kernel = makeLibraryKernel(own.str());
+  EXPECT_EQ(kernel->compiled.kind, "library");
+  EXPECT_EQ(kernel->compiled.inPlaceInput, -1);
+}
+
 // What stays generated.
 
 bool isTaken(const KernelText &text) {
