@@ -252,16 +252,26 @@ private:
   // What is done to each element.
 
   bool append(int64_t kind, double alpha = 0, double beta = 0, rt_dnnl_tensor operand = {-1, 0, 0, 0}) {
-    // oneDNN 2.6 gives all functions of one kind in a chain the numbers of the first.
+    // oneDNN 2.6 gives all functions of one kind in a chain the numbers of the first. A relu can be a bound instead.
     for (int64_t i = 0; i < desc().num_post_ops; ++i) {
-      const rt_dnnl_post_op &other = desc().post_ops[i];
-      if (other.kind == kind && (other.alpha != alpha || other.beta != beta))
+      rt_dnnl_post_op &other = desc().post_ops[i];
+      if (other.kind != kind || (other.alpha == alpha && other.beta == beta))
+        continue;
+      if (kind == RT_DNNL_RELU && alpha == 0)
+        return append(RT_DNNL_CLIP, 0, kInfinity);
+      if (kind != RT_DNNL_RELU || other.alpha != 0 || has(RT_DNNL_CLIP))
         return false;
+      other = {RT_DNNL_CLIP, 0, kInfinity, other.operand};
     }
     if (desc().num_post_ops == RT_DNNL_MAX_POST_OPS)
       return false;
     desc().post_ops[desc().num_post_ops++] = {kind, alpha, beta, operand};
     return true;
+  }
+
+  bool has(int64_t kind) {
+    return llvm::any_of(llvm::ArrayRef(desc().post_ops, desc().num_post_ops),
+                        [&](const rt_dnnl_post_op &op) { return op.kind == kind; });
   }
 
   rt_dnnl_post_op *getLast(int64_t kind) {
@@ -307,16 +317,29 @@ private:
     if (auto binary = dyn_cast<BinaryOp>(user))
       return takeBinary(binary);
     if (isa<ReshapeOp>(user)) {
-      channelAxis = -1; // nothing per channel from here on, and no other layout
+      channelAxis = findChannels(typeOf(user->getResult(0)));
+      isReshaped = true;
       return true;
     }
     auto transpose = dyn_cast<TransposeOp>(user);
-    if (!transpose || desc().op == RT_DNNL_MATMUL || channelAxis < 0 ||
+    if (!transpose || desc().op == RT_DNNL_MATMUL || isReshaped ||
         !(channelsLast ? isFromChannelsLast(transpose.getPerm()) : isToChannelsLast(transpose.getPerm())))
       return false;
     channelsLast = !channelsLast;
     channelAxis = getChannelAxis(channelsLast, rank);
     return true;
+  }
+
+  /// The axis of the channels when `value` is reshaped: it has as many elements, and as many lie behind each; -1: none.
+  int64_t findChannels(RankedTensorType reshaped) {
+    if (channelAxis < 0)
+      return -1;
+    SmallVector<AffineExpr> from = getExtents(typeOf(value)), to = getExtents(reshaped);
+    AffineExpr behind = productOf(ArrayRef(from).drop_front(channelAxis + 1));
+    for (size_t axis = 0; axis < to.size(); ++axis)
+      if (to[axis] == channels && productOf(ArrayRef(to).drop_front(axis + 1)) == behind)
+        return axis;
+    return -1;
   }
 
   bool takeUnary(UnaryOp op) {
@@ -459,7 +482,7 @@ private:
 
   /// The whole other summand lies in the destination before the call. It must lie there as the result will.
   bool takeSum(Value other) {
-    bool isImage = desc().op != RT_DNNL_MATMUL && channelAxis >= 0;
+    bool isImage = desc().op != RT_DNNL_MATMUL && !isReshaped;
     std::optional<Place> place = resolveImage(other, isImage && channelsLast);
     if (hasSum || !place)
       return false;
@@ -511,6 +534,7 @@ private:
   Value value; ///< the end of the chain so far
   AffineExpr channels;
   int64_t channelAxis = -1; ///< of `value`; -1: no longer an axis of its own
+  bool isReshaped = false;  ///< and has no other layout from there on
   int64_t rank = 0;         ///< of the tensors that oneDNN sees
   SmallVector<AffineExpr> destination;
   bool channelsLast = false; ///< are the axes of `value` N, spatial, C?

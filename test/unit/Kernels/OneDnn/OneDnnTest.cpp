@@ -358,6 +358,15 @@ const PostOpCase kPostOpCases[] = {
     {"%a = nn.unary relu %c : T %r = nn.binary sub %a, %2 : T, C",
      {"C"},
      [](double x, double v) { return std::max(x, 0.0) - v; }},
+    {"%a = nn.unary relu %c : T %b = nn.binary sub %a, %2 : T, C %r = nn.unary leaky_relu %b {alpha = 0.1} : T",
+     {"C"},
+     [](double x, double v) {
+       double y = std::max(x, 0.0) - v;
+       return y < 0 ? 0.1f * y : y;
+     }},
+    {"%a = nn.unary leaky_relu %c {alpha = 0.1} : T %b = nn.binary sub %a, %2 : T, C %r = nn.unary relu %b : T",
+     {"C"},
+     [](double x, double v) { return std::max((x < 0 ? 0.1f * x : x) - v, 0.0); }},
     {"%r = nn.binary mul %c, %2 : T, tensor<1xf32>", {"1"}, [](double x, double v) { return x * v; }},
     {"%a = nn.binary add %2, %c : T, T %r = nn.unary relu %a : T",
      {"T"},
@@ -402,6 +411,45 @@ TEST(OneDnn, PostOpsOfProducts) {
   MatmulCase product{"s0x5x40", "40x25", "s0x5x25"};
   for (const PostOpCase &c : kPostOpCases)
     checkPostOp(matmulText(product), c, "25",
+                [&](const std::vector<Array> &inputs) { return multiply(product, inputs[0], inputs[1]); });
+}
+
+/// The result in another shape, a summand per channel of it, and no negative numbers.
+KernelText reshapedText(KernelText text, const std::string &shape, const std::string &channels) {
+  std::string type = tensorType(shape), summand = tensorType(channels);
+  text.body += "\n%s = nn.reshape %c : " + text.types[0] + " to " + type + "\n%a = nn.binary add %s, %2 : " + type +
+               ", " + summand + " %r = nn.unary relu %a : " + type;
+  text.inputs.push_back(summand);
+  text.types = {type};
+  text.results = {"%r"};
+  return text;
+}
+
+void checkReshaped(const KernelText &text, const Indices &dims,
+                   const std::function<Array(const std::vector<Array> &)> &contraction) {
+  checkLibrary(text, 1, {{1, 1, 1, 1}, {3, 1, 1, 1}}, [&](const std::vector<Array> &inputs) {
+    Array result = contraction(inputs);
+    result.dims = dims;
+    int64_t behind = 1;
+    for (size_t i = 1; i < dims.size(); ++i)
+      behind *= dims[i];
+    result.dims[0] = result.values.size() / behind;
+    return makeArray(result.dims, [&](const Indices &indices) {
+      return std::max(at(result, indices) + atBroadcast(inputs[2], indices), 0.0);
+    });
+  });
+}
+
+// As models have it that write convolutions along one axis with two.
+TEST(OneDnn, PostOpsBehindReshapes) {
+  ConvCase rows{{16, 31, 1}, {24, 16, 5, 1}, {1, 1}, {1, 1}, {2, 0, 2, 0}}, last = rows;
+  last.channelsLast = true;
+  for (auto [conv, shape, channels, dims] :
+       {std::make_tuple(rows, "s0x24x31", "24x1", Indices{0, 24, 31}), {last, "s0x31x24", "24", Indices{0, 31, 24}}})
+    checkReshaped(reshapedText(convText(conv, false), shape, channels), dims,
+                  [&](const std::vector<Array> &inputs) { return convolve(conv, inputs[0], inputs[1], nullptr); });
+  MatmulCase product{"s0x6x40", "40x25", "s0x6x25"};
+  checkReshaped(reshapedText(matmulText(product), "s0x2x3x25", "25"), {0, 2, 3, 25},
                 [&](const std::vector<Array> &inputs) { return multiply(product, inputs[0], inputs[1]); });
 }
 
@@ -455,6 +503,10 @@ TEST(OneDnn, LeavesTheRestToGeneratedCode) {
   // Channels-last it needs none.
   EXPECT_TRUE(
       isTaken(convText({{32, 9, 64}, {32, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 32, false, {}, true}, false)));
+  // A summand of each channel of a result whose channels are no longer an axis.
+  ConvCase square{{6, 8, 9}, {10, 6, 3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}};
+  EXPECT_TRUE(isTaken(reshapedText(convText(square, false), "s0x10x72", "10x1")));
+  EXPECT_FALSE(isTaken(reshapedText(convText(square, false), "s0x2x5x72", "5x1")));
   // Both sides with leading axes that broadcast.
   KernelText broadcast = matmulText({"3x1x4x8", "1x2x8x6", "3x2x4x6"});
   EXPECT_FALSE(isTaken(broadcast));
