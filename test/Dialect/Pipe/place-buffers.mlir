@@ -114,6 +114,34 @@ module {
 
 // -----
 
+// An end that is so far away that it means "to the end" is no bound.
+// CHECK:       pipe.channel @x
+// CHECK-SAME:    slot_bytes = #nn.extents<[s1 * 4]>
+// CHECK:       pipe.program @r0
+// CHECK-SAME:    unbounded = ["min.1"]
+module {
+  nn.symbol @seq = 0 root
+  nn.symbol @min.1 = 1 min of <[s0, 1000000000]>
+  pipe.channel @x from @source to [@s0] depth 2 : tensor<?xf32, #nn.extents<[s1]>>
+  pipe.channel @y from @s0 to [@sink] depth 2 : tensor<?xf32, #nn.extents<[s1]>>
+  nn.kernel_def @k0(%a: tensor<?xf32, #nn.extents<[s0]>>) -> (tensor<?xf32, #nn.extents<[s0]>>) symbols 1 {
+    %0 = nn.unary exp %a : tensor<?xf32, #nn.extents<[s0]>>
+    nn.yield %0 : tensor<?xf32, #nn.extents<[s0]>>
+  }
+  pipe.stage @s0(%x: tensor<?xf32, #nn.extents<[s1]>>) -> (tensor<?xf32, #nn.extents<[s1]>>) reads [@x] writes [@y] {
+    %o0 = nn.empty : tensor<?xf32, #nn.extents<[s1]>>
+    %0 = nn.call @k0 ins(%x : tensor<?xf32, #nn.extents<[s1]>>) outs(%o0 : tensor<?xf32, #nn.extents<[s1]>>) symbols <[s1]> -> tensor<?xf32, #nn.extents<[s1]>>
+    pipe.return %0 : tensor<?xf32, #nn.extents<[s1]>>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<?xf32, #nn.extents<[s1]>>
+    %1 = pipe.run @s0(%0) : (tensor<?xf32, #nn.extents<[s1]>>) -> tensor<?xf32, #nn.extents<[s1]>>
+    pipe.send %1 to @y : tensor<?xf32, #nn.extents<[s1]>>
+  }
+}
+
+// -----
+
 // A kernel that works in place takes over the input that dies with the call (%1 lies where %0 lay). It copies one that is
 // needed later (%0 at the second call), one that it reads twice, and one that lies in a slot.
 // CHECK:         %[[O0:.*]] = nn.empty {pipe.storage = #pipe.storage<arena, offset = [[A:[0-9]+]], bytes = <[4096]>, first = 0, last = 2>}

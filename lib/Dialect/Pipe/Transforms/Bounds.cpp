@@ -24,6 +24,9 @@ static SmallVector<Type> getInputTypes(ModuleOp module) {
   return types;
 }
 
+/// What no extent reaches: models write 10^7 or 10^9 for "to the end", and memory for so much is no bound.
+constexpr int64_t kEndless = 1 << 20;
+
 SymbolBounds::SymbolBounds(ModuleOp module)
     : dataSymbols(module), typical(nn::getTypicalValues(module, getInputTypes(module))) {
   SmallVector<nn::SymbolOp> symbols = llvm::to_vector(module.getOps<nn::SymbolOp>());
@@ -44,7 +47,8 @@ SymbolBounds::SymbolBounds(ModuleOp module)
     SmallVector<int64_t> uppers;
     ArrayRef<AffineExpr> exprs = symbol.getExprs() ? symbol.getExprs()->getExprs() : ArrayRef<AffineExpr>();
     for (AffineExpr expr : exprs) {
-      if (std::optional<int64_t> upper = getRange(expr).upper)
+      std::optional<int64_t> upper = getRange(expr).upper;
+      if (upper && (*upper < kEndless || symbol.getKind() == nn::SymbolKind::data))
         uppers.push_back(*upper);
     }
     if (range.upper && symbol.getKind() == nn::SymbolKind::data)
