@@ -111,6 +111,33 @@ def quantized_images_requests(random):
     return [{"x": random.standard_normal((b, 3, 16, 16)).astype(np.float32)} for b in (1, 3)]
 
 
+def integer_products():
+    """Sums of products of bytes that f32 holds, that it holds in parts only, and of unknown length: all exact."""
+    net = Net()
+
+    def extreme(*shape, dtype=np.int8):
+        return net.constant(net.random.choice([np.iinfo(dtype).min, np.iinfo(dtype).max], shape), dtype)
+
+    zero = net.constant(3, np.uint8)
+    results = [net("MatMulInteger", "x", extreme(1100, 5), zero, net.constant(net.random.integers(-128, 128, 5), np.int8)),
+               net("MatMulInteger", "x", net.constant(net.random.integers(-20, 20, (1100, 5)), np.int8)),
+               net("MatMulInteger", "x", net("Transpose", "x", perm=[1, 0]), zero, net.constant(250, np.uint8)),
+               net("MatMulInteger", net("Transpose", "x", perm=[1, 0]), "x", zero, zero)]
+    image = net("Reshape", "x", net.ints(-1, 100, 11))
+    results += [net("ConvInteger", image, extreme(4, 100, 5), zero, net.constant(-128, np.int8), pads=[2, 2]),
+                net("ConvInteger", image, extreme(6, 50, 3, dtype=np.uint8), zero, group=2),
+                net("ConvInteger", image, extreme(20, 10, 3), group=10, dilations=[2])]
+    scale = net.constant(0.001)
+    results.append(net("QLinearConv", image, scale, zero, extreme(4, 100, 3), scale, net.constant(1, np.int8), net.constant(0.01),
+                       net.constant(100, np.uint8), net.constant([-90000, 0, 5, 1 << 20], np.int32)))
+    outputs = [net("Cast", value, to=INT32) for value in results]
+    return net.finish(outputs, [tiny.tensor("x", ["rows", 1100], TensorProto.UINT8)], INT32)
+
+
+def integer_products_requests(random):
+    return [{"x": random.choice([low, 255], (rows, 1100)).astype(np.uint8)} for rows, low in ((2, 0), (5, 0), (3, 254))]
+
+
 def detector():
     """Two scales joined by a resize, boxes from a grid that is made of the shape, the best of them."""
     net = Net()
@@ -265,5 +292,5 @@ def shape_arithmetic_requests(random):
 
 
 NETWORKS = {name: (globals()[name], globals()[f"{name}_requests"])
-            for name in ("quantized_encoder", "quantized_images", "residuals",
+            for name in ("quantized_encoder", "quantized_images", "integer_products", "residuals",
                          "detector", "recognizer", "spectral", "old_style", "shape_arithmetic")}

@@ -80,6 +80,16 @@ const Elements *GraphImporter::getElements(OnnxValue &value) {
   return value.elements.get();
 }
 
+std::optional<StringRef> GraphImporter::getData(const OnnxValue &value) {
+  if (value.constant)
+    return StringRef(value.constant.getRawData().data(), value.constant.getRawData().size());
+  std::string error;
+  if (value.range)
+    if (FailureOr<StringRef> bytes = file.read(*value.range, error); succeeded(bytes))
+      return *bytes;
+  return std::nullopt;
+}
+
 /// Run `build` with the builder among the constants.
 template <typename Function>
 static Value buildAtStart(OpBuilder &builder, Block *entry, Operation *&last, Function build) {

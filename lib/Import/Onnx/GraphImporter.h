@@ -55,6 +55,8 @@ public:
   /// Make `value` an SSA value; null and an error if it is not a tensor.
   Value materialize(OnnxValue &value, Location loc);
   const Elements *getElements(OnnxValue &value);
+  /// The bytes of a constant, of one element where all are equal; nothing if it is not constant.
+  std::optional<StringRef> getData(const OnnxValue &value);
   Value getConstant(DenseElementsAttr value);
   Value getExtentTensor(ArrayRef<AffineExpr> exprs, RankedTensorType type);
   /// The number that `value`, one i64, is when the model runs, as an extent that flags call `name`: at most `bound` (if

@@ -100,6 +100,11 @@ const Elements *NodeContext::getElements(int index) {
   return value && value->type ? importer.getElements(*value) : nullptr;
 }
 
+std::optional<StringRef> NodeContext::getData(int index) {
+  OnnxValue *value = hasInput(index) ? scope.find(node.input(index)) : nullptr;
+  return value && value->type ? importer.getData(*value) : std::nullopt;
+}
+
 FailureOr<Extents> NodeContext::getExtentsInput(int index) {
   if (!getType(index))
     return failure();

@@ -68,6 +68,8 @@ public:
   Value getOptionalInput(int index) { return hasInput(index) ? getInput(index) : Value(); }
   /// What is known of the elements, or null.
   const Elements *getElements(int index);
+  /// The bytes of a constant as ONNX stores them, of one element where all are equal; nothing if it is not constant.
+  std::optional<StringRef> getData(int index);
   /// Integers known as expressions; an error that calls the shape data-dependent if they are not.
   FailureOr<Extents> getExtentsInput(int index);
   /// The extents of output 0 as an input gives them; those that depend on data are found when the model runs.

@@ -33,6 +33,23 @@ func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
 
 // -----
 
+// A product of floats gives floats: no library makes integers of them, which the next kernel does with what follows.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.matmul
+// CHECK-NEXT:  nn.yield
+// CHECK:       nn.kernel "y"
+// CHECK:         nn.cast
+// CHECK-NEXT:    nn.binary add
+// CHECK-NEXT:    nn.yield
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xi32>) -> tensor<4x8xi32> {
+  %0 = nn.matmul %x, %w : tensor<4x8xf32>, tensor<8x8xf32>
+  %1 = nn.cast %0 to i32 : tensor<4x8xf32>
+  %2 = nn.binary add %1, %b {nn.tensor = "y"} : tensor<4x8xi32>, tensor<8xi32>
+  return %2 : tensor<4x8xi32>
+}
+
+// -----
+
 // A value with two uses ends its kernel, and a product that broadcasts a small value does not recompute it.
 // CHECK-LABEL: func.func @main
 // CHECK:       %[[MEAN:.*]] = nn.kernel "kernel_0"

@@ -119,18 +119,50 @@ const Case kProducts[] = {
     {"MatMulInteger",
      13,
      "g (uint8[2, 4] a, int8[4, 3] b, uint8 za, int8 zb) => (int32[2, 3] z) { z = MatMulInteger(a, b, za, zb) }",
-     {"to i32", "tensor<2x4xi32>, tensor<4x3xi32>"}},
+     {"to i32", "tensor<2x4xf32>, tensor<4x3xf32>"}},
+    {"MatMulIntegerInParts",
+     13,
+     "g (uint8[2, 300] a, int8[300, 3] b) => (int32[2, 3] z) { z = MatMulInteger(a, b) }",
+     {"from <[0, 0]>", "tensor<2x258xf32>, tensor<258x3xf32>", "from <[0, 258]>",
+      "tensor<2x42xf32>, tensor<42x3xf32>"}},
+    {"MatMulIntegerOfAnyLength",
+     13,
+     "g (uint8[2, n] a, int8[n, 3] b) => (int32[2, 3] z) { z = MatMulInteger(a, b) }",
+     {"tensor<2x?xi32, #nn.extents<[s0]>>, tensor<?x3xi32"}},
+    {"ConvIntegerOfWideWindows",
+     13,
+     "g (uint8[1, 2, 300] a, int8[4, 2, 200] b) => (int32[1, 4, 101] z) { z = ConvInteger(a, b) }",
+     {"tensor<1x1x300xf32>, tensor<4x1x200xf32>"}},
+    {"ConvIntegerOfWindowsTooWide",
+     13,
+     "g (uint8[1, 1, 300] a, int8[4, 1, 260] b) => (int32[1, 4, 41] z) { z = ConvInteger(a, b) }",
+     {"tensor<1x1x300xi32>, tensor<4x1x260xi32>"}},
     {"QuantizePerAxis",
      13,
      "g (float[2, 3] x, float[3] s, uint8[3] p) => (uint8[2, 3] z) { z = QuantizeLinear<axis = 1>(x, s, p) }",
      {"round_even", "saturate", "tensor<1x3xf32>"}},
-    {"DynamicQuantizeIsAFunction",
+    {"DynamicQuantizeOfNoRange",
      13,
      "g (float[2, 3] x) => (uint8[2, 3] z, float s, uint8 p) { z, s, p = DynamicQuantizeLinear(x) }",
-     {"round_even", "to ui8"}},
+     {"nn.compare eq", "nn.select", "round_even", "to ui8"}},
 };
 INSTANTIATE_TEST_SUITE_P(Products, Operator, testing::ValuesIn(kProducts),
                          [](const auto &info) { return info.param.name; });
+
+// Sums are as long as the weights let f32 hold them: 300 * 255 * 200 < 2^24 < 300 * 255 * 250.
+TEST(Products, BytesOfKnownSize) {
+  for (auto [weight, type] : {std::pair("200", "tensor<2x300xf32>, tensor<300x1xf32>"),
+                              std::pair("250", "tensor<2x263xf32>, tensor<263x1xf32>")}) {
+    std::string weights;
+    for (int i = 0; i < 300; ++i)
+      weights += std::string(i ? ", " : "") + weight;
+    Imported m = importGraph("g (uint8[2, 300] a) => (int32[2, 1] z) <uint8[300, 1] b = {" + weights +
+                                 "}> { z = MatMulInteger(a, b) }",
+                             {}, 13);
+    ASSERT_TRUE(m.ok) << m.errors;
+    EXPECT_TRUE(m.has(type)) << m.module;
+  }
+}
 
 const Case kMovement[] = {
     {"SliceNegative",

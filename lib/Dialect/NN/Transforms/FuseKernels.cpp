@@ -155,6 +155,9 @@ private:
       return false;
     if (!group.hasProduct)
       return true;
+    // Libraries give back what they sum.
+    if (auto cast = dyn_cast<CastOp>(op); cast && getElementTypeOrSelf(operand.getType()).isF32())
+      return false;
     auto binary = dyn_cast<BinaryOp>(op);
     bool isSum = binary && binary.getKind() == BinaryKind::add;
     return isSum || llvm::none_of(op->getOperands(), [&](Value other) {

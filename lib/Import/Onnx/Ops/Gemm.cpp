@@ -8,7 +8,7 @@
 
 namespace penstock::onnximport {
 
-Value multiplyMatrices(NodeContext &n, Value lhs, Value rhs) {
+Value asMatrices(NodeContext &n, Value lhs, Value rhs, llvm::function_ref<Value(Value, Value)> multiply) {
   if (!lhs || !rhs)
     return {};
   int64_t left = n.typeOf(lhs).getRank(), right = n.typeOf(rhs).getRank();
@@ -18,7 +18,7 @@ Value multiplyMatrices(NodeContext &n, Value lhs, Value rhs) {
     lhs = n.unsqueeze(lhs, 0);
   if (right == 1)
     rhs = n.unsqueeze(rhs, 1);
-  Value product = n.matmul(lhs, rhs);
+  Value product = multiply(lhs, rhs);
   if (!product)
     return {};
   Ints dropped;
@@ -28,6 +28,10 @@ Value multiplyMatrices(NodeContext &n, Value lhs, Value rhs) {
   if (right == 1)
     dropped.push_back(numDims - 1);
   return dropped.empty() ? product : n.squeeze(product, dropped);
+}
+
+Value multiplyMatrices(NodeContext &n, Value lhs, Value rhs) {
+  return asMatrices(n, lhs, rhs, [&](Value left, Value right) { return n.matmul(left, right); });
 }
 
 namespace {

@@ -11,6 +11,8 @@ namespace penstock::onnximport {
 
 /// NumPy's matmul: operands of one axis become matrices and lose that axis again.
 Value multiplyMatrices(NodeContext &n, Value lhs, Value rhs);
+/// The same with `multiply` for what is then a product of matrices.
+Value asMatrices(NodeContext &n, Value lhs, Value rhs, llvm::function_ref<Value(Value, Value)> multiply);
 
 } // namespace penstock::onnximport
 

@@ -4,8 +4,8 @@
 //
 // Operators on quantized tensors: from integers, in floats, to integers, as ONNX Runtime computes them.
 //===----------------------------------------------------------------------===//
+#include "ByteProducts.h"
 #include "Families.h"
-#include "Products.h"
 #include "Quantization.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
 
@@ -95,7 +95,8 @@ LogicalResult convertGemm(NodeContext &n) {
   // Parameters per column of B' stand on B's first axis where it is transposed.
   if (rhsZero && transposeRhs && n.typeOf(rhsZero).getRank() == 1)
     rhsZero = n.unsqueeze(rhsZero, 1);
-  Value sums = n.matmul(lhs, subtractZeroPoint(n, rhs, rhsZero), n.getInt("transA", 0), transposeRhs);
+  Value sums =
+      multiplyByteMatrices(n, lhs, {subtractZeroPoint(n, rhs, rhsZero), 3, 5}, n.getInt("transA", 0), transposeRhs);
   if (n.hasInput(6))
     sums = n.add(sums, n.getInput(6));
   Value factor = n.mul(lhsScale, rhsScale);
@@ -109,8 +110,8 @@ LogicalResult convertGemm(NodeContext &n) {
 
 /// Integers to floats, with an optional bias.
 LogicalResult convertMatMulIntegerToFloat(NodeContext &n) {
-  Value sums = multiplyMatrices(n, subtractZeroPoint(n, n.getInput(0), parameter(n, 4)),
-                                subtractZeroPoint(n, n.getInput(1), parameter(n, 5)));
+  Value lhs = subtractZeroPoint(n, n.getInput(0), parameter(n, 4));
+  Value sums = multiplyBytes(n, lhs, {subtractZeroPoint(n, n.getInput(1), parameter(n, 5)), 1, 5});
   Value factor = n.mul(parameter(n, 2), parameter(n, 3));
   if (!sums || !factor)
     return failure();

@@ -2,9 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Integers stay integers: products are of differences to the zero points, in i32; a later phase finds the library's
-// kernels for them. DynamicQuantizeLinear comes from ONNX's function body.
+// Products are of differences to the zero points; see ByteProducts.h.
 //===----------------------------------------------------------------------===//
+#include "ByteProducts.h"
 #include "Families.h"
 #include "Quantization.h"
 #include "Windows.h"
@@ -109,6 +109,38 @@ LogicalResult convertQuantizeLinear(NodeContext &n) {
   return n.setOutput(0, quantize(n, input, scale, zeroPoint, to));
 }
 
+/// Scale and zero point, both scalars of the input's type, of the 8 bits over the range of the whole tensor (with zero
+/// in it). As in ONNX Runtime the scale of a range without extent is 1, where ONNX's function body has 0.
+struct ByteRange {
+  Value scale, zeroPoint;
+};
+ByteRange getByteRange(NodeContext &n, Value input) {
+  if (!input)
+    return {};
+  Type type = n.elementOf(input);
+  Ints axes = llvm::to_vector(llvm::seq<int64_t>(0, n.typeOf(input).getRank()));
+  auto number = [&](double value) { return n.scalar(value, type); };
+  Value low = n.binary(nn::BinaryKind::minimum, n.reduce(nn::ReduceKind::min, input, axes, false), number(0));
+  Value high = n.binary(nn::BinaryKind::maximum, n.reduce(nn::ReduceKind::max, input, axes, false), number(0));
+  Value range = n.sub(high, low);
+  Value scale = n.select(n.compare(nn::CompareKind::eq, range, number(0)), number(1), n.div(range, number(255)));
+  Value start = n.unary(nn::UnaryKind::neg, n.div(low, scale));
+  Value clamped = n.binary(nn::BinaryKind::minimum, n.binary(nn::BinaryKind::maximum, start, number(0)), number(255));
+  return {scale, n.unary(nn::UnaryKind::round_even, clamped)};
+}
+
+LogicalResult convertDynamicQuantizeLinear(NodeContext &n) {
+  Value input = n.getInput(0);
+  if (!input)
+    return failure();
+  ByteRange range = getByteRange(n, input);
+  Type byte = IntegerType::get(n.getContext(), 8, IntegerType::Unsigned);
+  if (failed(n.setOutput(0, quantize(n, input, range.scale, range.zeroPoint, byte))) ||
+      failed(n.setOutput(1, range.scale)))
+    return failure();
+  return n.setOutput(2, n.cast_(range.zeroPoint, byte));
+}
+
 LogicalResult convertDequantizeLinear(NodeContext &n) {
   Value input = n.getInput(0), scale = n.getInput(1), zeroPoint = n.getOptionalInput(2);
   FailureOr<int64_t> blockSize = getBlockSize(n);
@@ -148,15 +180,9 @@ Value optionalColumns(NodeContext &n, int index) {
   return n.hasInput(index) ? alignColumns(n, n.getInput(index)) : Value();
 }
 
-/// Both operands have at least two axes; vectors gain one.
-Value multiplyIntegers(NodeContext &n, Value lhs, Value lhsZero, Value rhs, Value rhsZero) {
-  if (!lhs || !rhs)
-    return {};
-  return n.matmul(subtractZeroPoint(n, lhs, lhsZero), subtractZeroPoint(n, rhs, rhsZero));
-}
-
 LogicalResult convertMatMulInteger(NodeContext &n) {
-  return n.setOutput(0, multiplyIntegers(n, n.getInput(0), optionalRows(n, 2), n.getInput(1), optionalColumns(n, 3)));
+  Value lhs = subtractZeroPoint(n, n.getInput(0), optionalRows(n, 2));
+  return n.setOutput(0, multiplyBytes(n, lhs, {subtractZeroPoint(n, n.getInput(1), optionalColumns(n, 3)), 1, 3}));
 }
 
 /// Accumulators scaled to the output's quantization.
@@ -170,7 +196,8 @@ Value requantize(NodeContext &n, Value accumulators, Value lhsScale, Value rhsSc
 }
 
 LogicalResult convertQLinearMatMul(NodeContext &n) {
-  Value product = multiplyIntegers(n, n.getInput(0), optionalRows(n, 2), n.getInput(3), optionalColumns(n, 5));
+  Value lhs = subtractZeroPoint(n, n.getInput(0), optionalRows(n, 2));
+  Value product = multiplyBytes(n, lhs, {subtractZeroPoint(n, n.getInput(3), optionalColumns(n, 5)), 3, 5});
   return n.setOutput(
       0, requantize(n, product, optionalRows(n, 1), optionalColumns(n, 4), optionalRows(n, 6), optionalRows(n, 7)));
 }
@@ -184,7 +211,8 @@ Value alignChannels(NodeContext &n, Value parameter, int64_t axis, int64_t numDi
   return nn::getConstant(extents[axis]) == 1 ? n.reshape(parameter, {}) : n.reshape(parameter, extents);
 }
 
-Value convolveIntegers(NodeContext &n, Value input, Value inputZero, Value filter, Value filterZero, Value bias) {
+Value convolveIntegers(NodeContext &n, Value input, Value inputZero, int filterIndex, int zeroIndex) {
+  Value filter = n.getInput(filterIndex), filterZero = n.getOptionalInput(zeroIndex);
   if (!input || !filter)
     return {};
   Extents filterExtents = n.extentsOf(filter);
@@ -196,23 +224,22 @@ Value convolveIntegers(NodeContext &n, Value input, Value inputZero, Value filte
   if (failed(window) || group < 1)
     return {};
   int64_t numDims = n.typeOf(input).getRank();
-  SmallVector<Value> operands{
-      applySymbolicPads(n, *window, subtractZeroPoint(n, input, alignChannels(n, inputZero, 1, numDims)), 0),
-      subtractZeroPoint(n, filter, alignChannels(n, filterZero, 0, numDims))};
-  if (bias)
-    operands.push_back(bias);
-  return n.make<nn::ConvOp>(operands, {n.ints("strides", window->strides), n.ints("dilations", window->dilations),
-                                       n.ints("pads", window->pads), n.integer("group", group)});
+  Value padded = applySymbolicPads(n, *window, subtractZeroPoint(n, input, alignChannels(n, inputZero, 1, numDims)), 0);
+  Value differences = subtractZeroPoint(n, filter, alignChannels(n, filterZero, 0, numDims));
+  return convolveBytes(n, padded, {differences, filterIndex, zeroIndex}, group,
+                       {n.ints("strides", window->strides), n.ints("dilations", window->dilations),
+                        n.ints("pads", window->pads), n.integer("group", group)});
 }
 
 LogicalResult convertConvInteger(NodeContext &n) {
-  return n.setOutput(
-      0, convolveIntegers(n, n.getInput(0), n.getOptionalInput(2), n.getInput(1), n.getOptionalInput(3), Value()));
+  return n.setOutput(0, convolveIntegers(n, n.getInput(0), n.getOptionalInput(2), 1, 3));
 }
 
 LogicalResult convertQLinearConv(NodeContext &n) {
   int64_t numDims = n.getNumDims(0);
-  Value sums = convolveIntegers(n, n.getInput(0), n.getInput(2), n.getInput(3), n.getInput(5), n.getOptionalInput(8));
+  Value sums = convolveIntegers(n, n.getInput(0), n.getInput(2), 3, 5);
+  if (n.hasInput(8))
+    sums = n.add(sums, alignChannels(n, n.getInput(8), 1, numDims));
   return n.setOutput(
       0, requantize(n, sums, alignChannels(n, n.getInput(1), 1, numDims), alignChannels(n, n.getInput(4), 1, numDims),
                     alignChannels(n, n.getInput(6), 1, numDims), alignChannels(n, n.getInput(7), 1, numDims)));
@@ -222,6 +249,7 @@ LogicalResult convertQLinearConv(NodeContext &n) {
 
 void registerQuantizeOperators(OperatorRegistry &r) {
   r.add("QuantizeLinear", 10, convertQuantizeLinear);
+  r.add("DynamicQuantizeLinear", 11, convertDynamicQuantizeLinear);
   r.add("DequantizeLinear", 10, convertDequantizeLinear);
   r.add("MatMulInteger", 10, convertMatMulInteger);
   r.add("ConvInteger", 10, convertConvInteger);
