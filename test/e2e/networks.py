@@ -36,11 +36,12 @@ class Net:
         """One extent as a tensor of one element, as tracing exporters take it."""
         return self("Unsqueeze", self("Gather", self("Shape", value), self.constant(axis, np.int64)), self.ints(0))
 
-    def finish(self, result, inputs, dtype=FLOAT, opset=17):
+    def finish(self, result, inputs, dtype=FLOAT, opset=17, domains=()):
         results = result if isinstance(result, list) else [result]
         outputs = [helper.make_tensor_value_info(name, dtype, None) for name in results]
         graph = helper.make_graph(self.nodes, "net", inputs, outputs, self.initializers)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+        imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+        return helper.make_model(graph, opset_imports=imports, ir_version=9)
 
 
 def layer_norm(net, x, width):
@@ -109,6 +110,48 @@ def quantized_images():
 
 def quantized_images_requests(random):
     return [{"x": random.standard_normal((b, 3, 16, 16)).astype(np.float32)} for b in (1, 3)]
+
+
+def quantized_recognizer(channels=(1, 8, 16), hidden=16, letters=11):
+    """As an old quantizer writes it: biases in units of the products, divided by a scale that is known when it runs; an LSTM
+    of ONNX Runtime's own with weights of 8 bits. A picture's values lie half-way between two codes."""
+    net = Net()
+
+    def bytes_of(*shape):
+        return net.constant(net.random.integers(0, 256, shape), np.uint8), net.constant(121, np.uint8)
+
+    def quantized(x):
+        return net("DynamicQuantizeLinear", x, outputs=3)
+
+    def conv(x, width, out):
+        codes, scale, zero = quantized(x)
+        weights, weight_zero = bytes_of(out, width, 3, 3)
+        factor = net("Mul", scale, net.constant(0.004))
+        bias = net("Cast", net("Floor", net("Div", net.weight(out), factor)), to=INT32)
+        sums = net("ConvInteger", codes, weights, zero, weight_zero, pads=[1, 1, 1, 1], strides=[2, 1])
+        sums = net("Add", sums, net("Reshape", bias, net.ints(1, -1, 1, 1)))
+        y = net("Mul", net("Cast", sums, to=FLOAT), factor)
+        return net("Mul", y, net("Sigmoid", y))
+
+    y = "x"
+    for width, out in zip(channels, channels[1:]):
+        y = conv(y, width, out)
+    y = net("Reshape", net("Transpose", y, perm=[3, 0, 1, 2]), net.ints(0, 0, -1))
+    (w, w_zero), (r, r_zero) = bytes_of(2, 4 * channels[-1], 4 * hidden), bytes_of(2, hidden, 4 * hidden)
+    pair = lambda zero: net("Concat", *[net("Unsqueeze", zero, net.ints(0))] * 2, axis=0)
+    scales = net.constant([0.003, 0.002])
+    states, *_ = net("DynamicQuantizeLSTM", y, w, r, net.weight(2, 8 * hidden), "", "", "", "", scales, pair(w_zero), scales,
+                     pair(r_zero), outputs=3, domain="com.microsoft", direction="bidirectional", hidden_size=hidden)
+    codes, scale, zero = quantized(net("Reshape", net("Transpose", states, perm=[0, 2, 1, 3]), net.ints(0, 0, -1)))
+    weights, weight_zero = bytes_of(2 * hidden, letters)
+    sums = net("Cast", net("MatMulInteger", codes, weights, zero, weight_zero), to=FLOAT)
+    result = net("Add", net("Mul", sums, net("Mul", scale, net.constant(0.01))), net.weight(letters))
+    return net.finish(result, [tiny.tensor("x", ["batch", 1, 16, "width"])], domains=("com.microsoft",))
+
+
+def quantized_recognizer_requests(random):
+    pictures = [random.integers(0, 256, (1, 1, 16, width)) / 127.5 - 1 for width in (24, 19)]
+    return [{"x": picture.astype(np.float32)} for picture in (*pictures, np.zeros((1, 1, 16, 8)))]
 
 
 def integer_products():
@@ -292,5 +335,5 @@ def shape_arithmetic_requests(random):
 
 
 NETWORKS = {name: (globals()[name], globals()[f"{name}_requests"])
-            for name in ("quantized_encoder", "quantized_images", "integer_products", "residuals",
+            for name in ("quantized_encoder", "quantized_images", "quantized_recognizer", "integer_products", "residuals",
                          "detector", "recognizer", "spectral", "old_style", "shape_arithmetic")}

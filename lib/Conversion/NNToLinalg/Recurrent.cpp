@@ -20,6 +20,41 @@ struct Activation {
   double alpha, beta;
 };
 
+/// x * odd(x * x) / even(x * x) of x within the bounds: coefficients from the highest power on.
+Value rational(ScalarBuilder &s, Value x, double bound, ArrayRef<double> odd, ArrayRef<double> even) {
+  auto number = [&](double value) { return s.constant(x.getType(), value); };
+  x = s.binary(BinaryKind::maximum, x, number(-bound), false);
+  x = s.binary(BinaryKind::minimum, x, number(bound), false);
+  Value square = s.binary(BinaryKind::mul, x, x, false);
+  auto polynomial = [&](ArrayRef<double> coefficients) {
+    Value sum = number(coefficients.front());
+    for (double coefficient : coefficients.drop_front())
+      sum = s.multiplyAdd(sum, square, number(coefficient));
+    return sum;
+  };
+  Value numerator = s.binary(BinaryKind::mul, polynomial(odd), x, false);
+  return s.binary(BinaryKind::div, numerator, polynomial(even), false);
+}
+
+/// ONNX Runtime's sigmoid and tanh to the last bit; null for other functions.
+Value rationalActivation(ScalarBuilder &s, UnaryKind kind, Value x) {
+  if (kind == UnaryKind::tanh)
+    return rational(s, x, 9,
+                    {-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+                     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03},
+                    {1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03});
+  if (kind != UnaryKind::sigmoid)
+    return {};
+  Value middle = rational(
+      s, x, 18,
+      {4.37031012579801e-11, 1.15627324459942e-07, 6.08574864600143e-05, 8.51377133304701e-03, 2.48287947061529e-01},
+      {6.10247389755681e-13, 5.76102136993427e-09, 6.29106785017040e-06, 1.70198817374094e-03, 1.16817656904453e-01,
+       9.93151921023180e-01});
+  Value sum = s.binary(BinaryKind::add, middle, s.constant(x.getType(), 0.5), false);
+  sum = s.binary(BinaryKind::maximum, sum, s.constant(x.getType(), 0), false);
+  return s.binary(BinaryKind::minimum, sum, s.constant(x.getType(), 1), false);
+}
+
 std::optional<UnaryKind> findActivation(StringRef name) {
   return llvm::StringSwitch<std::optional<UnaryKind>>(name.lower())
       .Case("sigmoid", UnaryKind::sigmoid)
@@ -79,7 +114,7 @@ private:
     extents.push_back(b.getIndexAttr(hidden));
     return slice(value, offsets, extents, numDims == 2 ? stateType() : type({c(hidden)}));
   }
-  /// rows x depth times (columns x depth)^T, added to `init`.
+  /// rows x depth times depth x columns, added to `init`.
   Value product(Value left, Value right, Value init);
   Value activate(Value value, int64_t which, int64_t d) {
     Activation activation = activations[which + d * numActivations()];
@@ -92,8 +127,12 @@ private:
         x = s.binary(BinaryKind::maximum, x, s.constant(x.getType(), -clip), false);
         x = s.binary(BinaryKind::minimum, x, s.constant(x.getType(), clip), false);
       }
-      return s.unary(activation.kind, x, activation.alpha, activation.beta, false);
+      return apply(s, activation, x);
     });
+  }
+  Value apply(ScalarBuilder &s, const Activation &activation, Value x) {
+    Value exact = op.getRoundsState() ? rationalActivation(s, activation.kind, x) : Value();
+    return exact ? exact : s.unary(activation.kind, x, activation.alpha, activation.beta, false);
   }
   /// A new state made of states.
   Value map(ArrayRef<Value> values, ScalarFn fn) {
@@ -114,11 +153,16 @@ private:
   LogicalResult readActivations();
 
   struct Weights {
-    Value recurrence, bias, recurrentBias, peephole;
+    Value recurrence, recurrentBias, peephole;
+    Value scale, bias; ///< of products of bytes: of the recurrence's columns, and what is added at last
   };
   Value inputProducts(int64_t d, Weights &weights);
+  Value biases(Value inputBias, Value recurrentBias, RankedTensorType to);
   std::pair<Value, Value> stepLstm(Value gates, Value c0, const Weights &weights, int64_t d);
-  Value roundToBytes(Value state);
+  Value multiplyBytes(Value left, RankedTensorType leftType, Value right, RankedTensorType to, Value scale,
+                      ArrayRef<Value> added);
+  Value splitScale(Value &weights, RankedTensorType type);
+  Value addRows(Value left, Value right);
   Value stepGru(Value inputGates, Value h0, const Weights &weights, int64_t d);
   void runDirection(int64_t d, Value &output, Value &lastH, Value &lastC);
   Value keepWhereEnded(Value position, Value made, Value old);
@@ -159,47 +203,68 @@ Value RecurrentLowering::product(Value left, Value right, Value init) {
                    });
 }
 
-/// [columns, depth] as [depth, columns].
-static Value transposed(Emitter &e, Location loc, Value value, RankedTensorType type) {
-  SmallVector<AffineExpr> extents = getExtents(type);
-  std::swap(extents[0], extents[1]);
-  RankedTensorType to = getTensorType(extents, type.getElementType());
-  AffineExpr d0 = e.b.getAffineDimExpr(0), d1 = e.b.getAffineDimExpr(1);
-  AffineMap maps[] = {AffineMap::get(2, 0, {d1, d0}, e.b.getContext()), e.b.getMultiDimIdentityMap(2)};
-  IteratorType iterators[] = {IteratorType::parallel, IteratorType::parallel};
-  return e.generic(loc, value, e.empty(loc, to), maps, iterators,
-                   [](OpBuilder &, Location, ValueRange in) { return in[0]; });
+/// The last row of quantized weights; `weights` become those before it.
+Value RecurrentLowering::splitScale(Value &weights, RankedTensorType type) {
+  AffineExpr rows = getExtent(type, 0) - 1, columns = getExtent(type, 1);
+  Value scale = slice(weights, {e.extent(loc, rows), b.getIndexAttr(0)}, {b.getIndexAttr(1), e.extent(loc, columns)},
+                      this->type({columns}));
+  weights = slice(weights, {b.getIndexAttr(0), b.getIndexAttr(0)}, {e.extent(loc, rows), e.extent(loc, columns)},
+                  this->type({rows, columns}));
+  return scale;
 }
 
-/// input x weights^T + biases for all time steps: [time, batch, gates * hidden].
+Value RecurrentLowering::addRows(Value left, Value right) {
+  RankedTensorType row = type({c(numGates * hidden)});
+  return e.elementwise(loc, row, {{left, row}, {right, row}}, [](OpBuilder &inner, Location innerLoc, ValueRange in) {
+    return ScalarBuilder{inner, innerLoc}.binary(BinaryKind::add, in[0], in[1], false);
+  });
+}
+
+/// input x weights + biases for all time steps: [time, batch, gates * hidden].
 Value RecurrentLowering::inputProducts(int64_t d, Weights &weights) {
   RankedTensorType weightType, recurrenceType, biasType, peepholeType;
-  Value weight = transposed(e, loc, direction(op.getWeights(), d, weightType), weightType);
-  Value recurrence = direction(op.getRecurrence(), d, recurrenceType);
-  weights.recurrence = transposed(e, loc, recurrence, recurrenceType);
+  Value weight = direction(op.getWeights(), d, weightType);
+  weights.recurrence = direction(op.getRecurrence(), d, recurrenceType);
   weights.peephole = direction(op.getPeephole(), d, peepholeType);
   AffineExpr width = c(numGates * hidden);
   RankedTensorType flatOut = type({simplifyExtent(time * batch), width}), rowType = type({width});
   RankedTensorType flatIn = type({simplifyExtent(time * batch), getExtent(inType, 2)});
-  Value init = e.zeros(loc, flatOut);
+  Value rows = e.reshape(loc, e.get(op.getInput()), inType, flatIn), inputBias;
   if (Value bias = direction(op.getBias(), d, biasType)) {
     auto half = [&](int64_t which) {
       return slice(bias, {b.getIndexAttr(which * numGates * hidden)}, {b.getIndexAttr(numGates * hidden)}, rowType);
     };
+    inputBias = half(0);
     weights.recurrentBias = half(1);
-    // A GRU that resets after its product adds the last gate's recurrent bias inside.
-    int64_t added = op.getLinearBeforeReset() ? 2 * hidden : numGates * hidden;
-    init = e.elementwise(loc, flatOut, {{half(0), rowType}, {half(1), rowType}},
-                         [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
-                           Value column = inner.create<linalg::IndexOp>(innerLoc, 1);
-                           Value limit = inner.create<arith::ConstantIndexOp>(innerLoc, added);
-                           Value adds = inner.create<arith::CmpIOp>(innerLoc, arith::CmpIPredicate::slt, column, limit);
-                           Value sum = inner.create<arith::AddFOp>(innerLoc, in[0], in[1]);
-                           return inner.create<arith::SelectOp>(innerLoc, adds, sum, in[0]);
-                         });
   }
-  Value rows = e.reshape(loc, e.get(op.getInput()), inType, flatIn);
-  return e.reshape(loc, product(rows, weight, init), flatOut, type({time, batch, width}));
+  Value sums;
+  if (op.getRoundsState()) {
+    Value scale = splitScale(weight, weightType);
+    weights.scale = splitScale(weights.recurrence, recurrenceType);
+    if (inputBias)
+      weights.bias = addRows(inputBias, weights.recurrentBias);
+    sums = multiplyBytes(rows, flatIn, weight, flatOut, scale, {});
+  } else {
+    sums = product(rows, weight, biases(inputBias, weights.recurrentBias, flatOut));
+  }
+  return e.reshape(loc, sums, flatOut, type({time, batch, width}));
+}
+
+/// What the products with the input are added to.
+Value RecurrentLowering::biases(Value inputBias, Value recurrentBias, RankedTensorType to) {
+  if (!inputBias)
+    return e.zeros(loc, to);
+  // A GRU that resets after its product adds the last gate's recurrent bias inside.
+  int64_t added = op.getLinearBeforeReset() ? 2 * hidden : numGates * hidden;
+  RankedTensorType rowType = type({c(numGates * hidden)});
+  return e.elementwise(loc, to, {{inputBias, rowType}, {recurrentBias, rowType}},
+                       [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+                         Value column = inner.create<linalg::IndexOp>(innerLoc, 1);
+                         Value limit = inner.create<arith::ConstantIndexOp>(innerLoc, added);
+                         Value adds = inner.create<arith::CmpIOp>(innerLoc, arith::CmpIPredicate::slt, column, limit);
+                         Value sum = inner.create<arith::AddFOp>(innerLoc, in[0], in[1]);
+                         return inner.create<arith::SelectOp>(innerLoc, adds, sum, in[0]);
+                       });
 }
 
 /// Gates in the order i, o, f, c. Returns h and c.
@@ -225,18 +290,30 @@ std::pair<Value, Value> RecurrentLowering::stepLstm(Value gates, Value c0, const
   Activation last = activations[2 + d * numActivations()];
   Value h = map({out, cell}, [&](OpBuilder &inner, Location innerLoc, ValueRange args) -> Value {
     ScalarBuilder s{inner, innerLoc};
-    return s.binary(BinaryKind::mul, args[0], s.unary(last.kind, args[1], last.alpha, last.beta, false), false);
+    return s.binary(BinaryKind::mul, args[0], apply(s, last, args[1]), false);
   });
   return {h, cell};
 }
 
-/// The values that 8 bits over the range of the whole state, with zero in it, can tell apart.
-Value RecurrentLowering::roundToBytes(Value state) {
-  RankedTensorType scalar;
-  Value low = e.reduce(loc, state, stateType(), {0, 1}, ReduceKind::min, false, scalar);
-  Value high = e.reduce(loc, state, stateType(), {0, 1}, ReduceKind::max, false, scalar);
-  SmallVector<Typed> inputs{{state, stateType()}, {low, scalar}, {high, scalar}};
-  return e.elementwise(loc, stateType(), inputs, [](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+/// The step between the bytes over the range from `low` to `high`, with zero in it.
+static Value stepOfBytes(ScalarBuilder &s, Value &low, Value &high) {
+  auto number = [&](double value) { return s.constant(low.getType(), value); };
+  low = s.binary(BinaryKind::minimum, low, number(0), false);
+  high = s.binary(BinaryKind::maximum, high, number(0), false);
+  Value steps = s.binary(BinaryKind::div, s.binary(BinaryKind::sub, high, low, false), number(255), false);
+  Value isFlat = s.compare(CompareKind::eq, low, high, false);
+  return s.b.create<arith::SelectOp>(s.loc, isFlat, number(1), steps);
+}
+
+/// The bytes nearest to `left`, over the range of it all, times `right`: `to` of sums that are scaled and, in order,
+/// summed with `added`, rows of `to` or all of it.
+Value RecurrentLowering::multiplyBytes(Value left, RankedTensorType leftType, Value right, RankedTensorType to,
+                                       Value scale, ArrayRef<Value> added) {
+  RankedTensorType scalar, row = type({getExtent(to, 1)});
+  Value low = e.reduce(loc, left, leftType, {0, 1}, ReduceKind::min, false, scalar);
+  Value high = e.reduce(loc, left, leftType, {0, 1}, ReduceKind::max, false, scalar);
+  SmallVector<Typed> inputs{{left, leftType}, {low, scalar}, {high, scalar}};
+  Value bytes = e.elementwise(loc, leftType, inputs, [](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
     ScalarBuilder s{inner, innerLoc};
     auto number = [&](double value) { return s.constant(in[0].getType(), value); };
     auto apply = [&](BinaryKind kind, Value x, Value y) { return s.binary(kind, x, y, false); };
@@ -244,13 +321,23 @@ Value RecurrentLowering::roundToBytes(Value state) {
     auto clamp = [&](Value x) {
       return apply(BinaryKind::minimum, apply(BinaryKind::maximum, x, number(0)), number(255));
     };
-    Value least = apply(BinaryKind::minimum, in[1], number(0)), most = apply(BinaryKind::maximum, in[2], number(0));
-    Value isFlat = s.compare(CompareKind::eq, least, most, false);
-    Value steps = apply(BinaryKind::div, apply(BinaryKind::sub, most, least), number(255));
-    Value scale = inner.create<arith::SelectOp>(innerLoc, isFlat, number(1), steps);
-    Value zeroPoint = round(clamp(apply(BinaryKind::sub, number(0), apply(BinaryKind::div, least, scale))));
-    Value bytes = clamp(apply(BinaryKind::add, round(apply(BinaryKind::div, in[0], scale)), zeroPoint));
-    return apply(BinaryKind::mul, apply(BinaryKind::sub, bytes, zeroPoint), scale);
+    Value least = in[1], most = in[2], step = stepOfBytes(s, least, most);
+    Value zeroPoint = round(clamp(apply(BinaryKind::sub, number(0), apply(BinaryKind::div, least, step))));
+    Value byte = clamp(apply(BinaryKind::add, round(apply(BinaryKind::div, in[0], step)), zeroPoint));
+    return apply(BinaryKind::sub, byte, zeroPoint);
+  });
+  Value sums = product(bytes, right, e.zeros(loc, to));
+  inputs = {{sums, to}, {low, scalar}, {high, scalar}, {scale, row}};
+  for (Value value : added)
+    inputs.push_back({value, cast<RankedTensorType>(value.getType()).getRank() == 1 ? row : to});
+  return e.elementwise(loc, to, inputs, [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+    ScalarBuilder s{inner, innerLoc};
+    Value least = in[1], most = in[2];
+    Value factor = s.binary(BinaryKind::mul, stepOfBytes(s, least, most), in[3], false);
+    Value sum = s.binary(BinaryKind::mul, in[0], factor, false);
+    for (size_t i = 0; i < added.size(); ++i)
+      sum = s.binary(BinaryKind::add, sum, in[4 + i], false);
+    return sum;
   });
 }
 
@@ -325,7 +412,11 @@ void RecurrentLowering::runDirection(int64_t d, Value &output, Value &lastH, Val
     if (op.getKind() == RecurrentKind::gru) {
       h = stepGru(gates, h0, weights, d);
     } else {
-      gates = product(op.getRoundsState() ? roundToBytes(h0) : h0, weights.recurrence, gates);
+      SmallVector<Value> added = {gates};
+      if (weights.bias)
+        added.push_back(weights.bias);
+      gates = weights.scale ? multiplyBytes(h0, stateType(), weights.recurrence, wide, weights.scale, added)
+                            : product(h0, weights.recurrence, gates);
       if (op.getKind() == RecurrentKind::lstm)
         std::tie(h, cell) = stepLstm(gates, c0, weights, d);
       else

@@ -262,32 +262,41 @@ func.func @if_c3(%c: tensor<i1>, %x: tensor<4xf32>) {
 
 // -----
 
-func.func @recurrent_c1(%x: tensor<7x1x3xf32>, %w: tensor<1x8x3xf32>, %r: tensor<1x8x2xf32>) {
+func.func @recurrent_c1(%x: tensor<7x1x3xf32>, %w: tensor<1x3x8xf32>, %r: tensor<1x2x8xf32>) {
   // expected-error @below {{an LSTM and only an LSTM has last_c}}
-  %0:2 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x8x3xf32>, tensor<1x8x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
+  %0:2 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x3x8xf32>, tensor<1x2x8xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
   return
 }
 
 // -----
 
-func.func @recurrent_c2(%x: tensor<7x1x3xf32>, %w: tensor<1x2x3xf32>, %r: tensor<1x2x2xf32>) {
+func.func @recurrent_c2(%x: tensor<7x1x3xf32>, %w: tensor<1x4x2xf32>, %r: tensor<1x3x2xf32>) {
   // expected-error @below {{of kind rnn has rounds_state; expected an LSTM}}
-  %0:2 = nn.recurrent rnn forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["Tanh"], hidden_size = 2 : i64, rounds_state} : (tensor<7x1x3xf32>, tensor<1x2x3xf32>, tensor<1x2x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
+  %0:2 = nn.recurrent rnn forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["Tanh"], hidden_size = 2 : i64, rounds_state} : (tensor<7x1x3xf32>, tensor<1x4x2xf32>, tensor<1x3x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>)
   return
 }
 
 // -----
 
-func.func @recurrent_c1_weights(%x: tensor<7x1x3xf32>, %w: tensor<1x4x3xf32>, %r: tensor<1x8x2xf32>) {
-  // expected-error @below {{weights has type 'tensor<1x4x3xf32>'; expected 1x8x3}}
-  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x4x3xf32>, tensor<1x8x2xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
+// Behind quantized weights lies what their products are multiplied by.
+func.func @recurrent_c1_scales(%x: tensor<7x1x3xf32>, %w: tensor<1x4x8xf32>, %r: tensor<1x2x8xf32>) {
+  // expected-error @below {{recurrence has type 'tensor<1x2x8xf32>'; expected 1x3x8}}
+  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64, rounds_state} : (tensor<7x1x3xf32>, tensor<1x4x8xf32>, tensor<1x2x8xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
   return
 }
 
 // -----
 
-func.func @recurrent_c1_recurrence(%x: tensor<7x1x3xf32>, %w: tensor<1x8x3xf32>, %r: tensor<1x8x3xf32>) {
-  // expected-error @below {{recurrence has type 'tensor<1x8x3xf32>'; expected 1x8x2}}
-  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x8x3xf32>, tensor<1x8x3xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
+func.func @recurrent_c1_weights(%x: tensor<7x1x3xf32>, %w: tensor<1x3x4xf32>, %r: tensor<1x2x8xf32>) {
+  // expected-error @below {{weights has type 'tensor<1x3x4xf32>'; expected 1x3x8}}
+  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x3x4xf32>, tensor<1x2x8xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
+  return
+}
+
+// -----
+
+func.func @recurrent_c1_recurrence(%x: tensor<7x1x3xf32>, %w: tensor<1x3x8xf32>, %r: tensor<1x3x8xf32>) {
+  // expected-error @below {{recurrence has type 'tensor<1x3x8xf32>'; expected 1x2x8}}
+  %0:3 = nn.recurrent lstm forward %x, %w, %r {activation_alpha = array<f64>, activation_beta = array<f64>, activations = ["sigmoid", "tanh", "tanh"], hidden_size = 2 : i64} : (tensor<7x1x3xf32>, tensor<1x3x8xf32>, tensor<1x3x8xf32>) -> (tensor<7x1x1x2xf32>, tensor<1x1x2xf32>, tensor<1x1x2xf32>)
   return
 }

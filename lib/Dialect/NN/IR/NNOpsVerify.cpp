@@ -194,9 +194,10 @@ LogicalResult RecurrentOp::verify() {
   AffineExpr directions = number(getDirection() == RecurrentDirection::bidirectional ? 2 : 1);
   AffineExpr rows = number(gates * size), hidden = number(size);
   AffineExpr time = getExtent(input, 0), batch = getExtent(input, 1);
+  int64_t scales = getRoundsState() ? 1 : 0;
   std::tuple<StringRef, Value, SmallVector<AffineExpr>> parts[] = {
-      {"weights", getWeights(), {directions, rows, getExtent(input, 2)}},
-      {"recurrence", getRecurrence(), {directions, rows, hidden}},
+      {"weights", getWeights(), {directions, getExtent(input, 2) + scales, rows}},
+      {"recurrence", getRecurrence(), {directions, number(size + scales), rows}},
       {"bias", getBias(), {directions, number(2 * gates * size)}},
       {"lengths", getLengths(), {batch}},
       {"initial_h", getInitialH(), {directions, batch, hidden}},

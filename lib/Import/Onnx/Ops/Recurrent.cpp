@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "../NodeContext.h"
 #include "Families.h"
+#include "Quantization.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
 
 namespace penstock::onnximport {
@@ -63,8 +64,26 @@ struct Cell {
   std::vector<const char *> activations;
 };
 
+/// A scale or zero point of each direction, or of each of its columns, as [directions, 1, 1 or columns].
+Value alignDirections(NodeContext &n, Value parameter) {
+  int64_t numDims = n.typeOf(parameter).getRank();
+  if (numDims != 1 && numDims != 2)
+    return (n.emitError() << "a scale or zero point has type " << n.typeOf(parameter) << "; expected one or two axes"),
+           Value();
+  return numDims == 1 ? n.unsqueeze(parameter, {1, 2}) : n.unsqueeze(parameter, 1);
+}
+
+/// [directions, rows, columns] and, as one row more, the scale of each column.
+Value appendScale(NodeContext &n, Value weights, int scaleIndex) {
+  Value scale = n.getInput(scaleIndex);
+  scale = scale ? alignDirections(n, scale) : Value();
+  Extents row = n.extentsOf(weights);
+  row[1] = n.cst(1);
+  return scale ? n.concat({weights, n.broadcastTo(scale, row)}, 1) : Value();
+}
+
 LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value weights, Value recurrence,
-                            bool roundsState = false) {
+                            bool isQuantized = false) {
   std::string directionName = n.getString("direction", "forward");
   std::optional<RecurrentDirection> direction = nn::symbolizeRecurrentDirection(directionName);
   if (!direction)
@@ -78,11 +97,22 @@ LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value
                          << n.typeOf(weights).getRank() << " and " << n.typeOf(recurrence).getRank()
                          << " axes; expected three each";
   std::optional<int64_t> hidden = nn::getConstant(n.extentsOf(recurrence)[2]);
+  if (isQuantized && hidden)
+    hidden = *hidden / cell.numGates;
   if (!hidden || n.getInt("hidden_size", *hidden) != *hidden)
     return n.emitError() << "hidden_size is " << n.getInt("hidden_size", 0) << "; the recurrence has type "
                          << n.typeOf(recurrence);
   FailureOr<Activations> activations = getActivations(n, cell.activations, numDirections);
   if (failed(activations))
+    return failure();
+  if (isQuantized) {
+    weights = appendScale(n, weights, 8);
+    recurrence = appendScale(n, recurrence, 10);
+  } else {
+    weights = n.transpose(weights, {0, 2, 1});
+    recurrence = n.transpose(recurrence, {0, 2, 1});
+  }
+  if (!weights || !recurrence)
     return failure();
   bool isLstm = cell.kind == RecurrentKind::lstm;
   Value initialH = n.getOptionalInput(5), initialC = isLstm ? n.getOptionalInput(6) : Value();
@@ -105,7 +135,7 @@ LogicalResult makeRecurrent(NodeContext &n, const Cell &cell, Value input, Value
       n.getOptionalInput(4), initialH, initialC, isLstm ? n.getOptionalInput(7) : Value(), b.getI64IntegerAttr(*hidden),
       b.getStrArrayAttr(activations->names), b.getDenseF64ArrayAttr(activations->alpha),
       b.getDenseF64ArrayAttr(activations->beta), clip, flag(n.getInt("input_forget", 0)),
-      flag(n.getInt("linear_before_reset", 0)), flag(roundsState));
+      flag(n.getInt("linear_before_reset", 0)), flag(isQuantized));
   Value output = op.getOutput(), lastH = op.getLastH(), lastC = op.getLastC();
   if (batchFirst) {
     output = n.hasOutput(0) ? n.transpose(output, {2, 0, 1, 3}) : output;
@@ -123,54 +153,21 @@ Converter recurrent(Cell cell) {
 
 const Cell kLstm{RecurrentKind::lstm, 4, {"Sigmoid", "Tanh", "Tanh"}};
 
-/// Quantized weights [directions, features, gates * hidden] as ONNX's LSTM has them, in floats.
-Value dequantizeWeights(NodeContext &n, Value weights, Value scale, Value zeroPoint) {
-  if (!weights || !scale || n.typeOf(weights).getRank() != 3)
+/// Quantized weights less their zero points.
+Value getDifferences(NodeContext &n, int index, int zeroIndex, Type type) {
+  Value weights = n.getInput(index), zero = n.getOptionalInput(zeroIndex);
+  if (!weights)
     return {};
-  Extents aligned(3, n.cst(1)), given = n.extentsOf(scale);
-  if (given.size() > 2 || given.empty())
-    return (n.emitError() << "a scale has type " << n.typeOf(scale) << "; expected one or two axes"), Value();
-  aligned[0] = given[0];
-  if (given.size() == 2)
-    aligned[2] = given[1];
-  Type i32 = IntegerType::get(n.getContext(), 32);
-  Value integers = n.cast_(weights, i32);
-  if (zeroPoint)
-    integers = n.sub(integers, n.cast_(n.reshape(zeroPoint, aligned), i32));
-  Value real = n.mul(n.cast_(integers, n.elementOf(scale)), n.reshape(scale, aligned));
-  return n.transpose(real, {0, 2, 1});
+  return n.cast_(subtractZeroPoint(n, weights, zero ? alignDirections(n, zero) : Value()), type);
 }
 
-/// The values that 8 bits over the range of the whole tensor (with zero in it) can tell apart.
-Value roundToBytes(NodeContext &n, Value input) {
-  if (!input)
-    return {};
-  Type type = n.elementOf(input);
-  Ints axes;
-  for (int64_t axis = 0; axis < n.typeOf(input).getRank(); ++axis)
-    axes.push_back(axis);
-  auto number = [&](double value) { return n.scalar(value, type); };
-  Value low = n.binary(nn::BinaryKind::minimum, n.reduce(nn::ReduceKind::min, input, axes, false), number(0));
-  Value high = n.binary(nn::BinaryKind::maximum, n.reduce(nn::ReduceKind::max, input, axes, false), number(0));
-  Value range = n.sub(high, low);
-  Value isFlat = n.compare(nn::CompareKind::eq, range, number(0));
-  Value scale = n.select(isFlat, number(1), n.div(range, number(255)));
-  auto clamp = [&](Value value) {
-    return n.binary(nn::BinaryKind::minimum, n.binary(nn::BinaryKind::maximum, value, number(0)), number(255));
-  };
-  auto round = [&](Value value) { return n.unary(nn::UnaryKind::round_even, value); };
-  Value zeroPoint = round(clamp(n.unary(nn::UnaryKind::neg, n.div(low, scale))));
-  Value bytes = clamp(n.add(round(n.div(input, scale)), zeroPoint));
-  return n.mul(n.sub(bytes, zeroPoint), scale);
-}
-
-/// ONNX Runtime's LSTM with quantized weights. As there, the input and, before every product, the hidden state are
-/// rounded to what 8 bits can tell apart; only the order of the sums differs.
 LogicalResult convertDynamicQuantizeLSTM(NodeContext &n) {
-  Value weights = dequantizeWeights(n, n.getInput(1), n.getInput(8), n.getOptionalInput(9));
-  Value recurrence = dequantizeWeights(n, n.getInput(2), n.getInput(10), n.getOptionalInput(11));
-  return makeRecurrent(n, kLstm, roundToBytes(n, n.getInput(0)), weights, recurrence,
-                       /*roundsState=*/true);
+  Value input = n.getInput(0);
+  if (!input)
+    return failure();
+  Type type = n.elementOf(input);
+  return makeRecurrent(n, kLstm, input, getDifferences(n, 1, 9, type), getDifferences(n, 2, 11, type),
+                       /*isQuantized=*/true);
 }
 
 } // namespace

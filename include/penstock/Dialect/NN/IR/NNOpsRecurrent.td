@@ -10,13 +10,15 @@ include "penstock/Dialect/NN/IR/NNOpBase.td"
 def NN_RecurrentOp : NN_Op<"recurrent", [Pure, NN_CostInterface, AttrSizedOperandSegments]> {
   let summary = "RNN, GRU or LSTM over a sequence";
   let description = [{
-    Operands, layouts and gate orders are ONNX's with `layout` 0: `input` [time, batch, features], `weights`
-    [directions, gates * hidden, features], `recurrence` [directions, gates * hidden, hidden], `bias` [directions,
-    2 * gates * hidden], `lengths` [batch] (i32), `initial_h` and `initial_c` [directions, batch, hidden], `peephole`
+    Operands, layouts and gate orders are ONNX's with `layout` 0, except that weights are right sides of products, which
+    is done once where they are constant: `input` [time, batch, features], `weights` [directions, features,
+    gates * hidden], `recurrence` [directions, hidden, gates * hidden], `bias` [directions, 2 * gates * hidden], `lengths` [batch] (i32), `initial_h` and `initial_c` [directions, batch, hidden], `peephole`
     [directions, 3 * hidden]. Results: `output` [time, directions, batch, hidden], `last_h` and, of an LSTM, `last_c`
     [directions, batch, hidden]. `activations` name the functions of each direction.
-    With `rounds_state` the hidden state is rounded before each product with `recurrence` to what 8 bits over its range (with
-    zero in it) can tell apart, as ONNX Runtime's dynamically quantized LSTM does. Constraints:
+    With `rounds_state` it is ONNX Runtime's dynamically quantized LSTM: `weights` and `recurrence` are integers, with one
+    row more, what the sums of each column are multiplied by. The input, and before each product the hidden state, become
+    bytes over their range (with zero in it), whose products are exact sums. A byte that is rounded the other way moves
+    all that follow, so that sigmoid and tanh are ONNX Runtime's to the last bit. Constraints:
     * (C1) the shapes agree with the above; an LSTM has `last_c`, the others do not.
     * (C2) only an LSTM has `rounds_state`.
   }];
