@@ -275,7 +275,10 @@ LogicalResult RoleBuilder::createSteps() {
     if (function.empty())
       return call.emitOpError() << "calls kernel '" << call.getKernel()
                                 << "', which has no object; expected the kernels to be compiled";
-    make<rtir::StepOp>(call.getLoc(), i, nameOf(call), function);
+    SmallVector<int64_t> results;
+    for (Value result : call.getResults())
+      results.push_back(storages.lookup(result));
+    make<rtir::StepOp>(call.getLoc(), i, nameOf(call), function, results);
   }
   return success();
 }

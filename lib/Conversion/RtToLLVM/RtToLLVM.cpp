@@ -128,7 +128,8 @@ FailureOr<std::string> RoleConverter::addStorages() {
 std::string RoleConverter::addSteps() {
   std::vector<Row> rows;
   for (rtir::StepOp step : role.getSteps())
-    rows.push_back({tables.addString(step.getName()), tables.addString(step.getKernel())});
+    rows.push_back({tables.addString(step.getName()), tables.addString(step.getKernel()),
+                    int64_t(step.getResults().size()), tables.addNumbers(step.getResults(), 32)});
   return tables.addRows("steps", types.step, rows);
 }
 

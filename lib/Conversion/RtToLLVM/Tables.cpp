@@ -15,8 +15,8 @@ AbiTypes::AbiTypes(MLIRContext *context)
   channel = make({ptr, ptr, i32, i32, i32, ptr, i32, i32, ptr, i32, i64, i32, i32});
   // kind, index, offset, num_bytes, num_bytes_extent, first_use, last_use, data, name
   storage = make({i32, i32, i64, i64, i32, i32, i32, ptr, ptr});
-  // name, kernel
-  step = make({ptr, ptr});
+  // name, kernel, num_results, results
+  step = make({ptr, ptr, i32, ptr});
   role = make({
       i32, LLVM::LLVMArrayType::get(i8, 32), // abi_version, fingerprint
       ptr, ptr,

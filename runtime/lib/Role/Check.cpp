@@ -105,6 +105,19 @@ static Status checkStorage(const rt_role_desc &role, int32_t index) {
   }
 }
 
+static Status checkStep(const rt_role_desc &role, int32_t index) {
+  const rt_step_desc &step = role.steps[index];
+  std::string who = "step " + std::to_string(index) + " ";
+  if (!step.name || !step.kernel)
+    return bad(role, who + "has no name");
+  if (step.num_results < 0 || (step.num_results && !step.results))
+    return bad(role, who + "has " + std::to_string(step.num_results) + " results");
+  for (int32_t i = 0; i < step.num_results; ++i)
+    if (step.results[i] < 0 || step.results[i] >= role.num_storages)
+      return bad(role, who + "makes storage " + std::to_string(step.results[i]) + ", which does not exist");
+  return Status();
+}
+
 Status checkRole(const rt_role_desc &role) {
   if (role.abi_version != RT_ABI_VERSION)
     return fail(Code::kMismatch, "the executable has ABI version %u, expected %d", role.abi_version, RT_ABI_VERSION);
@@ -130,6 +143,9 @@ Status checkRole(const rt_role_desc &role) {
     return bad(role, "no input channel");
   for (int32_t i = 0; i < role.num_storages; ++i)
     if (Status status = checkStorage(role, i); !status.ok())
+      return status;
+  for (int32_t i = 0; i < role.num_steps; ++i)
+    if (Status status = checkStep(role, i); !status.ok())
       return status;
   return Status();
 }

@@ -12,8 +12,8 @@
 // CHECK-NEXT:      rt.storage 2 arena "add" {first = 0 : i64, last = 1 : i64, num_bytes = 16 : i64, offset = 0 : i64}
 // CHECK-NEXT:      rt.storage 3 channel_out "relu" {channel = 1 : i64, num_bytes = 16 : i64}
 // CHECK-NEXT:      rt.storage 4 arena "relu" {first = 1 : i64, last = 1 : i64, num_bytes = 32 : i64, offset = 16 : i64}
-// CHECK-NEXT:      rt.step 0 "add" kernel "k_1a"
-// CHECK-NEXT:      rt.step 1 "relu" kernel "k_2b"
+// CHECK-NEXT:      rt.step 0 "add" kernel "k_1a" makes [2]
+// CHECK-NEXT:      rt.step 1 "relu" kernel "k_2b" makes [3]
 // CHECK-NEXT:      rt.program {
 // CHECK-NEXT:        rt.begin
 // CHECK-NEXT:        rt.wait @x
@@ -106,8 +106,8 @@ module attributes {nn.model = "m.onnx"} {
 // CHECK-NEXT:      rt.storage 3 constant "constant" {num_bytes = 32 : i64, value = dense<2.000000e+00> : tensor<8xf32>}
 // CHECK-NEXT:      rt.storage 4 arena "scale" {first = 0 : i64, last = 1 : i64, num_bytes = -5 : i64}
 // CHECK-NEXT:      rt.storage 5 channel_out "y" {channel = 3 : i64, num_bytes = -4 : i64}
-// CHECK-NEXT:      rt.step 0 "scale" kernel "k_3c"
-// CHECK-NEXT:      rt.step 1 "y" kernel "k_4d"
+// CHECK-NEXT:      rt.step 0 "scale" kernel "k_3c" makes [4]
+// CHECK-NEXT:      rt.step 1 "y" kernel "k_4d" makes [5]
 // CHECK:             rt.wait @x
 // CHECK-NEXT:        rt.wait @go
 // CHECK-NEXT:        rt.wait @z

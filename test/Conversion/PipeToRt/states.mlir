@@ -5,6 +5,8 @@
 // CHECK:       rt.storage 1 state "h" {num_bytes = 16 : i64}
 // CHECK:       rt.storage 2 channel_out
 // CHECK-NOT:   rt.storage
+// CHECK:       rt.step 0 "k0" kernel "k_aa" makes [2]
+// CHECK:       rt.step 1 "k1" kernel "k_bb" makes [1]
 // CHECK:       rt.call "k_aa" buffers [0, 1, 2]
 // CHECK:       rt.call "k_bb" buffers [2, 1]
 module attributes {nn.model = "m.onnx"} {

@@ -6,7 +6,9 @@
 // CHECK-DAG:     llvm.mlir.global internal constant @[[RELEASED:bytes_[0-9]+]]("x\00") {addr_space = 0 : i32, alignment = 1 : i64}
 // CHECK-DAG:     llvm.mlir.global internal constant @[[DATA:bytes_[0-9]+]]("\00\00\80?\00\00\80?") {addr_space = 0 : i32, alignment = 64 : i64}
 // CHECK-DAG:     llvm.mlir.global internal constant @{{.*}}(dense<[-1, 3]> : tensor<2xi64>)
+// CHECK-DAG:     llvm.mlir.global internal constant @[[MADE:numbers_[0-9]+]](dense<1> : tensor<1xi32>)
 // CHECK-DAG:     llvm.mlir.global internal constant @steps
+// CHECK-DAG:     llvm.mlir.addressof @[[MADE]]
 // CHECK-DAG:     llvm.mlir.global internal constant @storages
 // CHECK-DAG:     llvm.mlir.global internal constant @channels
 
@@ -62,7 +64,7 @@ rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0
   rt.storage 0 channel_in "x" {channel = 0 : i64, num_bytes = 192 : i64}
   rt.storage 1 channel_out "y" {channel = 1 : i64, num_bytes = 192 : i64}
   rt.storage 2 constant "c" {num_bytes = 8 : i64, value = dense<1.0> : tensor<2xf32>}
-  rt.step 0 "y" kernel "k_1a2b"
+  rt.step 0 "y" kernel "k_1a2b" makes [1]
   rt.program {
     rt.begin
     rt.wait @x

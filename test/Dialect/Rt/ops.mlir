@@ -17,8 +17,8 @@
 // CHECK-NEXT:    rt.storage 3 weight "w" {num_bytes = 12 : i64, weight = @w}
 // CHECK-NEXT:    rt.storage 4 constant "c" {num_bytes = 8 : i64, value = dense<[1.000000e+00, 2.000000e+00]> : tensor<2xf32>}
 // CHECK-NEXT:    rt.storage 5 arena "t" {first = 0 : i64, last = 1 : i64, num_bytes = -4 : i64}
-// CHECK-NEXT:    rt.step 0 "mul" kernel "k_1"
-// CHECK-NEXT:    rt.step 1 "add" kernel "k_2"
+// CHECK-NEXT:    rt.step 0 "mul" kernel "k_1" makes [5]
+// CHECK-NEXT:    rt.step 1 "add" kernel "k_2"{{$}}
 // CHECK-NEXT:    rt.program {
 // CHECK-NEXT:      rt.begin
 // CHECK-NEXT:      rt.wait @a
@@ -49,7 +49,7 @@ rt.role @s1 role 1 of 2 stages [1] of 2 model "m.onnx" arena -1
   rt.storage 3 weight "w" {num_bytes = 12 : i64, weight = @w}
   rt.storage 4 constant "c" {num_bytes = 8 : i64, value = dense<[1.0, 2.0]> : tensor<2xf32>}
   rt.storage 5 arena "t" {num_bytes = -4 : i64, first = 0 : i64, last = 1 : i64}
-  rt.step 0 "mul" kernel "k_1"
+  rt.step 0 "mul" kernel "k_1" makes [5]
   rt.step 1 "add" kernel "k_2"
   rt.program {
     rt.begin

@@ -285,3 +285,49 @@ rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<()
     rt.end
   }
 }
+
+// -----
+
+// step_c1: A step makes storages that exist.
+rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<() -> ()> {
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+  rt.channel @y id 1 "y" f32 [4] from 0 to [-2] depth 2 bytes 16 out
+  rt.storage 0 channel_in "x" {channel = 0 : i64}
+  rt.storage 1 channel_out "y" {channel = 1 : i64}
+  // expected-error @below {{makes storage 2; the role has 2}}
+  rt.step 0 "a" kernel "k" makes [2]
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    rt.acquire @y
+    rt.call "k" buffers [0, 1] symbols 0
+    rt.done 0
+    rt.publish @y
+    rt.release @x
+    rt.end
+  }
+}
+
+// -----
+
+// step_c1: A step does not make what the role receives.
+rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<() -> ()> {
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+  rt.channel @y id 1 "y" f32 [4] from 0 to [-2] depth 2 bytes 16 out
+  rt.storage 0 channel_in "x" {channel = 0 : i64}
+  rt.storage 1 channel_out "y" {channel = 1 : i64}
+  // expected-error @below {{makes storage 0, which is a channel_in; expected one in the arena, in a channel that is sent, or a state}}
+  rt.step 0 "a" kernel "k" makes [0]
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    rt.acquire @y
+    rt.call "k" buffers [0, 1] symbols 0
+    rt.done 0
+    rt.publish @y
+    rt.release @x
+    rt.end
+  }
+}

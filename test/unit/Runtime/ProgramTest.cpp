@@ -171,6 +171,10 @@ TEST(Role, damagedTables) {
     change(storages[index]);
     expect(words, [](rt_role_desc &role) { role.storages = storages; });
   };
+  static const int32_t made[] = {99};
+  static const rt_step_desc steps[] = {{"/add", "k_add", 1, made}, {"/finish", nullptr, 0, nullptr}};
+  expect("step 0 makes storage 99", [](rt_role_desc &role) { role.steps = steps; });
+  expect("step 0 has no name", [](rt_role_desc &role) { role.steps = steps + 1, role.num_steps = 1; });
   withStorage("storage 2 lies at 96", 2, [](rt_storage_desc &storage) { storage.offset = 96; });
   withStorage("storage 2 lies at 128", 2, [](rt_storage_desc &storage) { storage.offset = 128; });
   withStorage("storage 0 names channel 1", 0, [](rt_storage_desc &storage) { storage.index = 1; });

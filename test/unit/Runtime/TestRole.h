@@ -77,7 +77,8 @@ template <int32_t Stage, int32_t Stages, bool Static, uint8_t Mark = 0xab> struc
       {kIsFirst ? RT_STORAGE_WEIGHT : RT_STORAGE_CONSTANT, -1, kIsFirst ? 0 : -1, 16, -1, 0, 1,
        kIsFirst ? nullptr : kAddend, "bias"},
       {RT_STORAGE_CHANNEL_IN, kSkip, -1, -1, 0, 1, 1, nullptr, "skip"}};
-  static constexpr rt_step_desc kSteps[] = {{"/add", "k_add"}, {"/finish", "k_finish"}};
+  static constexpr int32_t kSum[] = {2}, kResult[] = {1}; // the storages that the two kernels fill
+  static constexpr rt_step_desc kSteps[] = {{"/add", "k_add", 1, kSum}, {"/finish", "k_finish", 1, kResult}};
 
   /// Bytes of a value, and rows.
   static void extents(const int64_t *symbols, int64_t *values) {

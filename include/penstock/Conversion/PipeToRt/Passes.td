@@ -48,7 +48,7 @@ def ConvertPipeToRtPass : Pass<"convert-pipe-to-rt", "::mlir::ModuleOp"> {
       rt.channel @y id 1 "y" f32 [4] from 0 to [-2] depth 2 bytes 16 out
       rt.storage 0 channel_in "x" {channel = 0 : i64, num_bytes = 16 : i64}
       rt.storage 1 channel_out "tanh" {channel = 1 : i64, num_bytes = 16 : i64}
-      rt.step 0 "tanh" kernel "k_1a"
+      rt.step 0 "tanh" kernel "k_1a" makes [1]
       rt.program {
         rt.begin
         rt.wait @x

@@ -126,6 +126,23 @@ static LogicalResult verifyExtentReferences(Operation *op, ArrayRef<int64_t> num
   return success();
 }
 
+static LogicalResult verifySteps(RoleOp role) { // role_c4, step_c1
+  std::vector<StorageOp> storages = role.getStorages();
+  for (auto [i, step] : llvm::enumerate(role.getSteps())) {
+    if (step.getNumber() != i)
+      return step.emitOpError() << "is number " << step.getNumber() << "; expected " << i;
+    for (int64_t made : step.getResults()) {
+      if (made < 0 || made >= static_cast<int64_t>(storages.size()))
+        return step.emitOpError() << "makes storage " << made << "; the role has " << storages.size();
+      StorageKind kind = storages[made].getKind();
+      if (kind != StorageKind::arena && kind != StorageKind::channel_out && kind != StorageKind::state)
+        return step.emitOpError() << "makes storage " << made << ", which is a " << stringifyStorageKind(kind)
+                                  << "; expected one in the arena, in a channel that is sent, or a state";
+    }
+  }
+  return success();
+}
+
 static LogicalResult verifyTables(RoleOp role) { // role_c4, role_c5, role_c7
   std::vector<ChannelOp> channels = role.getChannels();
   if (llvm::none_of(channels, [](ChannelOp channel) { return channel.getConsumer().has_value(); }))
@@ -147,10 +164,7 @@ static LogicalResult verifyTables(RoleOp role) { // role_c4, role_c5, role_c7
         failed(verifyExtentReferences(storage, {static_cast<int64_t>(storage.getNumBytes())}, role.getNumExtents())))
       return failure();
   }
-  for (auto [i, step] : llvm::enumerate(role.getSteps()))
-    if (step.getNumber() != i)
-      return step.emitOpError() << "is number " << step.getNumber() << "; expected " << i;
-  return success();
+  return verifySteps(role);
 }
 
 LogicalResult RoleOp::verifyRegions() {

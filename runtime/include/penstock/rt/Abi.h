@@ -32,6 +32,7 @@
 //
 //   1  first version
 //   2  symbols that kernels find: num_data_symbols, rt_set_symbol
+//   3  steps name the storages of their results
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_ABI_H
@@ -43,7 +44,7 @@
 extern "C" {
 #endif
 
-#define RT_ABI_VERSION 2
+#define RT_ABI_VERSION 3
 
 /// Base of every buffer that a kernel gets: arena, slots, weights and workspaces alike.
 #define RT_ALIGNMENT 64
@@ -137,6 +138,8 @@ typedef struct rt_storage_desc {
 typedef struct rt_step_desc {
   const char *name;   ///< ONNX node or tensor, as messages and traces show it
   const char *kernel; ///< symbol of the kernel
+  int32_t num_results;
+  const int32_t *results; ///< storages that the call fills, in the order of the kernel's results
 } rt_step_desc;
 
 typedef struct rt_role_desc {

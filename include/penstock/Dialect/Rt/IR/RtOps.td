@@ -36,7 +36,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
       rt.channel @y id 1 "relu" f32 [-1, 3] from 0 to [1] depth 2 bytes -1 out
       rt.storage 0 channel_in "x" {channel = 0 : i64}
       rt.storage 1 channel_out "relu" {channel = 1 : i64}
-      rt.step 0 "relu" kernel "k_1a2b"
+      rt.step 0 "relu" kernel "k_1a2b" makes [1]
       rt.program {
         rt.begin
         rt.wait @x
@@ -166,9 +166,18 @@ def Rt_StorageOp : Rt_TableOp<"storage"> {
 }
 
 def Rt_StepOp : Rt_TableOp<"step"> {
-  let summary = "name of a kernel call, for messages and traces";
-  let arguments = (ins I64Attr:$number, StrAttr:$name, StrAttr:$kernel);
-  let assemblyFormat = "$number $name `kernel` $kernel attr-dict";
+  let summary = "name of a kernel call, for messages, traces and recordings";
+  let description = [{
+    `makes` lists the storages of the call's results, so that a recording can hold what each kernel made. Constraints:
+    * (C1) every storage that the step makes exists, in the arena, a channel that the role sends, or a state.
+
+    ```mlir
+    rt.step 0 "relu" kernel "k_1a2b" makes [1]
+    ```
+  }];
+  let arguments = (ins I64Attr:$number, StrAttr:$name, StrAttr:$kernel,
+                       DefaultValuedOptionalAttr<DenseI64ArrayAttr, "{}">:$results);
+  let assemblyFormat = "$number $name `kernel` $kernel (`makes` $results^)? attr-dict";
 }
 
 //===----------------------------------------------------------------------===//
