@@ -89,6 +89,8 @@ SessionOptions Launcher::sessionOptions(Status &status) const {
   SessionOptions result;
   result.timeoutNs = int64_t(options.timeoutSeconds * 1e9);
   result.traceEvents = options.traceFile.empty() ? 0 : 1 << 18;
+  result.recordFile = options.recordFile;
+  result.recordResults = options.recordResults;
   if (options.verifyWeights)
     result.verifyBytes = INT64_MAX;
   for (const std::string &text : options.faults) {

@@ -44,6 +44,10 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
   app.add_option("--inflight", options.inFlight, "requests in flight with --repeat")->type_name("K");
   app.add_option("--trace", options.traceFile, "write the measured timeline as Chrome/Perfetto trace events")
       ->type_name("FILE");
+  CLI::Option *record = app.add_option("--record", options.recordFile,
+                                       "write all that goes between the stages to one file, for penstock replay")
+                            ->type_name("FILE");
+  app.add_flag("--record-kernels", options.recordResults, "with --record: what every kernel makes too")->needs(record);
   app.add_option("--timeout", options.timeoutSeconds, "seconds to wait without progress; 0: for ever")
       ->type_name("S")
       ->capture_default_str()

@@ -17,8 +17,8 @@ struct LaunchOptions {
   std::vector<std::string> inputs; ///< NAME=FILE
   std::vector<std::string> archives;
   std::vector<std::string> dims, shapes, faults;
-  std::string outputFolder, traceFile, launcher = "local";
-  bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false;
+  std::string outputFolder, traceFile, recordFile, launcher = "local";
+  bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false, recordResults = false;
   uint64_t seed = 1;
   int64_t repeat = 1, inFlight = 0;
   double timeoutSeconds = 30;

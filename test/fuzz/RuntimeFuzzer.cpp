@@ -3,15 +3,34 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json, handshake message. Nothing may crash, whatever
-// the bytes.
+// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json, handshake message, recording. Nothing may
+// crash, whatever the bytes.
 //
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Files.h"
 #include "penstock/rt/Plan.h"
+#include "penstock/rt/Recording.h"
 #include "transports/shm/Wire.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 using namespace penstock::rt;
+
+/// A recording is read from a file: one in memory.
+static void readRecording(const std::string &bytes) {
+  Fd file(memfd_create("recording", MFD_CLOEXEC));
+  if (write(file.get(), bytes.data(), bytes.size()) != ssize_t(bytes.size()))
+    return;
+  Recording recording;
+  if (!recording.open("/proc/self/fd/" + std::to_string(file.get())).ok())
+    return;
+  for (int32_t channel = 0; channel < recording.numChannels(); ++channel)
+    for (const Recording::Message &message : recording.messages(channel)) {
+      std::vector<char> payload(size_t(message.numBytes));
+      (void)recording.read(message, payload.data());
+    }
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   if (numBytes == 0)
@@ -21,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   Tensor tensor;
   TensorMap tensors;
   Plan plan;
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
   case 0:
     (void)parseNpy(bytes.data(), length, "x", tensor);
     break;
@@ -34,12 +53,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   case 3:
     (void)Plan::parse(bytes, "x", plan);
     break;
-  default:
+  case 4: {
     WireReader reader(bytes);
     reader.number();
     reader.text();
     reader.channel();
     reader.options();
+    break;
+  }
+  default:
+    readRecording(bytes);
   }
   return 0;
 }

@@ -69,8 +69,9 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
   app.require_subcommand(1);
   app.fallthrough(false);
-  std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app),     addPlanCommand(app),
-                                   addBenchCommand(app),   addInspectCommand(app), addDoctorCommand(app)};
+  std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app),   addReplayCommand(app),
+                                   addPlanCommand(app),    addBenchCommand(app), addInspectCommand(app),
+                                   addDoctorCommand(app)};
   try {
     app.parse(argc, argv);
     for (Command &command : commands)

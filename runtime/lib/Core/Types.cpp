@@ -6,6 +6,10 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Types.h"
 
+#include "penstock/rt/Status.h"
+
+#include <cmath>
+#include <cstring>
 #include <ctime>
 
 namespace penstock {
@@ -73,6 +77,85 @@ std::string dimsToString(const int64_t *dims, size_t numDims) {
     text += dims[i] < 0 ? std::string("?") : std::to_string(dims[i]);
   }
   return text;
+}
+
+static float halfToFloat(uint16_t half) {
+  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
+  float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                : exponent     ? std::ldexp(float(mantissa + 1024), int(exponent) - 25)
+                               : std::ldexp(float(mantissa), -24);
+  return half & 0x8000 ? -value : value;
+}
+
+static float bfloatToFloat(uint16_t value) {
+  uint32_t bits = uint32_t(value) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+
+template <typename T> static T loadAs(const void *at) {
+  T value;
+  std::memcpy(&value, at, sizeof(value));
+  return value;
+}
+
+double elementValue(int32_t dtype, const void *element) {
+  switch (dtype) {
+  case RT_F32:
+    return double(loadAs<float>(element));
+  case RT_F64:
+    return loadAs<double>(element);
+  case RT_F16:
+    return double(halfToFloat(loadAs<uint16_t>(element)));
+  case RT_BF16:
+    return double(bfloatToFloat(loadAs<uint16_t>(element)));
+  case RT_I8:
+    return loadAs<int8_t>(element);
+  case RT_U8:
+  case RT_BOOL:
+    return loadAs<uint8_t>(element);
+  case RT_I16:
+    return loadAs<int16_t>(element);
+  case RT_U16:
+    return loadAs<uint16_t>(element);
+  case RT_I32:
+    return loadAs<int32_t>(element);
+  case RT_U32:
+    return loadAs<uint32_t>(element);
+  case RT_I64:
+    return double(loadAs<int64_t>(element));
+  default:
+    return double(loadAs<uint64_t>(element));
+  }
+}
+
+std::string elementToString(int32_t dtype, const void *element) {
+  switch (dtype) {
+  case RT_F32:
+    return format("%.9g (0x%08x)", elementValue(dtype, element), loadAs<uint32_t>(element));
+  case RT_F64:
+    return format("%.17g (0x%016llx)", elementValue(dtype, element), (unsigned long long)loadAs<uint64_t>(element));
+  case RT_F16:
+  case RT_BF16:
+    return format("%.5g (0x%04x)", elementValue(dtype, element), loadAs<uint16_t>(element));
+  case RT_I64:
+    return std::to_string(loadAs<int64_t>(element));
+  case RT_U64:
+    return std::to_string(loadAs<uint64_t>(element));
+  default:
+    return format("%.0f", elementValue(dtype, element));
+  }
+}
+
+std::string placeToString(int64_t index, const int64_t *dims, size_t numDims) {
+  std::string text;
+  for (size_t i = numDims; i-- > 0;) {
+    int64_t extent = dims[i] > 0 ? dims[i] : 1;
+    text = std::to_string(index % extent) + (text.empty() ? "" : ",") + text;
+    index /= extent;
+  }
+  return "[" + text + "]";
 }
 
 int64_t nowNs() {

@@ -167,6 +167,8 @@ Status ProcessCrew::spawn(size_t index) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, emptyInput.get(), STDIN_FILENO);
+  if (int fd = options[index].recordFd; fd >= 0) // under its own number: that makes it stay open
+    posix_spawn_file_actions_adddup2(&actions, fd, fd);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   // Signals that an embedding process (Python, a server) has blocked or ignored are not the roles' business.

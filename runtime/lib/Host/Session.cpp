@@ -7,6 +7,7 @@
 #include "SessionImpl.h"
 
 #include "Cpu.h"
+#include "transports/record/Record.h"
 
 #include <algorithm>
 
@@ -46,6 +47,8 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     role.cpu = spins && options.roles.empty() ? int32_t(i) : -1;
     role.verifyBytes = options.verifyBytes;
     role.folder = plan.folder;
+    role.recordFd = recording.descriptor();
+    role.recordResults = options.recordResults;
     auto fault = options.faults.find(int32_t(i));
     if (fault != options.faults.end())
       role.fault = fault->second;
@@ -83,6 +86,17 @@ Status Session::Impl::makeFabric() {
   transport = hubTransport.get();
   control = hub->control();
   return Status();
+}
+
+Status Session::Impl::startRecording() {
+  if (options.recordFile.empty())
+    return Status();
+  Status status = recording.create(options.recordFile, plan.fingerprint, int32_t(plan.channels.size()));
+  if (!status.ok())
+    return status;
+  recordingTransport = makeRecordingTransport(*transport, recording.descriptor());
+  transport = recordingTransport.get();
+  return status;
 }
 
 Status Session::Impl::openEnds() {
@@ -125,6 +139,8 @@ Status Session::Impl::open(const std::string &folder, const SessionOptions &give
     return status;
   if (Status status = makeFabric(); !status.ok())
     return status;
+  if (Status status = startRecording(); !status.ok())
+    return status;
   if (Status status = openEnds(); !status.ok())
     return status;
   control.role(control.hostRole()).activity.store(uint32_t(Activity::kRunning));
@@ -135,6 +151,7 @@ Status Session::Impl::open(const std::string &folder, const SessionOptions &give
     crew = makeThreadCrew(options.roles, *hub, roleOptions(), onFailure);
   if (Status status = crew->start(); !status.ok())
     return status;
+  isRecording = recording.descriptor() >= 0;
   feeder = std::thread([this] { feed(); });
   collector = std::thread([this] { gather(); });
   return Status();
@@ -155,6 +172,9 @@ Session::Impl::~Impl() {
   if (collector.joinable())
     collector.join();
   crew.reset();
+  // Of a run that has failed, what went over the channels until then is worth the most.
+  if (isRecording)
+    (void)recording.finish(false);
 }
 
 /// The first failure ends the session.
@@ -235,9 +255,15 @@ Status Session::Impl::close() {
   if (!status.ok())
     crew->stop();
   Status ended = crew->finish(deadlineAfter(patienceNs));
+  status = status.ok() ? ended : status;
+  if (isRecording) {
+    isRecording = false;
+    Status written = recording.finish(status.ok());
+    status = status.ok() ? written : status;
+  }
   std::lock_guard<std::mutex> lock(mutex);
   closed = true;
-  closeStatus = status.ok() ? ended : status;
+  closeStatus = status;
   if (failure.ok())
     failure = closeStatus;
   return closeStatus;

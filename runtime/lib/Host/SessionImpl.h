@@ -13,6 +13,7 @@
 
 #include "Crew.h"
 #include "Request.h"
+#include "penstock/rt/Recording.h"
 #include "penstock/rt/Session.h"
 
 #include <condition_variable>
@@ -54,6 +55,7 @@ private:
   };
 
   Status makeFabric();
+  Status startRecording();
   Status openEnds();
   std::vector<RoleOptions> roleOptions() const;
   ControlLayout layoutOf() const;
@@ -73,7 +75,9 @@ private:
 
   std::unique_ptr<ShmHost> shm;
   std::unique_ptr<InprocHub> hub;
-  std::unique_ptr<Transport> hubTransport;
+  RecordingFile recording;
+  bool isRecording = false; ///< the roles have been started with it
+  std::unique_ptr<Transport> hubTransport, recordingTransport;
   Transport *transport = nullptr;
   std::unique_ptr<Crew> crew;
   std::vector<HostEnd> sources, sinks;

@@ -7,7 +7,6 @@
 #include "penstock/rt/Tensor.h"
 
 #include <cmath>
-#include <cstring>
 
 namespace penstock {
 namespace rt {
@@ -35,58 +34,6 @@ TensorViewMap viewsOf(const TensorMap &tensors) {
   return views;
 }
 
-static float halfToFloat(uint16_t half) {
-  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-  float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
-                : exponent     ? std::ldexp(float(mantissa + 1024), int(exponent) - 25)
-                               : std::ldexp(float(mantissa), -24);
-  return half & 0x8000 ? -value : value;
-}
-
-static float bfloatToFloat(uint16_t value) {
-  uint32_t bits = uint32_t(value) << 16;
-  float result;
-  std::memcpy(&result, &bits, sizeof(result));
-  return result;
-}
-
-template <typename T> static double loadAs(const char *at) {
-  T value;
-  std::memcpy(&value, at, sizeof(value));
-  return static_cast<double>(value);
-}
-
-static double elementAt(const Tensor &tensor, int64_t index) {
-  const char *at = tensor.data.get() + index * dtypeBytes(tensor.dtype);
-  switch (tensor.dtype) {
-  case RT_F32:
-    return loadAs<float>(at);
-  case RT_F64:
-    return loadAs<double>(at);
-  case RT_F16:
-    return halfToFloat(uint16_t(loadAs<uint16_t>(at)));
-  case RT_BF16:
-    return bfloatToFloat(uint16_t(loadAs<uint16_t>(at)));
-  case RT_I8:
-    return loadAs<int8_t>(at);
-  case RT_U8:
-  case RT_BOOL:
-    return loadAs<uint8_t>(at);
-  case RT_I16:
-    return loadAs<int16_t>(at);
-  case RT_U16:
-    return loadAs<uint16_t>(at);
-  case RT_I32:
-    return loadAs<int32_t>(at);
-  case RT_U32:
-    return loadAs<uint32_t>(at);
-  case RT_I64:
-    return loadAs<int64_t>(at);
-  default:
-    return loadAs<uint64_t>(at);
-  }
-}
-
 std::string summarize(const Tensor &tensor) {
   std::string head = std::string(dtypeName(tensor.dtype)) + " " + dimsToString(tensor.dims);
   int64_t count = tensor.numBytes / dtypeBytes(tensor.dtype);
@@ -95,7 +42,7 @@ std::string summarize(const Tensor &tensor) {
   double least = INFINITY, most = -INFINITY, sum = 0;
   bool hasNan = false;
   for (int64_t i = 0; i < count; ++i) {
-    double value = elementAt(tensor, i);
+    double value = elementValue(tensor.dtype, tensor.data.get() + i * dtypeBytes(tensor.dtype));
     hasNan |= std::isnan(value);
     least = value < least ? value : least;
     most = value > most ? value : most;

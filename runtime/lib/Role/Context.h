@@ -110,6 +110,7 @@ private:
   Status planArena(Placement &made);
   Status timedOut(int64_t now);
   void record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs);
+  Status recordResults(int32_t step);
   void beat();
 };
 

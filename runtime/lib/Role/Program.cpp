@@ -7,6 +7,7 @@
 #include "Context.h"
 
 #include "Cpu.h"
+#include "penstock/rt/Recording.h"
 
 #include <algorithm>
 #include <cstring>
@@ -310,6 +311,24 @@ int32_t rt_ctx::release(int32_t index) {
   return RT_OK;
 }
 
+/// What the kernel of a step has made, for a recording that wants to know.
+Status rt_ctx::recordResults(int32_t step) {
+  const rt_step_desc &table = desc.steps[step];
+  for (int32_t i = 0; i < table.num_results; ++i) {
+    const rt_storage_desc &storage = desc.storages[table.results[i]];
+    RecordHead head;
+    head.kind = RecordHead::kResult;
+    head.place = desc.role, head.step = step, head.index = i;
+    head.request = request, head.microbatch = microbatch;
+    head.numBytes = storage.num_bytes >= 0 ? storage.num_bytes : extents[size_t(storage.num_bytes_extent)];
+    Status status = RecordingWriter(options.recordFd)
+                        .write(head, {}, {symbols.data(), symbols.size()}, buffers[size_t(table.results[i])]);
+    if (!status.ok())
+      return status;
+  }
+  return Status();
+}
+
 int32_t rt_ctx::done(int32_t step) {
   if (step < 0 || step >= desc.num_steps)
     return report(fail(Code::kProgram, "%s: the program ended step %d, expected one below %d", desc.role_name, step,
@@ -324,6 +343,11 @@ int32_t rt_ctx::done(int32_t step) {
   int64_t now = nowNs();
   control.addStepTime(desc.role, step, now - stepBeginNs);
   stepBeginNs = now;
+  if (options.recordResults && options.recordFd >= 0) {
+    if (Status status = recordResults(step); !status.ok())
+      return report(status);
+    stepBeginNs = nowNs();
+  }
   state.doneMicrobatch.store(ordinal, std::memory_order_relaxed);
   state.doneStep.store(step + 1, std::memory_order_relaxed);
   beat();

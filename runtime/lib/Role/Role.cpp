@@ -8,6 +8,7 @@
 
 #include "Cpu.h"
 #include "transports/faulty/Faulty.h"
+#include "transports/record/Record.h"
 
 #include <climits>
 #include <pthread.h>
@@ -118,12 +119,16 @@ Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl 
   if (options.cpu >= 0 && role.num_threads == 1)
     pinToCore(options.cpu);
   Transport *transport = &given;
-  std::unique_ptr<Transport> faulty;
+  std::unique_ptr<Transport> recording, faulty;
+  if (options.recordFd >= 0) {
+    recording = makeRecordingTransport(*transport, options.recordFd);
+    transport = recording.get();
+  }
   if (!options.fault.empty()) {
     FaultPlan plan;
     if (Status status = FaultPlan::parse(options.fault, plan); !status.ok())
       return status;
-    faulty = makeFaultyTransport(given, std::move(plan));
+    faulty = makeFaultyTransport(*transport, std::move(plan));
     transport = faulty.get();
   }
   rt_ctx ctx(role, *transport, control, options);

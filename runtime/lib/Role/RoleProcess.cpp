@@ -5,10 +5,11 @@
 //
 // The host gives two environment variables: PENSTOCK_HOST, the abstract socket to join, and PENSTOCK_HOST_PID, whose
 // death is ours. Failures travel to the host, which prints one line for the whole run; a role prints only what it
-// cannot tell the host.
+// cannot tell the host. With --replay there is no host: the role runs alone, and says what it has seen.
 //
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Role.h"
+#include "transports/replay/Replay.h"
 #include "transports/shm/Shm.h"
 
 #include <csignal>
@@ -38,6 +39,48 @@ static bool tieToHost() {
   return !pid || std::atol(pid) == long(getppid());
 }
 
+static void printReplay(const rt_role_desc &role, const ReplayReport &report, bool isJson) {
+  if (isJson) {
+    std::printf(
+        "{\"stage\": %d, \"microbatches\": %lld, \"messages\": %lld, \"compared\": %lld, \"differing\": %lld}\n",
+        role.role, (long long)report.numMicrobatches, (long long)report.numMessages, (long long)report.numCompared,
+        (long long)report.numDiffering);
+    return;
+  }
+  std::printf("%s: %lld microbatches, %lld messages sent, ", role.role_name, (long long)report.numMicrobatches,
+              (long long)report.numMessages);
+  if (report.numCompared < report.numMessages)
+    std::printf("%lld of them in the recording, ", (long long)report.numCompared);
+  if (report.numDiffering == 0)
+    std::printf("all with the bits that were recorded\n");
+  else
+    std::printf("%lld differ from what was recorded\n", (long long)report.numDiffering);
+}
+
+/// stage-K --replay FILE [--quiet] [--json]
+static int replayMain(const rt_role_desc &role, int argc, char **argv) {
+  bool isQuiet = false, isJson = false;
+  for (int i = 3; i < argc; ++i) {
+    isQuiet |= std::strcmp(argv[i], "--quiet") == 0;
+    isJson |= std::strcmp(argv[i], "--json") == 0;
+  }
+  if (argc < 3 || argc - 3 != isQuiet + isJson)
+    return complain(fail(Code::kInvalid, "%s: expected --replay FILE [--quiet] [--json]", role.role_name));
+  RoleOptions options;
+  std::string path = argv[0];
+  if (size_t slash = path.rfind('/'); slash != std::string::npos) // else: that of the executable, wherever it was found
+    options.folder = path.substr(0, slash);
+  ReplayReport report;
+  Status status = replayRole(role, argv[2], options, report);
+  if (!status.ok())
+    return complain(status);
+  if (!isQuiet || isJson)
+    printReplay(role, report, isJson);
+  if (std::fflush(stdout) != 0)
+    return complain(failErrno("cannot write to the standard output"));
+  return report.numDiffering == 0 ? 0 : complain(fail(Code::kFault, "%s", report.firstDifference.c_str()));
+}
+
 int roleMain(const rt_role_desc &role, int argc, char **argv) {
   if (Status status = checkRole(role); !status.ok())
     return complain(status);
@@ -45,9 +88,13 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
     describe(role);
     return 0;
   }
+  if (argc > 1 && std::strcmp(argv[1], "--replay") == 0)
+    return replayMain(role, argc, argv);
   const char *host = std::getenv("PENSTOCK_HOST");
   if (!host || argc > 1)
-    return complain(fail(Code::kInvalid, "%s is one role of a pipeline; start it with 'launch' of the same folder",
+    return complain(fail(Code::kInvalid,
+                         "%s is one role of a pipeline; start it with 'launch' of the same folder, or alone with "
+                         "--replay FILE",
                          role.role_name));
   // An interrupt from the terminal goes to the host, which ends the roles.
   std::signal(SIGINT, SIG_IGN);

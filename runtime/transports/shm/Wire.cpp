@@ -42,6 +42,8 @@ void WireWriter::options(const RoleOptions &options) {
   number(options.verifyBytes);
   text(options.folder);
   text(options.fault);
+  number(options.recordFd);
+  number(options.recordResults);
 }
 
 int64_t WireReader::number() {
@@ -95,6 +97,8 @@ RoleOptions WireReader::options() {
   options.verifyBytes = number();
   options.folder = text();
   options.fault = text();
+  options.recordFd = static_cast<int32_t>(number());
+  options.recordResults = number() != 0;
   return options;
 }
 

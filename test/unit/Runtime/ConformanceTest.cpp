@@ -7,10 +7,12 @@
 #include "cts/Conformance.h"
 #include "transports/faulty/Faulty.h"
 #include "transports/inproc/Inproc.h"
+#include "transports/record/Record.h"
 #include "transports/shm/Shm.h"
 
 #include <map>
 #include <poll.h>
+#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 
@@ -44,6 +46,21 @@ public:
 
 private:
   InprocRun inner;
+  std::vector<std::unique_ptr<Transport>> transports;
+};
+
+/// A transport that writes down what is sent behaves as the one it wraps.
+class RecordingRun : public CandidateRun {
+public:
+  explicit RecordingRun(const ControlLayout &layout) : inner(layout), file(memfd_create("recording", MFD_CLOEXEC)) {
+    for (int32_t role = 0; role < layout.numRoles; ++role)
+      transports.push_back(makeRecordingTransport(inner.transport(role), file.get()));
+  }
+  Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
+
+private:
+  InprocRun inner;
+  Fd file;
   std::vector<std::unique_ptr<Transport>> transports;
 };
 
@@ -112,6 +129,9 @@ std::unique_ptr<CandidateRun> makeInproc(const ControlLayout &layout, const std:
 std::unique_ptr<CandidateRun> makeFaulty(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
   return std::make_unique<FaultyRun>(layout);
 }
+std::unique_ptr<CandidateRun> makeRecording(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<RecordingRun>(layout);
+}
 std::unique_ptr<CandidateRun> makeShm(const ControlLayout &layout, const std::vector<ChannelDesc> &channels) {
   return std::make_unique<ShmRun>(layout, channels, 0);
 }
@@ -123,7 +143,7 @@ std::string nameOf(const testing::TestParamInfo<Candidate> &info) { return info.
 
 INSTANTIATE_TEST_SUITE_P(Transports, TransportConformance,
                          testing::Values(Candidate{"inproc", makeInproc, false}, Candidate{"faulty", makeFaulty, false},
-                                         Candidate{"shm", makeShm, true},
+                                         Candidate{"record", makeRecording, false}, Candidate{"shm", makeShm, true},
                                          Candidate{"shmSpinning", makeSpinningShm, true}),
                          nameOf);
 

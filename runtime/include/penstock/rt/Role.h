@@ -21,6 +21,8 @@
 namespace penstock {
 namespace rt {
 
+struct ReplayReport;
+
 /// What the host tells a role.
 struct RoleOptions {
   int64_t timeoutNs = 30ll * 1000000000;  ///< of waiting without progress anywhere; 0: none
@@ -29,6 +31,8 @@ struct RoleOptions {
   int64_t verifyBytes = int64_t(1) << 30; ///< weights files up to this length are checksummed at the start
   std::string folder;                     ///< of the weights file; empty: that of the executable
   std::string fault;                      ///< for the `faulty` transport; empty: none
+  int32_t recordFd = -1;                  ///< of the run's recording, inherited; -1: none
+  bool recordResults = false;             ///< record what every kernel makes too
 };
 
 /// Checks the tables of a role for what a wrong compiler or a damaged file could break.
@@ -41,6 +45,11 @@ ChannelDesc channelDescOf(const rt_role_desc &role, int32_t channel);
 /// Runs a role to the end of the stream. `onReady` is called once when all is joined, mapped and checked.
 Status runRole(const rt_role_desc &role, Transport &transport, const RunControl &control, const RoleOptions &options,
                const std::function<void()> &onReady);
+
+/// Runs a role alone on the messages of a recording; what it sends is compared with what was sent then. kInvalid: the
+/// recording cannot be used. A difference is no failure.
+Status replayRole(const rt_role_desc &role, const std::string &recording, const RoleOptions &options,
+                  ReplayReport &report);
 
 /// `main` of a role executable.
 int roleMain(const rt_role_desc &role, int argc, char **argv);

@@ -34,6 +34,8 @@ struct SessionOptions {
   int64_t verifyBytes = int64_t(1) << 30;       ///< weights files up to this length are checksummed
   enum Spin { kAuto, kNeverSpin } spin = kAuto; ///< kAuto: spin and pin when there are cores enough for all threads
   std::map<int32_t, std::string> faults;        ///< per role, for tests: see transports/faulty/Faulty.h
+  std::string recordFile;                       ///< write every message of the run there; empty: do not
+  bool recordResults = false;                   ///< and what every kernel makes
   std::vector<const rt_role_desc *> roles; ///< not empty: run these as threads of this process instead of executables
 };
 

@@ -3,7 +3,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The element types of Abi.h with their names in plan.json, a borrowed range, and the clock. No state.
+// The element types of Abi.h with their names in plan.json, elements as words, a borrowed range, and the clock. No
+// state.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_TYPES_H
@@ -41,6 +42,13 @@ bool tensorBytes(int32_t dtype, const int64_t *dims, size_t numDims, int64_t &nu
 /// "1x3x224x224", "scalar" when there are none; a negative extent prints as ?.
 std::string dimsToString(const int64_t *dims, size_t numDims);
 inline std::string dimsToString(const std::vector<int64_t> &dims) { return dimsToString(dims.data(), dims.size()); }
+
+/// One element as a number; 64-bit integers are rounded.
+double elementValue(int32_t dtype, const void *element);
+/// "0.5 (0x3f000000)" for a float, since bits may differ where numbers do not; "17" for integers and bool.
+std::string elementToString(int32_t dtype, const void *element);
+/// "[1,0,3]": the place of an element, counted in row-major order.
+std::string placeToString(int64_t index, const int64_t *dims, size_t numDims);
 
 /// Nanoseconds on the steady clock, which all processes of one host share.
 int64_t nowNs();
