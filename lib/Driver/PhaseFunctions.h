@@ -13,6 +13,9 @@ namespace penstock::driver {
 #include "penstock/Driver/Phases.def"
 #undef PHASE
 
+/// Module attribute: the flags of the import, as texts.
+inline constexpr llvm::StringLiteral kFlagsAttr = "penstock.flags";
+
 /// Opens the target that the options name, once.
 mlir::LogicalResult openTarget(Compilation &compilation);
 

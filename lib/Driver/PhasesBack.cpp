@@ -120,6 +120,22 @@ std::string getOutputFolder(const CompileOptions &options) {
   return path.str().str();
 }
 
+/// The flags that decide the bits of results: those of the module's import, and those of its kernels and microbatches.
+static std::vector<std::string> listFlags(Compilation &compilation) {
+  const CompileOptions &options = compilation.options;
+  std::vector<std::string> flags;
+  if (auto imported = (*compilation.module)->getAttrOfType<ArrayAttr>(kFlagsAttr))
+    for (auto flag : imported.getAsRange<StringAttr>())
+      flags.push_back(flag.str());
+  if (options.microbatch > 0)
+    flags.push_back("--microbatch=" + std::to_string(options.microbatch));
+  if (options.numThreads != 1)
+    flags.push_back("--threads=" + std::to_string(options.numThreads));
+  if (options.arch != "native")
+    flags.push_back("--arch=" + options.arch);
+  return flags;
+}
+
 LogicalResult runLink(Compilation &compilation) {
   const CompileOptions &options = compilation.options;
   // A resumed compilation has names of objects only.
@@ -133,6 +149,7 @@ LogicalResult runLink(Compilation &compilation) {
   bundle.profile = compilation.target->getProfile();
   bundle.version = PENSTOCK_VERSION;
   bundle.microbatchRows = options.microbatch;
+  bundle.flags = listFlags(compilation);
   WeightMaker maker(*compilation.module, compilation.kernels, compilation.target->getLibrary());
   bundle.makeWeight = [&](StringRef name, link::ByteConsumer consume) { return maker.make(name, consume); };
   llvm::StringMap<std::string> objects;

@@ -36,6 +36,36 @@ static LogicalResult checkPrecision(Compilation &compilation) {
   return failure();
 }
 
+static std::string toText(const onnximport::DimOption &dim) {
+  if (dim.fixed)
+    return std::to_string(*dim.fixed);
+  std::string text = std::to_string(dim.lower.value_or(0)) + ".." + std::to_string(dim.upper.value_or(0));
+  return dim.typical ? text + ":" + std::to_string(*dim.typical) : text;
+}
+
+static std::string toText(const std::vector<onnximport::ExtentOption> &shape) {
+  std::string text;
+  for (onnximport::ExtentOption extent : shape)
+    text += (text.empty() ? "" : "x") + (extent ? std::to_string(*extent) : std::string("?"));
+  return text.empty() ? "scalar" : text;
+}
+
+/// The flags that made this module out of the model, so that a dump and the folder know them.
+static SmallVector<std::string> listImportFlags(const onnximport::ImportOptions &options) {
+  SmallVector<std::string> flags;
+  for (const auto &[name, dim] : options.dims)
+    flags.push_back("--dim=" + name + "=" + toText(dim));
+  for (const auto &[name, shape] : options.shapes)
+    flags.push_back("--shape=" + name + "=" + toText(shape));
+  for (const auto &[name, value] : options.binds)
+    flags.push_back("--bind=" + name + "=" + value);
+  for (const auto &[input, output] : options.states)
+    flags.push_back("--state=" + input + "=" + output);
+  if (!options.batchDim.empty())
+    flags.push_back("--batch-dim=" + options.batchDim);
+  return flags;
+}
+
 LogicalResult runImport(Compilation &compilation) {
   onnximport::ImportOptions options = compilation.options.import;
   options.pipelineStages = compilation.options.fromOnnxStages;
@@ -44,6 +74,10 @@ LogicalResult runImport(Compilation &compilation) {
   if (failed(module))
     return failure();
   compilation.module = std::move(*module);
+  SmallVector<std::string> flags = listImportFlags(options);
+  SmallVector<StringRef> texts(flags.begin(), flags.end());
+  if (!texts.empty())
+    (*compilation.module)->setAttr(kFlagsAttr, Builder(&compilation.context).getStrArrayAttr(texts));
   return checkPrecision(compilation);
 }
 

@@ -303,7 +303,8 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
   folder.removeFolder(kScratch);
   if (llvm::Error error = copyLibraries())
     return std::move(error);
-  PlanInfo info = {summary.fingerprint, options.version, options.profile, libraries, options.microbatchRows};
+  PlanInfo info = {summary.fingerprint, options.version,        options.profile,
+                   libraries,           options.microbatchRows, options.flags};
   llvm::Expected<std::string> plan = writePlanJson(module, roles, info);
   if (!plan)
     return plan.takeError();

@@ -35,7 +35,7 @@ private:
   void writeType(Json &object, Type type);
   template <typename OpT> Json writeTensors();
   Json writeStage(const LinkedRole &role);
-  Json writeKernels(rtir::RoleOp role);
+  Json writeKernels(const LinkedRole &role);
   Json writeWeights(const LinkedRole &role);
   Json writeMemory(const LinkedRole &role);
   Json writeChannels();
@@ -176,16 +176,38 @@ static void writeLibrary(Json &object, nn::KernelDefOp kernel) {
     object["scratch"] = "by shape";
 }
 
-Json PlanWriter::writeKernels(rtir::RoleOp role) {
+/// The first name that a location holds; empty: none.
+static std::string findName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  std::string found;
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (found.empty())
+        found = findName(part);
+  return found;
+}
+
+/// One entry per step; what it makes is said by the call that the step came from.
+Json PlanWriter::writeKernels(const LinkedRole &linked) {
   llvm::StringMap<nn::KernelDefOp> kernels;
   for (auto kernel : module.getOps<nn::KernelDefOp>())
     if (auto object = kernel->getAttrOfType<StringAttr>("kernel.object"))
       kernels[("k_" + object.getValue()).str()] = kernel;
+  SmallVector<nn::CallOp> calls;
+  for (auto name : pipe::ProgramOp(linked.program).getStages().getAsRange<FlatSymbolRefAttr>())
+    if (auto stage = module.lookupSymbol<pipe::StageOp>(name))
+      llvm::append_range(calls, stage.getBody().front().getOps<nn::CallOp>());
   Json list = Json::array();
-  for (rtir::StepOp step : role.getSteps()) {
+  for (auto [i, step] : llvm::enumerate(rtir::RoleOp(linked.role).getSteps())) {
     Json object = {{"name", step.getName().str()}, {"kernel", step.getKernel().str()}};
     if (nn::KernelDefOp kernel = kernels.lookup(step.getKernel()))
       writeLibrary(object, kernel);
+    if (std::string node = i < calls.size() ? findName(calls[i].getLoc()) : ""; !node.empty())
+      object["node"] = node;
+    object["results"] = Json::array();
+    for (Value result : i < calls.size() ? calls[i].getResults() : ValueRange())
+      writeType(object["results"].emplace_back(), result.getType());
     list.push_back(object);
   }
   return list;
@@ -232,7 +254,7 @@ Json PlanWriter::writeStage(const LinkedRole &linked) {
   }
   object["predicted_ms"] = known ? Json(seconds * 1e3) : Json(nullptr);
   object["memory"] = writeMemory(linked);
-  object["kernels"] = writeKernels(role);
+  object["kernels"] = writeKernels(linked);
   object["weight_tensors"] = writeWeights(linked);
   return object;
 }
@@ -308,7 +330,8 @@ llvm::Expected<std::string> PlanWriter::write() {
       {"fingerprint", info.fingerprint},
       {"abi", RT_ABI_VERSION},
       {"target", {{"triple", info.profile.triple}, {"cpu", info.profile.cpu}, {"features", info.profile.features}}},
-      {"libraries", info.libraries}};
+      {"libraries", info.libraries},
+      {"flags", info.flags}};
   root["symbols"] = writeSymbols();
   root["inputs"] = writeTensors<pipe::InputOp>();
   root["outputs"] = writeTensors<pipe::OutputOp>();

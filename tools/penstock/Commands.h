@@ -31,6 +31,7 @@ CLI::Validator atLeastOne();
 Command addCompileCommand(CLI::App &parent);
 Command addRunCommand(CLI::App &parent);
 Command addReplayCommand(CLI::App &parent);
+Command addVerifyCommand(CLI::App &parent);
 Command addPlanCommand(CLI::App &parent);
 Command addBenchCommand(CLI::App &parent);
 Command addInspectCommand(CLI::App &parent);

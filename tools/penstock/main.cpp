@@ -70,8 +70,8 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
   std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app),   addReplayCommand(app),
-                                   addPlanCommand(app),    addBenchCommand(app), addInspectCommand(app),
-                                   addDoctorCommand(app)};
+                                   addVerifyCommand(app),  addPlanCommand(app),  addBenchCommand(app),
+                                   addInspectCommand(app), addDoctorCommand(app)};
   try {
     app.parse(argc, argv);
     for (Command &command : commands)

@@ -38,11 +38,12 @@ namespace penstock {
 namespace link {
 
 struct BundleOptions {
-  std::string output;         ///< the folder
-  std::string sourceFolder;   ///< relative paths of weights start here; empty: the current folder
-  TargetProfile profile;      ///< for the code of the roles
-  std::string version;        ///< of the compiler, for plan.json
-  int64_t microbatchRows = 0; ///< rows of a microbatch where the batch is a symbol; 0: 1
+  std::string output;             ///< the folder
+  std::string sourceFolder;       ///< relative paths of weights start here; empty: the current folder
+  TargetProfile profile;          ///< for the code of the roles
+  std::string version;            ///< of the compiler, for plan.json
+  int64_t microbatchRows = 0;     ///< rows of a microbatch where the batch is a symbol; 0: 1
+  std::vector<std::string> flags; ///< of the compilation, as far as they decide the bits of results
   /// Hands over the bytes of a weight that is computed (`init`) or packed, by symbol; called once for each place.
   std::function<llvm::Error(llvm::StringRef name, ByteConsumer consume)> makeWeight;
 };

@@ -40,6 +40,7 @@ struct PlanInfo {
   TargetProfile profile;
   std::vector<std::string> libraries; ///< files in lib/
   int64_t microbatchRows = 0;         ///< rows of a microbatch where the batch is a symbol; 0: 1
+  std::vector<std::string> flags;     ///< of the compilation, as far as they decide the bits of results
 };
 
 /// The text of plan.json.

@@ -253,7 +253,8 @@ TEST_F(BundleTest, PlanDescribesTheFolder) {
   EXPECT_EQ(plan["stages"][0]["weights_bytes"], 16);
   EXPECT_EQ(plan["stages"][0]["weight_tensors"][1]["name"], "v");
   EXPECT_EQ(plan["stages"][0]["kernels"][0],
-            nlohmann::json::parse(R"({"name":"first","kernel":"k_shift","kind":"generated"})"));
+            nlohmann::json::parse(R"({"name":"first","kernel":"k_shift","kind":"generated",
+                                      "results":[{"dtype":"f32","dims":["batch","seq"]}]})"));
   EXPECT_TRUE(plan["stages"][1]["weights"].is_null());
   EXPECT_EQ(plan["stages"][1]["memory"]["arena"], -1);
 }
