@@ -19,6 +19,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/ThreadPool.h"
@@ -78,6 +79,7 @@ struct Outcome {
   std::string text;      ///< the object's bytes, or what printKernel shows
   std::string workspace; ///< an affine map, as text
   std::string error;     ///< empty: none
+  std::string detail;    ///< of an error of the compiler itself: what the passes said
 };
 
 /// A kernel on its way to code, in a context of its own.
@@ -116,14 +118,24 @@ private:
     return registry;
   }
 
+  /// What the lowering to linalg refuses is in words for users; what passes and verifiers say is not.
   void note(Diagnostic &diagnostic) {
-    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && result.error.empty())
-      result.error = diagnostic.str();
+    std::string &text = isLowering ? result.error : result.detail;
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && text.empty())
+      text = diagnostic.str();
   }
 
   Outcome fail() {
-    if (result.error.empty())
-      result.error = "could not be lowered";
+    if (!result.error.empty())
+      return std::move(result);
+    llvm::SetVector<StringRef> names;
+    if (source)
+      source->walk([&](Operation *op) {
+        if (isa<nn::NNDialect>(op->getDialect()) && !isa<nn::KernelDefOp, nn::YieldOp>(op))
+          names.insert(op->getName().getStringRef());
+      });
+    llvm::raw_string_ostream(result.error)
+        << "is a mistake of the compiler: no code came of " << llvm::join(names, ", ") << "; --verbose shows why";
     return std::move(result);
   }
 
@@ -139,7 +151,10 @@ private:
     if (!source)
       return failure();
     target = ModuleOp::create(UnknownLoc::get(&context));
-    if (failed(lowerKernelToLinalg(*source->getOps<nn::KernelDefOp>().begin(), *target, kBodyName)))
+    isLowering = true;
+    LogicalResult lowered = lowerKernelToLinalg(*source->getOps<nn::KernelDefOp>().begin(), *target, kBodyName);
+    isLowering = false;
+    if (failed(lowered))
       return failure();
     return form == KernelForm::Linalg ? success() : lowerModule(*target, profile, form);
   }
@@ -159,14 +174,23 @@ private:
   Outcome result;
   ScopedDiagnosticHandler handler;
   OwningOpRef<ModuleOp> source, target;
+  bool isLowering = false;
 };
+
+/// The error of an outcome, at the kernel.
+InFlightDiagnostic report(nn::KernelDefOp kernel, const Outcome &outcome) {
+  InFlightDiagnostic error = kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << outcome.error;
+  if (!outcome.detail.empty())
+    error.attachNote() << outcome.detail;
+  return error;
+}
 
 } // namespace
 
 /// Text as the caller sees it: what was made, or a diagnostic at the kernel.
 static FailureOr<CompiledKernel> finish(nn::KernelDefOp kernel, StringRef hash, const Outcome &outcome) {
   if (!outcome.error.empty())
-    return kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << outcome.error;
+    return report(kernel, outcome);
   CompiledKernel result;
   result.hash = hash.str();
   result.symbolName = ("k_" + hash).str();
@@ -226,6 +250,6 @@ FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::Kern
 FailureOr<std::string> kernels::printKernel(nn::KernelDefOp kernel, const TargetProfile &profile, KernelForm form) {
   Outcome outcome = Lowering(printCanonically(kernel), profile).print(form);
   if (!outcome.error.empty())
-    return kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << outcome.error;
+    return report(kernel, outcome);
   return std::move(outcome.text);
 }

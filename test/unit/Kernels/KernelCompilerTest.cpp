@@ -182,3 +182,15 @@ TEST_F(KernelCompiler, ReportsWhatItCannotCompile) {
   EXPECT_TRUE(failed(kernels::compileKernel(kernels[0], hostProfile())));
   EXPECT_NE(messages.find("kernel 'k': 'nn.batch_norm' op has no lowering"), std::string::npos) << messages;
 }
+
+// An op that no check refuses and no pass can turn into code: the message is ours, what the passes say is a note.
+TEST_F(KernelCompiler, ReportsItsOwnMistakes) {
+  std::string type = "tensor<4xf8E5M2>";
+  auto kernels =
+      parse("nn.kernel_def @k(%0: " + type + ") -> (" + type + ") symbols 0 {\n  %r = nn.binary add %0, %0 : " + type +
+            ", " + type + "\n  nn.yield %r : " + type + "\n}\n");
+  EXPECT_TRUE(failed(kernels::compileKernel(kernels[0], hostProfile())));
+  EXPECT_NE(messages.find("kernel 'k': is a mistake of the compiler: no code came of nn.binary"), std::string::npos)
+      << messages;
+  EXPECT_EQ(messages.find("llvm."), std::string::npos) << messages;
+}
