@@ -83,6 +83,16 @@ static LogicalResult emitCast(Emitter &e, CastOp op) {
   return success();
 }
 
+static LogicalResult emitBitcast(Emitter &e, BitcastOp op) {
+  RankedTensorType from = Emitter::typeOf(op.getInput()), to = Emitter::typeOf(op.getResult());
+  Type storage = getStorageType(to.getElementType());
+  auto reinterpret = [&](OpBuilder &b, Location loc, ValueRange in) -> Value {
+    return in[0].getType() == storage ? in[0] : Value(b.create<arith::BitcastOp>(loc, storage, in[0]));
+  };
+  e.set(op.getResult(), e.elementwise(op.getLoc(), to, {{e.get(op.getInput()), from}}, reinterpret));
+  return success();
+}
+
 static LogicalResult emitConstant(Emitter &e, ConstantOp op) {
   RankedTensorType type = Emitter::storageType(Emitter::typeOf(op.getResult()));
   auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
@@ -140,6 +150,7 @@ LogicalResult emitElementwise(Emitter &e, Operation *op) {
       .Case([&](CompareOp op) { return emitCompare(e, op); })
       .Case([&](SelectOp op) { return emitSelect(e, op); })
       .Case([&](CastOp op) { return emitCast(e, op); })
+      .Case([&](BitcastOp op) { return emitBitcast(e, op); })
       .Case([&](ConstantOp op) { return emitConstant(e, op); })
       .Case([&](ExtentTensorOp op) { return emitExtentTensor(e, op); })
       .Case([&](IotaOp op) { return emitIota(e, op); });

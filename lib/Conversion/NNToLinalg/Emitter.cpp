@@ -307,7 +307,7 @@ Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent) {
 
 LogicalResult Emitter::emit(Operation *op) {
   using namespace nn;
-  if (isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, ConstantOp, ExtentTensorOp, IotaOp>(op))
+  if (isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, BitcastOp, ConstantOp, ExtentTensorOp, IotaOp>(op))
     return emitElementwise(*this, op);
   if (isa<MatmulOp, ConvOp, ConvTransposeOp>(op))
     return emitContraction(*this, op);

@@ -32,6 +32,14 @@ func.func @binary_c3(%x: tensor<4xf32>) {
 
 // -----
 
+func.func @bitcast_c1(%x: tensor<4xf32>) {
+  // expected-error @below {{element types 'f32' and 'i16' differ in their number of bits; expected the same}}
+  %0 = nn.bitcast %x to i16 : tensor<4xf32>
+  return
+}
+
+// -----
+
 func.func @kernel_c3(%x: tensor<4xf32>) {
   // expected-error @below {{yields a block argument; expected a value computed inside}}
   %0 = nn.kernel "k" ins(%a = %x : tensor<4xf32>) -> (tensor<4xf32>) {

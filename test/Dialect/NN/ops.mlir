@@ -33,3 +33,12 @@ func.func @channels_last(%x: tensor<?x9x8x3xf32, #nn.extents<[s0]>>, %w: tensor<
   %2 = nn.conv_transpose %1, %v {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, output_pads = array<i64: 0, 0>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : tensor<?x3x3x4xf32, #nn.extents<[s0]>>, tensor<4x5x2x2xf32>
   return %2 : tensor<?x6x6x5xf32, #nn.extents<[s0]>>
 }
+
+// Bits become another type of the same width, extents stay.
+// CHECK-LABEL: func.func @bitcast
+// CHECK: nn.bitcast %{{.*}} to i32 : tensor<?x3xf32, #nn.extents<[s0]>>
+// CHECK: return %{{.*}} : tensor<?x3xi32, #nn.extents<[s0]>>
+func.func @bitcast(%x: tensor<?x3xf32, #nn.extents<[s0]>>) -> tensor<?x3xi32, #nn.extents<[s0]>> {
+  %0 = nn.bitcast %x to i32 : tensor<?x3xf32, #nn.extents<[s0]>>
+  return %0 : tensor<?x3xi32, #nn.extents<[s0]>>
+}

@@ -66,3 +66,14 @@ LogicalResult CastOp::inferReturnTypes(MLIRContext *, std::optional<Location>, A
   results.push_back(getTensorType(getExtents(tensorType(adaptor.getInput())), adaptor.getTo()));
   return success();
 }
+
+LogicalResult BitcastOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &results) {
+  RankedTensorType input = tensorType(adaptor.getInput());
+  Type from = input.getElementType(), to = adaptor.getTo();
+  if (!from.isIntOrFloat() || !to.isIntOrFloat() || from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth())
+    return emitOptionalError(loc, "element types ", from, " and ", to,
+                             " differ in their number of bits; expected the same"); // bitcast_c1
+  results.push_back(getTensorType(getExtents(input), to));
+  return success();
+}

@@ -21,7 +21,7 @@ namespace penstock::nn {
 
 namespace {
 
-bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
+bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, BitcastOp>(op); }
 
 /// Another look at a value for those who can work where it lies.
 bool isMovement(Operation *op) { return isa<TransposeOp, SliceOp, ReshapeOp>(op); }

@@ -18,7 +18,7 @@ using namespace penstock::nn;
 
 static bool isImage(Value value) { return typeOf(value).getRank() >= 3; }
 
-static bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
+static bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, BitcastOp>(op); }
 
 /// Without keeping dimensions, what is left must come in the same order: the channels are gone, or all of space is.
 template <typename OpT> static bool canTurnReduction(OpT op, ArrayRef<int64_t> axes) {
@@ -40,8 +40,8 @@ static bool keepsChannels(ReshapeOp op) {
 bool penstock::nn::canTurn(Operation *op) {
   return llvm::TypeSwitch<Operation *, bool>(op)
       .Case<ConvOp, ConvTransposeOp, PoolOp>([](auto image) { return !image.getChannelsLast(); })
-      .Case<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, ConcatOp, PadOp, SliceOp, SoftmaxOp, LogSoftmaxOp>(
-          [](auto follower) { return isImage(follower.getResult()); })
+      .Case<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, BitcastOp, ConcatOp, PadOp, SliceOp, SoftmaxOp,
+            LogSoftmaxOp>([](auto follower) { return isImage(follower.getResult()); })
       .Case([](ResizeOp resize) { return isImage(resize.getResult()) && !resize.getRoi(); })
       .Case([](ReduceOp reduce) { return canTurnReduction(reduce, reduce.getAxes()); })
       .Case([](ArgReduceOp reduce) { return canTurnReduction(reduce, static_cast<int64_t>(reduce.getAxis())); })

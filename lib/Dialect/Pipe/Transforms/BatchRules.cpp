@@ -352,7 +352,7 @@ std::optional<Carries> Rules::apply() {
   if (hasNumbers() && !isa<nn::ReshapeOp, nn::BroadcastToOp, nn::TransposeOp, nn::ConcatOp, nn::GatherNDOp>(op))
     return std::nullopt;
   return llvm::TypeSwitch<Operation *, std::optional<Carries>>(op)
-      .Case<nn::UnaryOp, nn::CastOp>([&](auto) { return all(operands[0]); })
+      .Case<nn::UnaryOp, nn::CastOp, nn::BitcastOp>([&](auto) { return all(operands[0]); })
       .Case<nn::BinaryOp, nn::CompareOp, nn::SelectOp>([&](auto) { return broadcast(); })
       .Case([&](nn::MatmulOp op) { return matmul(op); })
       .Case<nn::AttentionOp>([&](auto) { return attention(); })

@@ -93,4 +93,19 @@ def NN_CastOp : NN_InferredOp<"cast"> {
   let assemblyFormat = "$input `to` $to attr-dict `:` type($input)";
 }
 
+def NN_BitcastOp : NN_InferredOp<"bitcast"> {
+  let summary = "the bits of each element as another type";
+  let description = [{
+    Constraints:
+    * (C1) both element types have the same number of bits.
+
+    ```mlir
+    %1 = nn.bitcast %0 to i32 : tensor<4xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, TypeAttr:$to);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$input `to` $to attr-dict `:` type($input)";
+}
+
 #endif
