@@ -13,7 +13,6 @@ namespace {
 
 using Opsets = std::map<std::string, int>;
 using NodeList = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
-constexpr int kOldestOpset = 7;
 constexpr size_t kMaxNamedNodes = 5;
 
 Opsets getOpsets(const google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto> &imports) {
@@ -102,7 +101,7 @@ LogicalResult checkOpsets(MLIRContext &context, const onnx::ModelProto &model) {
     if (range == known.end())
       continue; // only an error if one of its operators is used
     int newest = range->second.second;
-    int oldest = domain.empty() ? kOldestOpset : range->second.first;
+    int oldest = range->second.first;
     if (import.version() < oldest || import.version() > newest)
       return emitError(loc) << "operator set '" << (domain.empty() ? "ai.onnx" : domain) << "' has version "
                             << import.version() << "; expected " << oldest << " to " << newest;

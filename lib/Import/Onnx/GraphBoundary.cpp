@@ -17,9 +17,14 @@ static bool isProperName(StringRef name) {
   return !name.empty() && name != "?" && name.getAsInteger(10, number);
 }
 
+/// The type of an input. An optional one is a tensor that is always given, as every run has the same inputs.
+static const onnx::TypeProto &getGivenType(const onnx::ValueInfoProto &input) {
+  return input.type().has_optional_type() ? input.type().optional_type().elem_type() : input.type();
+}
+
 /// What flags and messages call an axis.
 static std::string getDimensionName(const onnx::ValueInfoProto &input, int axis) {
-  const onnx::TensorShapeProto &shape = input.type().tensor_type().shape();
+  const onnx::TensorShapeProto &shape = getGivenType(input).tensor_type().shape();
   if (axis < shape.dim_size() && isProperName(shape.dim(axis).dim_param()))
     return shape.dim(axis).dim_param();
   return input.name() + "." + std::to_string(axis);
@@ -38,7 +43,7 @@ static std::string formatShapeOption(ArrayRef<ExtentOption> shape) {
 static LogicalResult applyShapeOption(const onnx::ValueInfoProto &input, ArrayRef<ExtentOption> given,
                                       const ImportOptions &options, llvm::StringMap<DimOption> &shapeDims,
                                       Location loc) {
-  const onnx::TypeProto_Tensor &type = input.type().tensor_type();
+  const onnx::TypeProto_Tensor &type = getGivenType(input).tensor_type();
   if (type.has_shape() && type.shape().dim_size() != static_cast<int>(given.size()))
     return emitError(loc) << "input '" << input.name() << "' has " << type.shape().dim_size()
                           << " axes; the shape given for it is " << formatShapeOption(given);
@@ -68,9 +73,9 @@ static LogicalResult applyShapeOption(const onnx::ValueInfoProto &input, ArrayRe
 FailureOr<RankedTensorType> GraphImporter::getInputType(const onnx::ValueInfoProto &input) {
   Location loc = NameLoc::get(StringAttr::get(context, input.name()));
   auto fail = [&]() -> InFlightDiagnostic { return emitError(loc) << "input '" << input.name() << "' "; };
-  if (!input.type().has_tensor_type())
-    return (fail() << "is not a tensor; sequences, maps and optionals are not supported as inputs"), failure();
-  const onnx::TypeProto_Tensor &type = input.type().tensor_type();
+  if (!getGivenType(input).has_tensor_type())
+    return (fail() << "is not a tensor; sequences and maps are not supported as inputs"), failure();
+  const onnx::TypeProto_Tensor &type = getGivenType(input).tensor_type();
   std::string error;
   Type elementType = penstock::onnximport::getElementType(context, type.elem_type(), error);
   if (!elementType)

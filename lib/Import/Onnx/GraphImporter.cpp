@@ -136,6 +136,27 @@ LogicalResult GraphImporter::importNode(const onnx::NodeProto &node, Scope &scop
   return success(succeeded(result) && messages.empty());
 }
 
+/// Floats of eight bits hold data; ONNX has few operators that take them, and code is made for no others.
+LogicalResult GraphImporter::checkFloat8(const onnx::NodeProto &node, Scope &scope, int opset) {
+  const onnx::OpSchema *schema = onnx::OpSchemaRegistry::Schema(node.op_type(), opset, node.domain());
+  if (!schema || schema->inputs().empty())
+    return success();
+  for (int i = 0; i < node.input_size(); ++i) {
+    OnnxValue *value = node.input(i).empty() ? nullptr : scope.find(node.input(i));
+    auto type = value && value->type ? dyn_cast<FloatType>(value->type.getElementType()) : FloatType();
+    if (!type || type.getWidth() != 8)
+      continue;
+    const onnx::OpSchema::FormalParameter &formal = schema->inputs()[std::min<size_t>(i, schema->inputs().size() - 1)];
+    std::string name = getDataTypeName(getDataType(type));
+    if (llvm::none_of(formal.GetTypes(),
+                      [&](const std::string *allowed) { return *allowed == "tensor(" + name + ")"; }))
+      return emitError(getNodeLoc(context, node))
+             << "input " << i << " ('" << node.input(i) << "') has element type " << name
+             << ", which the operator does not take in operator set " << opset;
+  }
+  return success();
+}
+
 LogicalResult GraphImporter::convertNode(const onnx::NodeProto &node, Scope &scope) {
   std::string domain = normalizeDomain(node.domain()).str();
   Location loc = getNodeLoc(context, node);
@@ -152,6 +173,8 @@ LogicalResult GraphImporter::convertNode(const onnx::NodeProto &node, Scope &sco
   if (version == scope.opsets->end())
     return emitError(loc) << "the model does not import operator set '" << domain << "'";
   int opset = version->second;
+  if (failed(checkFloat8(node, scope, opset)))
+    return failure();
   if (const Converter *converter = registry.find(domain, node.op_type(), opset)) {
     OpBuilder::InsertionGuard guard(builder);
     NodeContext nodeContext(*this, scope, node, opset);

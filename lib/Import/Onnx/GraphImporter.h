@@ -92,6 +92,7 @@ private:
   LogicalResult importNodes(const google::protobuf::RepeatedPtrField<onnx::NodeProto> &nodes, Scope &scope);
   LogicalResult importNode(const onnx::NodeProto &node, Scope &scope);
   LogicalResult convertNode(const onnx::NodeProto &node, Scope &scope);
+  LogicalResult checkFloat8(const onnx::NodeProto &node, Scope &scope, int opset);
   LogicalResult expandFunction(const onnx::NodeProto &node, Scope &scope, const onnx::FunctionProto &function);
   LogicalResult expandSchemaFunction(const onnx::NodeProto &node, Scope &scope, int opset);
   LogicalResult importOutputs(const onnx::GraphProto &graph, Scope &scope, func::FuncOp function);

@@ -239,6 +239,16 @@ OnnxValue *NodeContext::getOutput(int index) {
   return hasOutput(index) ? scope.values.lookup(node.output(index)) : nullptr;
 }
 
+LogicalResult NodeContext::checkExtents(ArrayRef<AffineExpr> extents, Type elementType) {
+  Ints known;
+  for (AffineExpr extent : extents)
+    if (std::optional<int64_t> number = nn::getConstant(extent))
+      known.push_back(*number);
+  if (checkShape(known, elementType))
+    return success();
+  return emitError() << "result shape " << nn::formatExtents(extents) << " is not one that memory can hold";
+}
+
 LogicalResult NodeContext::setSequence(int index, std::vector<OnnxValue *> values) {
   if (!hasOutput(index))
     return success();

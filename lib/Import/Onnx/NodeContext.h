@@ -106,6 +106,9 @@ public:
   AffineExpr dataExtent(Value value, int output, int64_t axis, AffineExpr bound);
   LogicalResult setSequence(int index, std::vector<OnnxValue *> values);
 
+  /// An error unless memory can hold a result of these extents.
+  LogicalResult checkExtents(ArrayRef<AffineExpr> extents, Type elementType);
+
   //===--- ops -----------------------------------------------------------===//
   template <typename OpT> Value make(ValueRange operands, ArrayRef<NamedAttribute> attributes) {
     if (llvm::any_of(operands, [](Value operand) { return !operand; }))

@@ -330,7 +330,7 @@ const Case kOthers[] = {
     {"RealTransform",
      17,
      "g (float[1, 8, 1] x) => (float[1, 5, 2] z) { z = DFT<axis = 1, onesided = 1>(x) }",
-     {"nn.matmul", "unary cos", "tensor<1x5x2xf32>"}},
+     {"nn.matmul", "nn.cumsum", "unary cos", "tensor<1x5x2xf32>"}},
     {"GridSampleGathers",
      20,
      "g (float[1, 2, 4, 4] x, float[1, 3, 3, 2] p) => (float[1, 2, 3, 3] z) { z = GridSample(x, p) }",
@@ -417,8 +417,6 @@ const BadCase kBad[] = {
     {"EndlessRange",
      "g (float[1] x) => (float[a] z) <float s = {0.0}, float e = {1.0}, float d = {0.0}> { [n] z = Range(s, e, d) }",
      "step is 0"},
-    {"TrainingDropout", "g (float[4] x) => (float[4] z) <float r = {0.5}, bool t = {1}> { [n] z = Dropout(x, r, t) }",
-     "training mode"},
     {"EinsumTerms", "g (float[4] x) => (float[4] z) { [n] z = Einsum<equation = \"i,j->ij\">(x) }", "2 terms"},
     {"LoopOfData",
      "g (int64 m, float[4] x) => (float[4] z) { [n] z = Loop (m, , x) <body = b (int64 i, bool c, float[4] v) => (bool "

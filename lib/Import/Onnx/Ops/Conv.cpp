@@ -195,7 +195,7 @@ LogicalResult convertGlobalLpPool(NodeContext &n) {
 void registerConvOperators(OperatorRegistry &r) {
   r.add("Conv", 1, convertConv);
   r.add("ConvTranspose", 1, convertConvTranspose);
-  r.add("AveragePool", 7, convertAveragePool);
+  r.add("AveragePool", 1, convertAveragePool);
   r.add("LpPool", 2, convertLpPool);
   r.add("GlobalAveragePool", 1, globalPool(ReduceKind::mean));
   r.add("GlobalMaxPool", 1, globalPool(ReduceKind::max));

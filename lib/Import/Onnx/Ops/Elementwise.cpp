@@ -62,20 +62,6 @@ LogicalResult convertSwish(NodeContext &n) {
 
 LogicalResult convertIdentity(NodeContext &n) { return n.forward(0, n.getValue(0)); }
 
-LogicalResult convertDropout(NodeContext &n) {
-  if (n.hasInput(2)) {
-    FailureOr<double> training = n.getScalarInput(2, 0);
-    if (failed(training) || *training != 0)
-      return n.emitError() << "dropout is in training mode; expected inference";
-  }
-  if (n.hasOutput(1)) {
-    Type type = n.getOpset() >= 10 ? n.builder().getI1Type() : n.getElementType(0);
-    if (!type || failed(n.setOutput(1, n.broadcastTo(n.scalar(1, type), n.getExtents(0)))))
-      return failure();
-  }
-  return n.forward(0, n.getValue(0));
-}
-
 //===----------------------------------------------------------------------===//
 // Casts
 //===----------------------------------------------------------------------===//
@@ -98,6 +84,28 @@ LogicalResult convertCast(NodeContext &n) {
   return castTo(n, n.getTypeAttr("to", 0));
 }
 LogicalResult convertCastLike(NodeContext &n) { return castTo(n, n.getElementType(1)); }
+
+LogicalResult convertBitCast(NodeContext &n) {
+  Type from = n.getElementType(0), to = n.hasAttr("to") ? n.getTypeAttr("to", 0) : Type();
+  if (!from || !to)
+    return n.hasAttr("to") ? failure() : n.emitError() << "attribute 'to' is missing";
+  if (from == to)
+    return n.forward(0, n.getValue(0));
+  // A bool fills a byte.
+  auto numBits = [](Type type) { return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth(); };
+  if (numBits(from) != numBits(to))
+    return n.emitError() << "element types " << from << " and " << to << " have " << numBits(from) << " and "
+                         << numBits(to) << " bits; expected the same";
+  Type byte = IntegerType::get(n.getContext(), 8, IntegerType::Unsigned);
+  auto reinterpret = [&](Value value, Type type) {
+    bool isSame = value && n.elementOf(value) == type;
+    return isSame ? value : n.make<nn::BitcastOp>(value, n.attr("to", TypeAttr::get(type)));
+  };
+  Value input = n.getInput(0);
+  if (from.isInteger(1))
+    input = n.cast_(input, byte);
+  return n.setOutput(0, to.isInteger(1) ? n.cast_(reinterpret(input, byte), to) : reinterpret(input, to));
+}
 
 //===----------------------------------------------------------------------===//
 // Binary
@@ -262,9 +270,9 @@ void registerElementwiseOperators(OperatorRegistry &r) {
   r.add("Swish", 24, convertSwish);
   r.add("Shrink", 9, unary(UnaryKind::shrink, "lambd", 0.5, "bias", 0.0));
   r.add("Identity", 1, convertIdentity);
-  r.add("Dropout", 7, convertDropout);
   r.add("Cast", 6, convertCast);
   r.add("CastLike", 15, convertCastLike);
+  r.add("BitCast", 26, convertBitCast);
   r.add("Add", 7, binary(BinaryKind::add));
   r.add("Sub", 7, binary(BinaryKind::sub));
   r.add("Mul", 7, binary(BinaryKind::mul));

@@ -66,7 +66,7 @@ LogicalResult convertGemm(NodeContext &n) {
 
 void registerGemmOperators(OperatorRegistry &r) {
   r.add("MatMul", 1, convertMatMul);
-  r.add("Gemm", 7, convertGemm);
+  r.add("Gemm", 1, convertGemm);
 }
 
 } // namespace penstock::onnximport

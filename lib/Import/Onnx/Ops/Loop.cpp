@@ -32,26 +32,28 @@ std::optional<int64_t> getKnown(NodeContext &n, OnnxValue *value) {
   return elements && elements->size() == 1 ? elements->front().getInt() : std::nullopt;
 }
 
-/// The values of all iterations along a new axis.
-LogicalResult setStacked(NodeContext &n, int output, ArrayRef<OnnxValue *> parts, int64_t axis, bool reversed) {
-  if (!n.hasOutput(output))
-    return success();
+/// The values of all iterations along a new axis; null and an error if there are none.
+Value stack(NodeContext &n, int output, ArrayRef<OnnxValue *> parts, int64_t axis, bool reversed) {
   if (parts.empty())
-    return n.emitError() << "the loop runs no time, so the shape of output " << output << " is not known";
+    return (n.emitError() << "the loop runs no time, so the shape of output " << output << " is not known"), Value();
   SmallVector<Value> values;
   for (OnnxValue *part : parts) {
     Value value = n.getImporter().materialize(*part, n.getLoc());
     if (!value)
-      return failure();
+      return {};
     FailureOr<int64_t> normal = n.normalizeAxis(axis, n.typeOf(value).getRank() + 1);
     if (failed(normal))
-      return failure();
+      return {};
     axis = *normal;
     values.push_back(n.unsqueeze(value, axis));
   }
   if (reversed)
     std::reverse(values.begin(), values.end());
-  return n.setOutput(output, n.concat(values, axis));
+  return n.concat(values, axis);
+}
+
+LogicalResult setStacked(NodeContext &n, int output, ArrayRef<OnnxValue *> parts, int64_t axis, bool reversed) {
+  return n.hasOutput(output) ? n.setOutput(output, stack(n, output, parts, axis, reversed)) : success();
 }
 
 LogicalResult convertLoop(NodeContext &n) {
@@ -112,62 +114,143 @@ int64_t entryOf(const std::optional<Ints> &list, int index) {
   return list && index < static_cast<int>(list->size()) ? (*list)[index] : 0;
 }
 
-LogicalResult convertScan(NodeContext &n) {
+/// An input that is cut along an axis.
+struct ScanInput {
+  Value value;
+  int64_t axis;
+  bool reversed;
+};
+
+/// The number of cuts, which must be constant and the same for all.
+FailureOr<int64_t> getNumCuts(NodeContext &n, ArrayRef<ScanInput> scanned) {
+  std::optional<int64_t> count;
+  for (const ScanInput &input : scanned) {
+    AffineExpr extent = n.extentsOf(input.value)[input.axis];
+    std::optional<int64_t> number = nn::getConstant(extent);
+    if (!number || *number > kMaxIterations || (count && *count != *number))
+      return (n.emitError() << "axis " << input.axis << " of an input has extent " << nn::formatExtents(extent)
+                            << "; expected a constant, the same for all and at most " << kMaxIterations
+                            << ", as scans are unrolled"),
+             failure();
+    count = number;
+  }
+  return *count;
+}
+
+Value cutAt(NodeContext &n, const ScanInput &input, int64_t step, int64_t count) {
+  int64_t at = input.reversed ? count - 1 - step : step;
+  return n.squeeze(n.sliceAxis(input.value, input.axis, n.cst(at), n.cst(1)), input.axis);
+}
+
+/// Imports the body once per cut. `states` become those of the last one, `collected` the other outputs of all.
+LogicalResult unrollScan(NodeContext &n, const onnx::GraphProto &body, ArrayRef<ScanInput> scanned, int64_t count,
+                         SmallVector<OnnxValue *> &states, std::vector<SmallVector<OnnxValue *>> &collected) {
+  for (int64_t step = 0; step < count; ++step) {
+    SmallVector<OnnxValue *> inputs(states), outputs;
+    for (const ScanInput &input : scanned)
+      inputs.push_back(wrap(n, cutAt(n, input, step, count)));
+    if (failed(n.getImporter().importSubgraph(body, n.getScope(), inputs, outputs, n.getLoc(), /*isRepeated=*/true)))
+      return failure();
+    states.assign(outputs.begin(), outputs.begin() + states.size());
+    for (size_t k = 0; k < collected.size(); ++k)
+      collected[k].push_back(outputs[states.size() + k]);
+  }
+  return success();
+}
+
+/// Checks the counts that hold for every version; `first` inputs come before the states.
+LogicalResult checkScan(NodeContext &n, int64_t first, int64_t &numScanned, int64_t &numStates) {
   const onnx::AttributeProto *body = n.findAttr("body");
-  int64_t numScanned = n.getInt("num_scan_inputs", 0);
-  int64_t numStates = n.getNumInputs() - numScanned;
-  if (!body || numScanned < 1 || numStates < 0 || body->g().output_size() < numStates)
-    return n.emitError() << "the body is missing, or num_scan_inputs is " << numScanned << " of " << n.getNumInputs()
-                         << " inputs";
+  numScanned = n.getInt("num_scan_inputs", 0);
+  numStates = n.getNumInputs() - first - numScanned;
+  if (body && numScanned >= 1 && numStates >= 0 && body->g().output_size() >= numStates)
+    return success();
+  return n.emitError() << "the body is missing, or num_scan_inputs is " << numScanned << " of " << n.getNumInputs()
+                       << " inputs";
+}
+
+LogicalResult convertScan(NodeContext &n) {
+  int64_t numScanned, numStates;
+  if (failed(checkScan(n, 0, numScanned, numStates)))
+    return failure();
   std::optional<Ints> axes = n.getInts("scan_input_axes"), directions = n.getInts("scan_input_directions"),
                       outputAxes = n.getInts("scan_output_axes"),
                       outputDirections = n.getInts("scan_output_directions");
   SmallVector<OnnxValue *> states;
-  for (int64_t i = 0; i < numStates; ++i) {
-    states.push_back(n.getValue(static_cast<int>(i)));
+  for (int i = 0; i < numStates; ++i) {
+    states.push_back(n.getValue(i));
     if (!states.back())
       return failure();
   }
-  SmallVector<int64_t> scanAxes;
-  std::optional<int64_t> count;
-  for (int64_t i = 0; i < numScanned; ++i) {
-    int input = static_cast<int>(numStates + i);
-    FailureOr<int64_t> axis = n.normalizeAxis(entryOf(axes, static_cast<int>(i)), n.getNumDims(input));
-    if (failed(axis))
+  SmallVector<ScanInput> scanned;
+  for (int i = 0; i < numScanned; ++i) {
+    int input = static_cast<int>(numStates) + i;
+    FailureOr<int64_t> axis = n.normalizeAxis(entryOf(axes, i), n.getNumDims(input));
+    Value value = n.getInput(input);
+    if (failed(axis) || !value)
       return failure();
-    std::optional<int64_t> extent = nn::getConstant(n.getExtents(input)[*axis]);
-    if (!extent || *extent > kMaxIterations || (count && *count != *extent))
-      return n.emitError() << "axis " << *axis << " of input " << input << " has extent "
-                           << nn::formatExtents(n.getExtents(input)[*axis]) << "; expected a constant, the same for "
-                           << "all and at most " << kMaxIterations << ", as scans are unrolled";
-    count = extent;
-    scanAxes.push_back(*axis);
+    scanned.push_back({value, *axis, entryOf(directions, i) != 0});
   }
-  int64_t numOutputs = body->g().output_size() - numStates;
-  std::vector<SmallVector<OnnxValue *>> collected(numOutputs);
-  for (int64_t step = 0; step < *count; ++step) {
-    SmallVector<OnnxValue *> inputs(states), outputs;
-    for (int64_t i = 0; i < numScanned; ++i) {
-      int64_t at = entryOf(directions, static_cast<int>(i)) ? *count - 1 - step : step;
-      Value slice = n.sliceAxis(n.getInput(static_cast<int>(numStates + i)), scanAxes[i], n.cst(at), n.cst(1));
-      slice = n.squeeze(slice, scanAxes[i]);
-      if (!slice)
-        return failure();
-      inputs.push_back(wrap(n, slice));
-    }
-    if (failed(
-            n.getImporter().importSubgraph(body->g(), n.getScope(), inputs, outputs, n.getLoc(), /*isRepeated=*/true)))
+  FailureOr<int64_t> count = getNumCuts(n, scanned);
+  const onnx::GraphProto &body = n.findAttr("body")->g();
+  std::vector<SmallVector<OnnxValue *>> collected(body.output_size() - numStates);
+  if (failed(count) || failed(unrollScan(n, body, scanned, *count, states, collected)))
+    return failure();
+  for (int i = 0; i < numStates; ++i)
+    if (failed(n.forward(i, states[i])))
       return failure();
-    states.assign(outputs.begin(), outputs.begin() + numStates);
-    for (int64_t k = 0; k < numOutputs; ++k)
-      collected[k].push_back(outputs[numStates + k]);
-  }
-  for (int64_t i = 0; i < numStates; ++i)
-    if (failed(n.forward(static_cast<int>(i), states[i])))
-      return failure();
-  for (int k = 0; k < numOutputs; ++k)
+  for (int k = 0, e = static_cast<int>(collected.size()); k < e; ++k)
     if (failed(setStacked(n, static_cast<int>(numStates) + k, collected[k], entryOf(outputAxes, k),
                           entryOf(outputDirections, k))))
+      return failure();
+  return success();
+}
+
+/// Until operator set 9 all inputs had a batch in front, and every row was a scan of its own.
+LogicalResult convertScan8(NodeContext &n) {
+  int64_t numScanned, numStates;
+  if (failed(checkScan(n, 1, numScanned, numStates)))
+    return failure();
+  if (n.hasInput(0))
+    return n.emitError() << "sequence_lens is given; expected sequences of one length";
+  std::optional<Ints> directions = n.getInts("directions");
+  SmallVector<ScanInput> rows; // states, then what is scanned
+  for (int i = 1; i < n.getNumInputs(); ++i) {
+    rows.push_back({n.getInput(i), 0, false});
+    if (!rows.back().value || n.getNumDims(i) < (i <= numStates ? 1 : 2))
+      return rows.back().value ? n.emitError() << "input " << i << " has too few axes" : failure();
+  }
+  FailureOr<int64_t> numRows = getNumCuts(n, rows);
+  if (failed(numRows))
+    return failure();
+  const onnx::GraphProto &body = n.findAttr("body")->g();
+  std::vector<SmallVector<OnnxValue *>> results(body.output_size());
+  for (int64_t row = 0; row < *numRows; ++row) {
+    SmallVector<OnnxValue *> states;
+    SmallVector<ScanInput> scanned;
+    for (auto [i, input] : llvm::enumerate(rows)) {
+      Value value = cutAt(n, input, row, *numRows);
+      auto which = static_cast<int64_t>(i) - numStates;
+      if (which < 0)
+        states.push_back(wrap(n, value));
+      else
+        scanned.push_back({value, 0, entryOf(directions, static_cast<int>(which)) != 0});
+    }
+    FailureOr<int64_t> count = getNumCuts(n, scanned);
+    std::vector<SmallVector<OnnxValue *>> collected(body.output_size() - numStates);
+    if (failed(count) || failed(unrollScan(n, body, scanned, *count, states, collected)))
+      return failure();
+    for (int64_t i = 0; i < numStates; ++i)
+      results[i].push_back(states[i]);
+    for (auto [k, parts] : llvm::enumerate(collected)) {
+      Value stacked = stack(n, static_cast<int>(numStates + k), parts, 0, /*reversed=*/false);
+      if (!stacked)
+        return failure();
+      results[numStates + k].push_back(wrap(n, stacked));
+    }
+  }
+  for (auto [i, parts] : llvm::enumerate(results))
+    if (failed(setStacked(n, static_cast<int>(i), parts, 0, /*reversed=*/false)))
       return failure();
   return success();
 }
@@ -176,6 +259,7 @@ LogicalResult convertScan(NodeContext &n) {
 
 void registerLoopOperators(OperatorRegistry &r) {
   r.add("Loop", 1, convertLoop);
+  r.add("Scan", 8, convertScan8);
   r.add("Scan", 9, convertScan);
 }
 

@@ -42,6 +42,8 @@ LogicalResult normalizeInTraining(NodeContext &n) {
 LogicalResult convertBatchNormalization(NodeContext &n) {
   if (n.getInt("training_mode", 0))
     return normalizeInTraining(n);
+  if (n.getOpset() < 7 && n.getInt("is_test", 0) == 0)
+    return n.emitError() << "is_test is 0; expected 1";
   if (n.getOpset() < 9 && n.getInt("spatial", 1) != 1)
     return n.emitError() << "spatial is 0; expected 1";
   for (int i = 1; i < 5; ++i)
@@ -192,7 +194,7 @@ LogicalResult convertLpNormalization(NodeContext &n) {
 } // namespace
 
 void registerNormalizationOperators(OperatorRegistry &r) {
-  r.add("BatchNormalization", 7, convertBatchNormalization);
+  r.add("BatchNormalization", 1, convertBatchNormalization);
   r.add("InstanceNormalization", 6, convertInstanceNormalization);
   r.add("GroupNormalization", 21, convertGroupNormalization);
   r.add("LayerNormalization", 17, [](NodeContext &n) { return convertLayerNormalization(n, /*rms=*/false); });

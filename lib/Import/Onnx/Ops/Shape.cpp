@@ -17,17 +17,6 @@ RankedTensorType i64Tensor(NodeContext &n, ArrayRef<int64_t> shape) {
   return RankedTensorType::get(shape, n.builder().getI64Type());
 }
 
-/// A result of these extents must be one that memory can hold.
-LogicalResult checkExtents(NodeContext &n, ArrayRef<AffineExpr> extents, Type elementType) {
-  Ints known;
-  for (AffineExpr extent : extents)
-    if (std::optional<int64_t> number = nn::getConstant(extent))
-      known.push_back(*number);
-  if (checkShape(known, elementType))
-    return success();
-  return n.emitError() << "result shape " << nn::formatExtents(extents) << " is not one that memory can hold";
-}
-
 //===----------------------------------------------------------------------===//
 // Shape, Size
 //===----------------------------------------------------------------------===//
@@ -103,7 +92,7 @@ LogicalResult convertReshape(NodeContext &n) {
     extents.push_back(extent);
     known.push_back(extent);
   }
-  if (failed(checkExtents(n, known, type.getElementType())))
+  if (failed(n.checkExtents(known, type.getElementType())))
     return failure();
   if (inferred) {
     FailureOr<AffineExpr> extent = inferExtent(n, input, known);
@@ -184,7 +173,7 @@ LogicalResult convertExpand(NodeContext &n) {
   if (!extents)
     return n.emitError() << "shape " << nn::formatExtents(input) << " does not broadcast to "
                          << nn::formatExtents(*shape);
-  if (failed(checkExtents(n, *extents, type.getElementType())))
+  if (failed(n.checkExtents(*extents, type.getElementType())))
     return failure();
   if (moveElements(n, 0, *extents, [&](ArrayRef<int64_t> at) {
         Ints own(at.end() - type.getRank(), at.end());
@@ -238,7 +227,7 @@ LogicalResult convertConstantOfShape(NodeContext &n) {
     element = DenseElementsAttr::get(RankedTensorType::get({}, Builder(n.getContext()).getF32Type()), 0.0f);
   }
   Type elementType = element.getElementType();
-  if (failed(checkExtents(n, *shape, elementType)))
+  if (failed(n.checkExtents(*shape, elementType)))
     return failure();
   RankedTensorType type = nn::getTensorType(*shape, elementType);
   if (type.hasStaticShape())
@@ -303,7 +292,7 @@ LogicalResult convertRange(NodeContext &n) {
   if (!count)
     return failure();
   Type elementType = n.getElementType(0);
-  if (failed(checkExtents(n, count, elementType)))
+  if (failed(n.checkExtents(count, elementType)))
     return failure();
   RankedTensorType type = nn::getTensorType(count, elementType);
   double step = *bounds[2].getDouble();

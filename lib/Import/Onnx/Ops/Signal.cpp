@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A discrete Fourier transform is a product with matrices of cosines and sines. The angles are reduced as integers, so
-// that they are exact before they are turned into floats; the matrices are made by ops and folded as constants later.
+// that they are exact before they are turned into floats; what they are multiplied with is rounded once, from f64. The
+// matrices are made by ops of constants, so that they are computed when the weights are written.
 //===----------------------------------------------------------------------===//
 #include "../NodeContext.h"
 #include "Families.h"
@@ -23,14 +24,23 @@ struct Complex {
   Value real, imaginary; ///< imaginary: null for zero
 };
 
+/// 0, 1, ... along one of two axes, as sums of a constant: unlike an iota these count as constant to later phases.
+Value countUp(NodeContext &n, int64_t count, int64_t axis) {
+  Extents extents{n.cst(1), n.cst(1)};
+  extents[axis] = n.cst(count);
+  Value ones = n.broadcastTo(n.scalar(1, n.builder().getI64Type()), extents);
+  return n.make<nn::CumSumOp>(ones, {n.integer("axis", axis), n.unit("exclusive")});
+}
+
 /// cos and sin of 2 pi t k / length, for t < rows and k < columns.
 Complex makeBasis(NodeContext &n, int64_t rows, int64_t columns, int64_t length, bool negative, Type type) {
-  Type i64 = n.builder().getI64Type();
-  Value t = n.iota(RankedTensorType::get({rows, 1}, i64), 0), k = n.iota(RankedTensorType::get({1, columns}, i64), 1);
-  Value turns = n.binary(BinaryKind::mod, n.mul(t, k), n.scalar(static_cast<double>(length), i64));
-  Value angle = n.mul(n.cast_(turns, type), n.scalar(2 * kPi / static_cast<double>(length), type));
+  Type i64 = n.builder().getI64Type(), f64 = n.builder().getF64Type();
+  Value product = n.mul(countUp(n, rows, 0), countUp(n, columns, 1));
+  Value turns = n.binary(BinaryKind::mod, product, n.scalar(static_cast<double>(length), i64));
+  Value angle = n.mul(n.cast_(turns, f64), n.scalar(2 * kPi / static_cast<double>(length), f64));
   Value sine = n.unary(UnaryKind::sin, angle);
-  return {n.unary(UnaryKind::cos, angle), negative ? n.unary(UnaryKind::neg, sine) : sine};
+  return {n.cast_(n.unary(UnaryKind::cos, angle), type),
+          n.cast_(negative ? n.unary(UnaryKind::neg, sine) : sine, type)};
 }
 
 /// The transform of the last axis, which has `rows` elements that count.
