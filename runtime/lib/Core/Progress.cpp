@@ -29,7 +29,7 @@ uint64_t RunControl::progressSignature() const {
   uint64_t sum = 1;
   for (int32_t i = 0; i <= numRoles(); ++i) {
     const RoleState &state = role(i);
-    sum += state.progress.load(std::memory_order_relaxed) * 1000003;
+    sum += state.progress.load(std::memory_order_relaxed) * 1000003 + state.computed.load(std::memory_order_relaxed);
     Activity activity = activityOf(state);
     if (i < numRoles() && (activity == Activity::kRunning || activity == Activity::kStarting))
       sum += cpuMs(state);
@@ -51,7 +51,8 @@ static int32_t awaitedRole(const RunControl &control, int32_t index) {
   const ConsumerCursor *cursors = control.cursors(id);
   int32_t slowest = 0;
   for (int32_t k = 1; k < channel.numConsumers; ++k)
-    if (cursors[k].released.load() < cursors[slowest].released.load())
+    if (!cursors[k].absent &&
+        (cursors[slowest].absent || cursors[k].released.load() < cursors[slowest].released.load()))
       slowest = k;
   return cursors[slowest].role;
 }

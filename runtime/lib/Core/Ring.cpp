@@ -10,20 +10,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sched.h>
 #include <unistd.h>
 
 namespace penstock {
 namespace rt {
-
-namespace {
-/// A header as it lies in memory; extents and symbol values follow it.
-struct RawHeader {
-  int64_t request, microbatch, numBytes;
-  uint32_t flags;
-  int32_t numDims, numSymbols, reserved;
-  int64_t *values() { return reinterpret_cast<int64_t *>(this + 1); }
-};
-} // namespace
 
 static constexpr int64_t kPage = 4096;
 static int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -38,11 +29,12 @@ bool RingLayout::make(const ChannelDesc &desc, int64_t freeSlotBytes, RingLayout
   if (desc.depth < 1 || desc.numSymbols < 0 || slotBytes < 0 || slotBytes > INT64_MAX - kPage)
     return false;
   int64_t values = int64_t(desc.dims.size()) + desc.numSymbols;
-  layout.headerStride = roundUp(int64_t(sizeof(RawHeader)) + 8 * values, RT_ALIGNMENT);
-  layout.slotsOffset = roundUp(layout.headerStride * desc.depth, kPage);
-  layout.slotStride = std::max(roundUp(slotBytes, kPage), kPage);
-  return !__builtin_mul_overflow(layout.slotStride, int64_t(desc.depth), &layout.totalBytes) &&
-         !__builtin_add_overflow(layout.totalBytes, layout.slotsOffset, &layout.totalBytes);
+  layout.headerBytes = roundUp(int64_t(sizeof(RawHeader)) + 8 * values, RT_ALIGNMENT);
+  layout.slotBytes = std::max<int64_t>(roundUp(slotBytes, RT_ALIGNMENT), RT_ALIGNMENT);
+  if (__builtin_add_overflow(layout.slotBytes, layout.headerBytes + kPage, &layout.stride))
+    return false;
+  layout.stride = layout.stride / kPage * kPage;
+  return !__builtin_mul_overflow(layout.stride, int64_t(desc.depth), &layout.totalBytes);
 }
 
 static std::string peersOf(const RingEnd &end) {
@@ -54,7 +46,7 @@ static std::string peersOf(const RingEnd &end) {
   return text;
 }
 
-static std::string endWords(const RingEnd &end) {
+std::string endWords(const RingEnd &end) {
   int32_t stage = end.desc.producerStage;
   if (!end.info.isProducer)
     stage = end.desc.consumerStages[size_t(end.info.consumer)];
@@ -94,6 +86,7 @@ Status RingTransport::sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs
         if (ready())
           return Status();
       }
+      (void)drive();
     } while (!control.aborted() && nowNs() < until);
   }
   auto &bell = producer ? end.control->releaseBell : end.control->publishBell;
@@ -108,11 +101,16 @@ Status RingTransport::sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs
       result = end.aborted;
       break;
     }
-    if (nowNs() >= deadlineNs) {
+    int64_t now = nowNs();
+    if (now >= deadlineNs) {
       result = end.timedOut;
       break;
     }
-    sleepOnBell(bell, seen, deadlineNs);
+    int64_t napNs = drive();
+    if (napNs == 0)
+      sched_yield();
+    else
+      sleepOnBell(bell, seen, napNs < deadlineNs - now ? now + napNs : deadlineNs);
   }
   sleepers.fetch_sub(1, std::memory_order_seq_cst);
   return result;
@@ -124,13 +122,13 @@ Status RingTransport::acquire(ChannelId channel, int64_t numBytes, Stream, int64
     return status;
   if (end->holding)
     return fail(Code::kProgram, "%s: a slot is acquired already", endWords(*end).c_str());
-  if (numBytes < 0 || numBytes > end->layout.slotStride)
+  if (numBytes < 0 || numBytes > end->layout.slotBytes)
     return fail(Code::kInvalid, "%s: a message of %lld bytes, expected at most %lld", endWords(*end).c_str(),
-                (long long)numBytes, (long long)end->layout.slotStride);
+                (long long)numBytes, (long long)end->layout.slotBytes);
   auto depth = static_cast<uint64_t>(end->desc.depth);
   Status status = sleepUntil(*end, true, deadlineNs, [&] {
     for (size_t k = 0; k < end->desc.consumerStages.size(); ++k)
-      if (end->next - end->cursors[k].released.load(std::memory_order_acquire) >= depth)
+      if (!end->cursors[k].absent && end->next - end->cursors[k].released.load(std::memory_order_acquire) >= depth)
         return false;
     return true;
   });
@@ -138,8 +136,8 @@ Status RingTransport::acquire(ChannelId channel, int64_t numBytes, Stream, int64
     return status;
   end->holding = true;
   slot.sequence = end->next;
-  slot.numBytes = end->layout.slotStride;
-  slot.data = end->data + end->layout.slotsOffset + int64_t(end->next % depth) * end->layout.slotStride;
+  slot.numBytes = end->layout.slotBytes;
+  slot.data = end->slotOf(end->next);
   return status;
 }
 
@@ -147,16 +145,15 @@ Status RingTransport::fillHeader(RingEnd &end, const Slot &slot, const MessageHe
   if (!end.holding || slot.sequence != end.next)
     return fail(Code::kProgram, "%s: published slot %llu, expected the acquired one", endWords(end).c_str(),
                 (unsigned long long)slot.sequence);
-  if (slot.numBytes < 0 || slot.numBytes > end.layout.slotStride)
+  if (slot.numBytes < 0 || slot.numBytes > end.layout.slotBytes)
     return fail(Code::kInvalid, "%s: a message of %lld bytes, expected at most %lld", endWords(end).c_str(),
-                (long long)slot.numBytes, (long long)end.layout.slotStride);
+                (long long)slot.numBytes, (long long)end.layout.slotBytes);
   bool isEnd = header.flags & kFlagEnd;
   if (!isEnd && (header.dims.count != end.desc.dims.size() || header.symbols.count != size_t(end.desc.numSymbols)))
     return fail(Code::kProgram, "%s: a header of %zu extents and %zu symbols, expected %zu and %d",
                 endWords(end).c_str(), header.dims.count, header.symbols.count, end.desc.dims.size(),
                 end.desc.numSymbols);
-  auto *raw =
-      reinterpret_cast<RawHeader *>(end.data + int64_t(end.next % uint64_t(end.desc.depth)) * end.layout.headerStride);
+  RawHeader *raw = end.headerOf(end.next);
   raw->request = header.request;
   raw->microbatch = header.microbatch;
   raw->numBytes = slot.numBytes;
@@ -196,10 +193,9 @@ Status RingTransport::wait(ChannelId channel, Stream, int64_t deadlineNs, Slot &
                              [&] { return end->control->published.load(std::memory_order_acquire) > end->next; });
   if (!status.ok())
     return status;
-  auto at = static_cast<int64_t>(end->next % uint64_t(end->desc.depth));
-  auto *raw = reinterpret_cast<RawHeader *>(end->data + at * end->layout.headerStride);
+  RawHeader *raw = end->headerOf(end->next);
   bool isEnd = raw->flags & kFlagEnd;
-  if (raw->numBytes < 0 || raw->numBytes > end->layout.slotStride ||
+  if (raw->numBytes < 0 || raw->numBytes > end->layout.slotBytes ||
       raw->numDims != (isEnd ? 0 : int32_t(end->desc.dims.size())) ||
       raw->numSymbols != (isEnd ? 0 : end->desc.numSymbols))
     return fail(Code::kMismatch, "%s: a message whose header does not fit the channel", endWords(*end).c_str());
@@ -208,9 +204,9 @@ Status RingTransport::wait(ChannelId channel, Stream, int64_t deadlineNs, Slot &
   header.flags = raw->flags;
   header.dims = {raw->values(), size_t(raw->numDims)};
   header.symbols = {raw->values() + raw->numDims, size_t(raw->numSymbols)};
+  slot.data = end->slotOf(end->next);
   slot.sequence = end->next++;
   slot.numBytes = raw->numBytes;
-  slot.data = end->data + end->layout.slotsOffset + at * end->layout.slotStride;
   end->cursors[end->info.consumer].received.store(end->next, std::memory_order_relaxed);
   return status;
 }

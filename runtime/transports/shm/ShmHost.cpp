@@ -196,7 +196,7 @@ ShmHost::Event ShmHost::grant(int connection, int32_t role, WireReader &reader) 
   WireWriter writer(kGrant);
   writer.number(static_cast<int64_t>(event.status.code()));
   writer.text(event.status.message());
-  writer.number(event.status.ok() ? channel->layout.slotStride : 0);
+  writer.number(event.status.ok() ? channel->layout.slotBytes : 0);
   int fd = !event.status.ok() ? -1 : isProducer ? channel->writable.get() : channel->readOnly.get();
   Status sent = sendPacket(connection, writer.buffer, fd);
   if (event.status.ok())

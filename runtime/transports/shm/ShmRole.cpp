@@ -112,12 +112,12 @@ Status ShmRole::open(const ChannelDesc &desc, const EndInfo &info, int64_t deadl
   Status status = askHost(socket.get(), ask.buffer, kGrant, deadlineNs, reply, fd);
   if (!status.ok())
     return status;
-  int64_t slotStride = reply.number();
+  int64_t slotBytes = reply.number();
   RingEnd end;
-  if (reply.bad() || !RingLayout::make(desc, slotStride, end.layout) || end.layout.slotStride != slotStride ||
+  if (reply.bad() || !RingLayout::make(desc, slotBytes, end.layout) || end.layout.slotBytes != slotBytes ||
       desc.id >= control.numChannels())
     return fail(Code::kMismatch, "channel '%s': slots of %lld bytes do not fit its description", desc.name.c_str(),
-                (long long)slotStride);
+                (long long)slotBytes);
   if (status = checkSealed(fd, end.layout.totalBytes, desc.name.c_str()); !status.ok())
     return status;
   Mapping mapping;

@@ -26,7 +26,7 @@ constexpr int64_t kWireMagic = 0x31456d68732e7450;
 
 class WireWriter {
 public:
-  explicit WireWriter(WireKind kind) { number(kind); }
+  explicit WireWriter(int64_t kind) { number(kind); }
   void number(int64_t value) { buffer.append(reinterpret_cast<const char *>(&value), sizeof(value)); }
   void text(const std::string &value) {
     number(static_cast<int64_t>(value.size()));

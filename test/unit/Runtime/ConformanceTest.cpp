@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-#include "cts/Conformance.h"
+#include "QueueFabric.h"
+#include "RankRun.h"
 #include "transports/faulty/Faulty.h"
 #include "transports/inproc/Inproc.h"
 #include "transports/record/Record.h"
@@ -123,6 +124,24 @@ private:
   std::thread server;
 };
 
+/// The `mpi` transport over queues; MpiTest.cpp runs the suite over MPI itself.
+class QueueRun : public CandidateRun {
+public:
+  QueueRun(const ControlLayout &layout, bool helps)
+      : hub(layout.numRoles), run(layout, [this](int32_t role) { return hub.of(role); }, false, helps) {}
+  Transport &transport(int32_t role) override { return run.transport(role); }
+
+private:
+  testfabric::QueueFabric hub;
+  testfabric::RankRun run;
+};
+
+std::unique_ptr<CandidateRun> makeQueue(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<QueueRun>(layout, false);
+}
+std::unique_ptr<CandidateRun> makeHelpedQueue(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<QueueRun>(layout, true);
+}
 std::unique_ptr<CandidateRun> makeInproc(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
   return std::make_unique<InprocRun>(layout);
 }
@@ -144,7 +163,9 @@ std::string nameOf(const testing::TestParamInfo<Candidate> &info) { return info.
 INSTANTIATE_TEST_SUITE_P(Transports, TransportConformance,
                          testing::Values(Candidate{"inproc", makeInproc, false}, Candidate{"faulty", makeFaulty, false},
                                          Candidate{"record", makeRecording, false}, Candidate{"shm", makeShm, true},
-                                         Candidate{"shmSpinning", makeSpinningShm, true}),
+                                         Candidate{"shmSpinning", makeSpinningShm, true},
+                                         Candidate{"mpiOverQueues", makeQueue, false},
+                                         Candidate{"mpiOverQueuesHelped", makeHelpedQueue, false}),
                          nameOf);
 
 // A role of another compilation, version or place in the plan is refused with the difference.

@@ -49,6 +49,7 @@ struct alignas(64) RoleState {
   std::atomic<int32_t> pid;
   std::atomic<int64_t> clock;     ///< clockid_t of its CPU time, plus one; 0: none
   std::atomic<uint64_t> progress; ///< heartbeat
+  std::atomic<uint64_t> computed; ///< a second one: CPU time in ms where the clock cannot be read by others
   std::atomic<int64_t> busyNs, waitNs, sendNs, microbatches;
   std::atomic<uint64_t> numTraced; ///< events ever written to its ring
   std::atomic<int32_t> errorCode;  ///< set after the text
@@ -61,6 +62,7 @@ struct alignas(64) ConsumerCursor {
   std::atomic<uint64_t> released; ///< messages given back
   std::atomic<uint64_t> received; ///< messages taken, for dumps
   int32_t role, stage;
+  int32_t absent; ///< not 0: it reads a copy of the channel elsewhere and holds no slot of this one
 };
 
 /// Cursors and bells of one channel; the consumers' cursors follow it.

@@ -1,0 +1,36 @@
+//===- LoadFabric.cpp - Opening the plug-in for MPI --------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "Fabric.h"
+
+#include <dlfcn.h>
+
+namespace penstock {
+namespace rt {
+
+/// Open MPI's library; its name has been the same from version 4 on. The plug-in does not name it among the libraries
+/// that it needs, so that the output folder is complete where MPI is not installed.
+static constexpr const char *kMpiLibrary = "libmpi.so.40";
+
+Status loadFabric(const std::string &path, Fabric &fabric) {
+  if (!dlopen(kMpiLibrary, RTLD_NOW | RTLD_GLOBAL))
+    return fail(Code::kSystem,
+                "cannot use MPI: %s; install Open MPI (package openmpi-bin), or run on one host without a launcher",
+                dlerror());
+  void *plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!plugin)
+    return fail(Code::kInvalid, "cannot use MPI: %s; the folder is damaged", dlerror());
+  auto open = reinterpret_cast<OpenFabricFn>(dlsym(plugin, kOpenFabricName));
+  if (!open)
+    return fail(Code::kInvalid, "cannot use MPI: %s; the folder is damaged", dlerror());
+  char error[512] = "";
+  if (open(kFabricVersion, &fabric, error, sizeof(error)) != 0)
+    return fail(Code::kSystem, "cannot use MPI: %s", error);
+  return Status();
+}
+
+} // namespace rt
+} // namespace penstock

@@ -1,0 +1,154 @@
+//===- MpiTransport.h - Channels between ranks -------------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Each side of a channel has a ring of its own, and a control block of its own in which the other ranks' states are
+// copies. What is published here is sent on and appears there as published; what is released there comes back as a
+// credit and appears here as released. So all that waits and describes waiting is the same as in shared memory.
+//
+//   receives   one per slot, posted before the credit for the slot is given: no message is ever unexpected
+//   credits    absolute numbers of released messages; a send never waits for its receive
+//   progress   whoever waits drives it; a helper thread does so while the role computes
+//   states     every rank tells all others what it does, four times a second; that is the heartbeat, and how a rank
+//   that
+//              waits names the one at which the chain of waiting ends
+//   failures   told to all others at once; then every wait ends
+//
+// Ends whose other side is the source or the sink are joined by `host`, the transport to the process that feeds and
+// collects on this rank; a channel that leads both to the sink and to another rank has one ring for both.
+//
+// Threads: as Transport.h; the helper shares a lock with whoever drives. No reliance on MPI_THREAD_MULTIPLE.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_TRANSPORTS_MPITRANSPORT_H
+#define PENSTOCK_RT_TRANSPORTS_MPITRANSPORT_H
+
+#include "Fabric.h"
+#include "Memory.h"
+#include "Ring.h"
+#include "transports/shm/Shm.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
+namespace penstock {
+namespace rt {
+
+/// Every rank tells every other who it is. kInvalid: the number of ranks is not that of the plan. kMismatch: a rank
+/// runs another compilation, or a role that another one runs. kTimeout: a rank says nothing.
+Status joinRanks(const Fabric &fabric, const RoleIdentity &identity, int64_t deadlineNs, std::vector<int32_t> &ranks);
+
+class MpiTransport final : public RingTransport {
+public:
+  struct Place {
+    int32_t role = 0;              ///< of this process
+    std::vector<int32_t> ranks;    ///< of each role
+    int64_t timeoutNs = 0;         ///< of no progress anywhere; 0: none
+    int32_t firstNoteTag = 1;      ///< of notes, to role 0; the same everywhere
+    int32_t firstTag = 8192;       ///< of messages to this role
+    bool helps = true;             ///< starts the helper thread
+    RingTransport *host = nullptr; ///< joins ends whose other side is the source or the sink
+  };
+  /// To be called by the thread that runs the role.
+  MpiTransport(const Fabric &fabric, const RunControl &control, Place place);
+  ~MpiTransport() override;
+  const char *name() const override { return "mpi"; }
+  bool canConnect(const EndInfo &, const EndInfo &) const override { return true; }
+  Status open(const ChannelDesc &desc, const EndInfo &end, int64_t deadlineNs, ChannelId &channel) override;
+  Status publish(ChannelId channel, const Slot &slot, const MessageHeader &header, Stream stream) override;
+  Status release(ChannelId channel, const Slot &slot, Stream stream) override;
+  void abort() override;
+
+  /// The role has ended with `result`. If well: waits until all others have ended too, and leaves the fabric. Else:
+  /// tells the others. Returns how it went; a failure is reported in the control block.
+  Status finish(const Status &result);
+
+protected:
+  int64_t drive() override;
+
+private:
+  /// Messages of one channel from another rank.
+  struct Incoming {
+    ChannelId end = -1;
+    int32_t peer = 0, tag = 0;
+    uint64_t posted = 0, arrived = 0, credited = 0;
+    std::vector<void *> requests; ///< by slot
+  };
+  /// Messages of one channel to one consumer on another rank.
+  struct Outgoing {
+    ChannelId end = -1;
+    int32_t peer = 0, consumer = 0, tag = 0;
+    bool connected = false;
+    uint64_t sent = 0, completed = 0, credit = 0;
+    std::vector<void *> requests; ///< by slot
+  };
+  /// What another rank has said when it opened its end.
+  struct Opening {
+    int32_t tag = 0;
+    ChannelDesc desc;
+  };
+  /// A message about channels and roles, on its way.
+  struct Note {
+    std::string bytes;
+    void *request = nullptr;
+    int32_t statusFor = -1; ///< a role, if this is a status
+  };
+
+  Status makeRing(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, RingEnd &end);
+  Status awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs);
+  void connect(Outgoing &out);
+
+  bool progress(int64_t now);
+  bool arrive(Incoming &in);
+  bool depart(Outgoing &out);
+  bool takeNotes();
+  void handle(const std::string &bytes);
+  void noteState(int32_t from, class WireReader &reader);
+  void noteAbort(int32_t from, class WireReader &reader);
+  void send(int32_t role, std::string bytes, int32_t statusFor = -1);
+  void sendCredit(Incoming &in, uint64_t released);
+  void reapNotes();
+  void tellFailure();
+  void beat(int64_t now);
+  void postNote(size_t index);
+  void cancelAll();
+  void lose(const RingEnd *end, int32_t peer, int32_t code);
+  void help();
+  int32_t numRoles() const { return static_cast<int32_t>(place.ranks.size()); }
+  bool isRemote(int32_t role) const { return role != place.role && role >= 0 && role < numRoles(); }
+
+  Fabric fabric;
+  Place place;
+  int64_t beatNs;
+  clockid_t roleClock;
+  bool hasClock;
+  std::atomic<int64_t> lastDriveNs{0};
+
+  std::mutex mutex; ///< guards what follows
+  std::deque<Incoming> incoming;
+  std::deque<Outgoing> outgoing;
+  std::map<int32_t, Mapping> rings;                         ///< by channel
+  std::map<int32_t, Opening> producers;                     ///< by channel
+  std::map<std::pair<int32_t, int32_t>, Opening> consumers; ///< by channel and consumer
+  std::deque<Note> notes;                                   ///< on their way
+  std::vector<std::string> noteRooms;                       ///< receives posted for notes of others
+  std::vector<void *> noteRequests;
+  size_t nextNote = 0;
+  std::vector<bool> statusPending; ///< per role: the last one has not left yet
+  std::vector<std::string> stepNames;
+  int64_t nextBeatNs = 0, lastMoveNs = 0;
+  int32_t nextTag = 0;
+  bool toldAbort = false, toldFailure = false, heardAbort = false, broken = false;
+
+  std::condition_variable stopped;
+  bool stopping = false;
+  std::thread helper;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_TRANSPORTS_MPITRANSPORT_H
