@@ -253,11 +253,15 @@ llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
   return llvm::Error::success();
 }
 
+/// What leads to stages on other hosts; opened by a launch that has some.
+static constexpr const char *kMpiPlugin = "libpenstock-mpi.so";
+
 /// The licences go with every folder: parts of the listed libraries are in the executables.
 llvm::Error BundleBuilder::copyLibraries() {
   if (llvm::Error error = folder.createFolder("lib"))
     return error;
-  std::vector<std::pair<std::string, std::string>> copies = {{"notices/NOTICES.md", "lib/NOTICES.md"}};
+  std::vector<std::pair<std::string, std::string>> copies = {{"notices/NOTICES.md", "lib/NOTICES.md"},
+                                                             {kMpiPlugin, std::string("lib/") + kMpiPlugin}};
   for (const std::string &library : libraries) {
     copies.push_back({"shared/" + library, "lib/" + library});
     copies.push_back({"notices/" + library + ".txt", "lib/" + library + ".txt"});

@@ -37,7 +37,7 @@ configure_file(${CMAKE_SOURCE_DIR}/THIRD_PARTY_NOTICES.md ${PENSTOCK_INSTALLATIO
 
 # The parts that this build makes.
 set(installed)
-foreach(target PenstockRuntime PenstockPlace PenstockOneDnn launch)
+foreach(target PenstockRuntime PenstockPlace PenstockOneDnn penstock-mpi launch)
   if(TARGET ${target})
     add_custom_command(
       OUTPUT ${PENSTOCK_INSTALLATION}/.${target}.stamp

@@ -20,8 +20,9 @@ namespace {
 
 class Launcher {
 public:
-  explicit Launcher(const LaunchOptions &options) : options(options) {}
-  Status run();
+  Launcher(const LaunchOptions &options, int32_t role, int32_t numLocalRanks)
+      : options(options), role(role), numLocalRanks(numLocalRanks) {}
+  Status run(bool &tells);
 
 private:
   Status readRequests(const Plan &plan);
@@ -35,11 +36,22 @@ private:
   ordered_json toJson(const Session &session) const;
 
   const LaunchOptions &options;
+  int32_t role, numLocalRanks;
+  bool feeds = true; ///< reads inputs; of several ranks, those whose stages use some
   std::vector<TensorMap> requests, results;
   double seconds = 0;
 };
 
 } // namespace
+
+/// True when a stage that runs here takes something from the source.
+static bool usesInputs(const Plan &plan, int32_t role) {
+  for (const ChannelDesc &channel : plan.channels)
+    for (int32_t stage : channel.consumerStages)
+      if (channel.producerStage == RT_STAGE_SOURCE && (role < 0 || stage == role))
+        return true;
+  return false;
+}
 
 Status Launcher::readNamed(TensorMap &common) {
   for (const std::string &text : options.inputs) {
@@ -49,7 +61,9 @@ Status Launcher::readNamed(TensorMap &common) {
     std::string name = text.substr(0, equals);
     if (common.count(name))
       return fail(Code::kInvalid, "--input '%s' is given twice", name.c_str());
-    if (Status status = readTensorFile(text.substr(equals + 1), common[name]); !status.ok())
+    if (!feeds)
+      common[name] = Tensor();
+    else if (Status status = readTensorFile(text.substr(equals + 1), common[name]); !status.ok())
       return status;
   }
   return Status();
@@ -61,6 +75,10 @@ Status Launcher::readRequests(const Plan &plan) {
     return status;
   for (const std::string &path : options.archives) {
     TensorMap request;
+    if (!feeds) {
+      requests.emplace_back();
+      continue;
+    }
     if (Status status = readNpzFile(path, request); !status.ok())
       return status;
     request.insert(common.begin(), common.end());
@@ -76,6 +94,8 @@ Status Launcher::readRequests(const Plan &plan) {
   for (const std::string &text : options.shapes)
     if (Status status = parseShapeOption(text, how); !status.ok())
       return status;
+  if (!feeds)
+    return Status();
   if (!options.random)
     return how.dims.empty() && how.shapes.empty() ? Status()
                                                   : fail(Code::kInvalid, "--dim and --shape need --random here");
@@ -93,6 +113,8 @@ SessionOptions Launcher::sessionOptions(Status &status) const {
   result.recordResults = options.recordResults;
   if (options.verifyWeights)
     result.verifyBytes = INT64_MAX;
+  result.ownRole = role;
+  result.localRanks = numLocalRanks;
   for (const std::string &text : options.faults) {
     size_t colon = text.find(':');
     bool number = colon != std::string::npos && colon > 0 && colon < 5 && text.find_first_not_of("0123456789") >= colon;
@@ -115,7 +137,8 @@ Status Launcher::runAll(Session &session) {
   for (int64_t done = 0; done < total; ++done) {
     for (; submitted < total && submitted - done < inFlight; ++submitted) {
       int64_t id;
-      if (Status status = session.submit(views[size_t(submitted) % views.size()], id); !status.ok())
+      Status status = feeds ? session.submit(views[size_t(submitted) % views.size()], id) : session.submitElsewhere(id);
+      if (!status.ok())
         return status;
     }
     TensorMap outputs;
@@ -151,9 +174,10 @@ void Launcher::print(const Session &session) const {
   bool several = results.size() > 1;
   for (size_t k = 0; k < results.size() && options.outputFolder.empty(); ++k)
     for (const std::string &name : outputNames(session.plan()))
-      std::printf("%s%s %s\n", several ? (std::to_string(k) + ": ").c_str() : "", name.c_str(),
-                  summarize(results[k].at(name)).c_str());
-  if (options.repeat > 1)
+      if (results[k].count(name))
+        std::printf("%s%s %s\n", several ? (std::to_string(k) + ": ").c_str() : "", name.c_str(),
+                    summarize(results[k].at(name)).c_str());
+  if (options.repeat > 1 && session.collects())
     std::printf("%.4g requests per second (%lld in %.3f s)\n",
                 double(options.repeat) * double(requests.size()) / seconds,
                 (long long)(options.repeat * int64_t(requests.size())), seconds);
@@ -167,6 +191,8 @@ ordered_json Launcher::toJson(const Session &session) const {
   std::map<std::string, std::string> files = outputFileNames(names, ".npy");
   for (size_t k = 0; k < results.size(); ++k)
     for (const std::string &name : names) {
+      if (!results[k].count(name))
+        continue;
       const Tensor &tensor = results[k].at(name);
       ordered_json entry = {{"request", k},
                             {"name", name},
@@ -199,14 +225,15 @@ Status Launcher::finish(Session &session) {
   if (Status status = session.close(); !status.ok())
     return status;
   if (!options.traceFile.empty())
-    if (Status status = session.writeTrace(options.traceFile); !status.ok())
+    if (Status status = session.writeTrace(options.traceFile + (role < 0 ? "" : "." + std::to_string(role)));
+        !status.ok())
       return status;
-  if (!options.outputFolder.empty())
+  if (!options.outputFolder.empty() && session.collects())
     if (Status status = writeResults(options.outputFolder, outputNames(session.plan()), results); !status.ok())
       return status;
-  if (options.json)
+  if (options.json && session.collects())
     std::printf("%s\n", toJson(session).dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
-  else if (!options.quiet)
+  else if (!options.json && !options.quiet)
     print(session);
   // A reader that has gone away is no reason to fail; a full disk is.
   if (std::fflush(stdout) != 0 || std::ferror(stdout))
@@ -214,18 +241,19 @@ Status Launcher::finish(Session &session) {
   return Status();
 }
 
-Status Launcher::run() {
+Status Launcher::run(bool &tells) {
   // What can be wrong in what the user gave is found before anything is started or written.
   Plan plan;
   if (Status status = Plan::load(options.folder, plan); !status.ok())
     return status;
+  feeds = usesInputs(plan, role);
   if (Status status = readRequests(plan); !status.ok())
     return status;
   Status status;
   SessionOptions sessionOptions = this->sessionOptions(status);
   if (!status.ok())
     return status;
-  for (size_t i = 0; i < requests.size(); ++i) {
+  for (size_t i = 0; i < requests.size() && feeds; ++i) {
     status = checkInputs(plan, viewsOf(requests[i]));
     if (!status.ok() && !options.archives.empty())
       return fail(Code::kInvalid, "'%s': %s", options.archives[i].c_str(), status.message().c_str());
@@ -241,10 +269,16 @@ Status Launcher::run() {
     status = runAll(*session);
   if (status.ok())
     status = finish(*session);
+  if (!status.ok() && session) {
+    (void)session->close(); // then what other ranks have to say is known
+    tells = session->failureIsOwn();
+  }
   return status;
 }
 
-Status launch(const LaunchOptions &options) { return Launcher(options).run(); }
+Status launch(const LaunchOptions &options, int32_t role, int32_t numLocalRanks, bool &tells) {
+  return Launcher(options, role, numLocalRanks).run(tells);
+}
 
 } // namespace rt
 } // namespace penstock

@@ -52,9 +52,12 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
       ->type_name("S")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e9));
-  app.add_option("--launcher", options.launcher, "how stages are started")
-      ->type_name("local")
-      ->check(CLI::IsMember({"local"}));
+  app.add_option(
+         "--launcher", options.launcher,
+         "how stages are started: local, each a process of this host; mpirun or srun, each a rank; auto: local, "
+         "unless a launcher has started this process as one of its ranks")
+      ->type_name("auto|local|mpirun|srun")
+      ->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
   app.add_flag("--verify-weights", options.verifyWeights, "checksum weights files above 1 GiB too");
   app.add_flag("--json", options.json, "print results as JSON");
   app.add_flag("--quiet", options.quiet, "print nothing but errors");
@@ -65,7 +68,7 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
       ->group("");
 }
 
-bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exitStatus) {
+bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exitStatus, bool tells) {
   options.folder = ownFolder();
   CLI::App app("Runs the pipeline of this folder: starts its stages, feeds inputs, collects outputs.", "launch");
   app.set_version_flag("--version", format("launch, ABI version %d", RT_ABI_VERSION));
@@ -77,7 +80,8 @@ bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exit
   } catch (const CLI::ParseError &error) {
     exitStatus = 0;
     if (error.get_exit_code() == 0) {
-      app.exit(error);
+      if (tells)
+        app.exit(error);
       return false;
     }
     std::string text = error.what();
@@ -85,7 +89,8 @@ bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exit
       text.replace(at, 1, "; ");
     if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z')
       text[0] = char(text[0] - 'A' + 'a');
-    std::fprintf(stderr, "error: %s; see --help\n", text.c_str());
+    if (tells)
+      std::fprintf(stderr, "error: %s; see --help\n", text.c_str());
     exitStatus = 2;
     return false;
   }

@@ -8,6 +8,7 @@
 #define PENSTOCK_RT_LAUNCH_OPTIONS_H
 
 #include "penstock/rt/Bench.h"
+#include "penstock/rt/Rank.h"
 
 namespace penstock {
 namespace rt {
@@ -17,18 +18,24 @@ struct LaunchOptions {
   std::vector<std::string> inputs; ///< NAME=FILE
   std::vector<std::string> archives;
   std::vector<std::string> dims, shapes, faults;
-  std::string outputFolder, traceFile, recordFile, launcher = "local";
+  std::string outputFolder, traceFile, recordFile, launcher = "auto";
   bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false, recordResults = false;
   uint64_t seed = 1;
   int64_t repeat = 1, inFlight = 0;
   double timeoutSeconds = 30;
 };
 
-/// False: the program ends with `exitStatus` (help, version, or a mistake that has been printed).
-bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exitStatus);
+/// False: the program ends with `exitStatus` (help, version, or a mistake that has been printed if this process
+/// `tells`).
+bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exitStatus, bool tells);
 
-/// Runs what the options ask for and prints the results.
-Status launch(const LaunchOptions &options);
+/// Becomes `mpirun` or `srun` with one rank per stage and the same arguments; returns only on failure.
+Status becomeLauncher(const LaunchOptions &options, int argc, char **argv);
+/// As rank of a launcher: the stage to run, after a check of the number of ranks. -1: run all stages here.
+Status chooseRole(const LaunchOptions &options, const LaunchedRank &rank, int32_t &role);
+/// Runs what the options ask for and prints the results. `role`: -1, or the only one to run, as one of `numLocalRanks`
+/// on this host. `tells`: in case of failure, this rank is the one to print it.
+Status launch(const LaunchOptions &options, int32_t role, int32_t numLocalRanks, bool &tells);
 
 } // namespace rt
 } // namespace penstock

@@ -65,6 +65,8 @@ Status writeResults(const std::string &folder, const std::vector<std::string> &n
     std::string place = results.size() > 1 ? folder + "/" + std::to_string(k) : folder;
     status = makeFolders(place, created);
     for (size_t i = 0; i < names.size() && status.ok(); ++i) {
+      if (!results[k].count(names[i]))
+        continue;
       written.push_back(place + "/" + files[names[i]]);
       status = writeNpyFile(written.back() + ".new", results[k].at(names[i]));
     }

@@ -16,8 +16,9 @@ namespace rt {
 /// way or the user may not write there.
 Status checkFolder(const std::string &folder);
 
-/// Makes the folder and writes the outputs of all requests: of one, to `folder`; of several, to `folder`/<k>. All or
-/// nothing: after a failure no file of this call remains.
+/// Makes the folder and writes the outputs of all requests: of one, to `folder`; of several, to `folder`/<k>. `names`
+/// are all outputs of the model; those that a result lacks are written by others. All or nothing: after a failure no
+/// file of this call remains.
 Status writeResults(const std::string &folder, const std::vector<std::string> &names,
                     const std::vector<TensorMap> &results);
 

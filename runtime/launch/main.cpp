@@ -3,8 +3,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Lies in every output folder and runs it: `DIR/launch --input image=cat.npy --output-dir results/`. Exit status: 0
-// done, 2 what the user gave is wrong, 1 the world failed.
+// Lies in every output folder and runs it: `DIR/launch --input image=cat.npy --output-dir results/`. Under mpirun or
+// srun it runs one stage of it. Exit status: 0 done, 2 what the user gave is wrong, 1 the world failed.
 //
 //===----------------------------------------------------------------------===//
 #include "Options.h"
@@ -21,16 +21,48 @@ static void interrupted(int) {
   _exit(1);
 }
 
+/// As a rank, we are ended by a launcher that has its reasons and tells them.
+static void ended(int) { _exit(1); }
+
+using namespace penstock::rt;
+
+/// What all ranks notice is told by the first; the others give it time to do so before they end, which ends all.
+static void letFirstTell(const LaunchedRank &rank) {
+  if (rank.launcher && rank.rank > 0)
+    usleep(1000000);
+}
+
 int main(int argc, char **argv) {
   for (int number : {SIGINT, SIGTERM, SIGHUP})
     std::signal(number, interrupted);
   std::signal(SIGPIPE, SIG_IGN);
-  penstock::rt::LaunchOptions options;
+  LaunchedRank rank;
+  Status status = detectRank(rank);
+  if (rank.launcher)
+    std::signal(SIGTERM, ended);
+  LaunchOptions options;
   int exitStatus = 0;
-  if (!penstock::rt::parseLaunchOptions(argc, argv, options, exitStatus))
+  if (!parseLaunchOptions(argc, argv, options, exitStatus, /*tells=*/rank.rank == 0)) {
+    letFirstTell(rank);
     return exitStatus;
-  penstock::rt::Status status = penstock::rt::launch(options);
+  }
+  bool wanted = options.launcher == "mpirun" || options.launcher == "srun";
+  if (status.ok() && wanted && !rank.launcher)
+    status = becomeLauncher(options, argc, argv);
+  int32_t role = -1;
+  if (status.ok())
+    status = chooseRole(options, rank, role);
+  bool tells = rank.rank == 0;
   if (!status.ok())
+    letFirstTell(rank);
+  if (status.ok()) {
+    tells = true;
+    status = launch(options, role, rank.localSize, tells);
+    // What is wrong with an input, every rank that reads it sees.
+    if (role > 0 && status.exitStatus() == 2)
+      letFirstTell(rank);
+  }
+  if (!status.ok() && tells)
     std::fprintf(stderr, "error: %s\n", status.message().c_str());
   return status.exitStatus();
 }

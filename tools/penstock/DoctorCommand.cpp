@@ -7,11 +7,13 @@
 #include "penstock/Driver/Calibration.h"
 #include "penstock/Link/Installation.h"
 #include "penstock/Support/Error.h"
+#include "transports/mpi/Fabric.h"
 
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 
+#include <dlfcn.h>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
@@ -58,12 +60,18 @@ Finding checkShm() {
   return {"transport", "shm", true, "memfd with seals"};
 }
 
-Finding checkLauncher(const char *program, const char *package) {
+/// The library that the plug-in of an output folder asks for; it is only looked at, not started.
+Finding checkMpi() {
+  if (dlopen(rt::kMpiLibrary, RTLD_LAZY | RTLD_LOCAL))
+    return {"transport", "mpi", true, std::string(rt::kMpiLibrary) + " (Open MPI)"};
+  return {"transport", "mpi", false, std::string(dlerror()) + "; install the package openmpi-bin"};
+}
+
+Finding checkLauncher(const char *program, const char *package, bool hasMpi) {
   llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName(program);
-  if (path)
-    return {"launcher", program, false, *path + " is here, but stages do not talk MPI yet"};
-  return {"launcher", program, false,
-          std::string("not installed (package ") + package + "); stages do not talk MPI yet"};
+  if (!path)
+    return {"launcher", program, false, std::string("not installed (package ") + package + ")"};
+  return {"launcher", program, hasMpi, *path + (hasMpi ? "" : " is here, but transport mpi does not work")};
 }
 
 struct DoctorFlags {
@@ -97,13 +105,11 @@ int runCalibration(const DoctorFlags &flags) {
 }
 
 int runDoctor(const CommonOptions &common) {
-  std::vector<Finding> findings = {checkCpu(),
-                                   checkInstallation(),
-                                   {"target", "cuda", false, "not built in: this version compiles for CPUs only"},
-                                   checkShm(),
-                                   {"launcher", "local", true, "penstock run, DIR/launch"},
-                                   checkLauncher("mpirun", "openmpi-bin"),
-                                   checkLauncher("srun", "slurm-client")};
+  std::vector<Finding> findings = {
+      checkCpu(), checkInstallation(), {"target", "cuda", false, "not built in: this version compiles for CPUs only"},
+      checkShm(), checkMpi(),          {"launcher", "local", true, "penstock run, DIR/launch"}};
+  for (auto [program, package] : {std::pair("mpirun", "openmpi-bin"), std::pair("srun", "slurm-client")})
+    findings.push_back(checkLauncher(program, package, findings[4].works));
   if (common.json) {
     ordered_json report = ordered_json::array();
     for (const Finding &finding : findings)

@@ -12,7 +12,7 @@
 //   stage-K.weights              the weights that stage K loads, if any
 //   plan.json                    the description (docs/plan-json.md)
 //   launch                       feeds inputs and collects outputs
-//   lib/                         shared libraries that kernels need, and licences
+//   lib/                         shared libraries that kernels need, the plug-in for MPI, and licences
 //
 // Every executable carries a fingerprint of the graph, the cut, the schedule, the weights' contents, the kernels, the
 // target and the ABI, so that stages of different folders refuse each other. The folder is the same byte for byte for

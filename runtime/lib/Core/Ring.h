@@ -61,7 +61,7 @@ struct RingEnd {
   char *slotOf(uint64_t sequence) const { return reinterpret_cast<char *>(headerOf(sequence)) + layout.headerBytes; }
 };
 
-/// "stage 1, channel 'c0', tensor '/relu'", for messages.
+/// "stage 1, channel 'c0', tensor '/h1'", for messages.
 std::string endWords(const RingEnd &end);
 
 /// Joins ends over memory that both sides see; open() is the subclasses' part.

@@ -27,15 +27,15 @@ public:
   virtual ~Crew() = default; ///< ends and reaps whatever still runs
   /// Returns when all roles are ready, or with the first failure.
   virtual Status start() = 0;
-  /// Waits until all roles have ended by themselves; at the deadline, ends them.
-  virtual Status finish(int64_t deadlineNs) = 0;
+  /// Waits until all roles have ended by themselves; when nothing in the run has moved for so long, ends them.
+  virtual Status finish(int64_t patienceNs) = 0;
   /// The run has failed elsewhere: roles get a moment to notice, then are killed. Returns at once.
   virtual void stop() = 0;
 };
 
-/// Each role an executable of the plan's folder. The options are per role.
-std::unique_ptr<Crew> makeProcessCrew(const Plan &plan, ShmHost &host, std::vector<RoleOptions> options,
-                                      int64_t timeoutNs, Crew::OnFailure onFailure);
+/// Each role an executable of the plan's folder; with `ownRole` not -1, this one only. The options are per role.
+std::unique_ptr<Crew> makeProcessCrew(const Plan &plan, int32_t ownRole, ShmHost &host,
+                                      std::vector<RoleOptions> options, int64_t timeoutNs, Crew::OnFailure onFailure);
 /// Each role a thread of this process.
 std::unique_ptr<Crew> makeThreadCrew(const std::vector<const rt_role_desc *> &roles, InprocHub &hub,
                                      std::vector<RoleOptions> options, Crew::OnFailure onFailure);

@@ -44,7 +44,8 @@ Status Session::Impl::feedEnd(const HostEnd &end, const Request &request, int64_
 
 Status Session::Impl::feedMicrobatch(const Request &request, int64_t microbatch) {
   request.bound.symbolsOf(microbatch, symbols);
-  control.submitted().fetch_add(1);
+  if (counts)
+    control.submitted().fetch_add(1);
   for (const HostEnd &end : sources)
     if (Status status = feedEnd(end, request, microbatch); !status.ok())
       return status;
@@ -82,11 +83,14 @@ void Session::Impl::feed() {
     Status status;
     if (!request)
       status = feedLast();
-    for (int64_t i = 0; request && status.ok() && i < request->bound.numMicrobatches(); ++i)
+    bool feeds = request && !request->elsewhere;
+    for (int64_t i = 0; feeds && status.ok() && i < request->bound.numMicrobatches(); ++i)
       status = feedMicrobatch(*request, i);
     {
       std::lock_guard<std::mutex> lock(mutex);
       beingFed.reset();
+      if (request)
+        request->fed = true;
       changed.notify_all();
     }
     // An abort is reported by whoever caused it.
@@ -97,7 +101,13 @@ void Session::Impl::feed() {
   }
 }
 
-Status Session::Impl::wait(const HostEnd &end, bool ending, Slot &slot, MessageHeader &header) {
+/// The oldest message, or the one that has been looked at.
+Status Session::Impl::await(HostEnd &end, Slot &slot, MessageHeader &header) {
+  if (end.ahead) {
+    end.ahead = false;
+    slot = end.slot, header = end.header;
+    return Status();
+  }
   RoleState &state = control.role(control.hostRole());
   state.channel.store(end.channel, std::memory_order_relaxed);
   state.activity.store(uint32_t(Activity::kWaiting), std::memory_order_release);
@@ -113,13 +123,28 @@ Status Session::Impl::wait(const HostEnd &end, bool ending, Slot &slot, MessageH
   }
   state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
   state.progress.fetch_add(1, std::memory_order_relaxed);
+  return status;
+}
+
+/// `same`: the next message is one of this request. It stays where it is.
+Status Session::Impl::begins(HostEnd &end, const Request &request, bool &same) {
+  if (!end.ahead)
+    if (Status status = await(end, end.slot, end.header); !status.ok())
+      return status;
+  end.ahead = true;
+  same = !(end.header.flags & kFlagEnd) && end.header.request == request.id;
+  return Status();
+}
+
+Status Session::Impl::wait(HostEnd &end, bool ending, Slot &slot, MessageHeader &header) {
+  Status status = await(end, slot, header);
   if (status.ok() && bool(header.flags & kFlagEnd) != ending)
     return rt::fail(Code::kMismatch, "channel '%s': the stream %s", plan.channels[size_t(end.channel)].name.c_str(),
                     ending ? "goes on after its end" : "ended before all results came");
   return status;
 }
 
-Status Session::Impl::gatherPart(const HostEnd &end, Request &request, int64_t microbatch, OutputAssembler &assembler) {
+Status Session::Impl::gatherPart(HostEnd &end, Request &request, int64_t microbatch, OutputAssembler &assembler) {
   Slot slot;
   MessageHeader header;
   if (Status status = wait(end, false, slot, header); !status.ok())
@@ -143,19 +168,26 @@ Status Session::Impl::gatherPart(const HostEnd &end, Request &request, int64_t m
 }
 
 Status Session::Impl::gatherRequest(Request &request) {
-  OutputAssembler assembler(plan, request.bound.numMicrobatches());
+  OutputAssembler assembler(plan);
   RoleState &state = control.role(control.hostRole());
-  for (int64_t i = 0; i < request.bound.numMicrobatches(); ++i) {
-    for (const HostEnd &end : sinks)
-      if (Status status = gatherPart(end, request, i, assembler); !status.ok())
+  int64_t count = 0;
+  for (;; ++count) {
+    bool more = request.elsewhere ? !sinks.empty() : count < request.bound.numMicrobatches();
+    if (request.elsewhere && more)
+      if (Status status = begins(sinks[0], request, more); !status.ok())
+        return status;
+    if (!more)
+      break;
+    for (HostEnd &end : sinks)
+      if (Status status = gatherPart(end, request, count, assembler); !status.ok())
         return status;
     state.microbatch.fetch_add(1, std::memory_order_relaxed);
   }
-  return assembler.finish(request.outputs);
+  return assembler.finish(count, request.outputs);
 }
 
 Status Session::Impl::gatherLast() {
-  for (const HostEnd &end : sinks) {
+  for (HostEnd &end : sinks) {
     Slot slot;
     MessageHeader header;
     if (Status status = wait(end, true, slot, header); !status.ok())
@@ -187,7 +219,11 @@ void Session::Impl::gather() {
     }
     if (!request)
       return;
-    std::lock_guard<std::mutex> lock(mutex);
+    std::unique_lock<std::mutex> lock(mutex);
+    // Where nothing is collected, a request is over when it is fed.
+    changed.wait(lock, [&] { return !sinks.empty() || request->fed || !failure.ok(); });
+    if (!failure.ok())
+      return;
     request->done = true;
     request->keepAlive.reset();
     changed.notify_all();

@@ -43,13 +43,15 @@ struct Member {
 
 class ProcessCrew final : public Crew {
 public:
-  ProcessCrew(const Plan &plan, ShmHost &host, std::vector<RoleOptions> options, int64_t timeoutNs, OnFailure onFailure)
-      : plan(plan), host(host), options(std::move(options)), timeoutNs(timeoutNs), onFailure(std::move(onFailure)),
-        control(host.runControl()), members(plan.stages.size()) {}
+  ProcessCrew(const Plan &plan, int32_t ownRole, ShmHost &host, std::vector<RoleOptions> options, int64_t timeoutNs,
+              OnFailure onFailure)
+      : plan(plan), firstRole(ownRole < 0 ? 0 : size_t(ownRole)), host(host), options(std::move(options)),
+        timeoutNs(timeoutNs), onFailure(std::move(onFailure)), control(host.runControl()),
+        members(ownRole < 0 ? plan.stages.size() : 1) {}
   ~ProcessCrew() override;
 
   Status start() override;
-  Status finish(int64_t deadlineNs) override;
+  Status finish(int64_t patienceNs) override;
   void stop() override;
 
 private:
@@ -59,6 +61,7 @@ private:
   void pollOnce();
   void serve(int fd);
   void reap();
+  void hearOut(size_t role);
   void judge(size_t index);
   void watchStart(ProgressWatch &watch);
   void killLate();
@@ -66,13 +69,14 @@ private:
   std::string lastWords(size_t index) const;
 
   const Plan &plan;
+  size_t firstRole; ///< of the members
   ShmHost &host;
   std::vector<RoleOptions> options;
   int64_t timeoutNs;
   OnFailure onFailure;
   RunControl control;
 
-  std::vector<Member> members; ///< the supervisor's own
+  std::vector<Member> members; ///< the supervisor's own; roles from firstRole on
   std::map<int, std::pair<Fd, int32_t>> connections;
   Fd wakeUp, emptyInput; ///< the roles' standard input is an empty file: /dev/null may not be there
   std::thread thread;
@@ -125,9 +129,11 @@ void ProcessCrew::stop() {
   eventfd_write(wakeUp.get(), 1);
 }
 
-Status ProcessCrew::finish(int64_t deadlineNs) {
+Status ProcessCrew::finish(int64_t patienceNs) {
+  ProgressWatch watch(control, patienceNs);
+  watch.start(nowNs());
   std::unique_lock<std::mutex> lock(mutex);
-  while (!done && nowNs() < deadlineNs)
+  while (!done && !watch.expired(nowNs()))
     changed.wait_for(lock, std::chrono::milliseconds(50));
   if (done)
     return failure;
@@ -154,7 +160,7 @@ void ProcessCrew::failed(const Status &status) {
 }
 
 Status ProcessCrew::spawn(size_t index) {
-  const std::string path = plan.folder + "/" + plan.stages[index].executable;
+  const std::string path = plan.folder + "/" + plan.stages[firstRole + index].executable;
   std::vector<std::string> extra = {"PENSTOCK_HOST=" + host.address(), "PENSTOCK_HOST_PID=" + std::to_string(getpid())};
   std::vector<char *> environment;
   for (char **entry = environ; *entry; ++entry)
@@ -276,12 +282,25 @@ void ProcessCrew::serve(int fd) {
     failed(event.status);
     return;
   }
-  if (event.kind != ShmHost::Event::kReady || members[size_t(event.role)].ready)
+  size_t index = size_t(event.role) - firstRole;
+  if (event.kind != ShmHost::Event::kReady || index >= members.size() || members[index].ready)
     return;
-  members[size_t(event.role)].ready = true;
+  members[index].ready = true;
   std::lock_guard<std::mutex> lock(mutex);
   ++numReady;
   changed.notify_all();
+}
+
+/// A role that has ended may have said why since we last listened.
+void ProcessCrew::hearOut(size_t role) {
+  for (auto connection = connections.begin(); connection != connections.end(); ++connection) {
+    if (connection->second.second != int32_t(role))
+      continue;
+    pollfd entry{connection->first, POLLIN, 0};
+    while (connections.count(entry.fd) && poll(&entry, 1, 0) > 0)
+      serve(entry.fd);
+    return;
+  }
 }
 
 void ProcessCrew::reap() {
@@ -300,6 +319,7 @@ void ProcessCrew::reap() {
     // Somebody else has reaped it (an embedding process that waits for any child): its end is all we know.
     if (ended < 0)
       member.exitState = 0;
+    hearOut(firstRole + i);
     judge(i);
     std::lock_guard<std::mutex> lock(mutex);
     --numRunning;
@@ -308,12 +328,13 @@ void ProcessCrew::reap() {
 }
 
 std::string ProcessCrew::lastWords(size_t index) const {
-  const RoleState &state = control.role(int32_t(index));
+  auto role = static_cast<int32_t>(firstRole + index);
+  const RoleState &state = control.role(role);
   int32_t step = state.doneStep.load();
   std::string text = format(" in microbatch %lld", (long long)state.microbatch.load());
   if (step > 0)
     text += format(" (last done: microbatch %lld, '%s')", (long long)state.doneMicrobatch.load(),
-                   control.stepName(int32_t(index), step - 1).c_str());
+                   control.stepName(role, step - 1).c_str());
   return text;
 }
 
@@ -327,12 +348,13 @@ static const char *hintOf(int signal) {
 /// A role has ended: well, or why?
 void ProcessCrew::judge(size_t index) {
   const Member &member = members[index];
-  bool finished = member.ready && control.role(int32_t(index)).activity.load() == uint32_t(Activity::kEnded);
+  auto role = static_cast<int32_t>(firstRole + index);
+  bool finished = member.ready && control.role(role).activity.load() == uint32_t(Activity::kEnded);
   if (WIFEXITED(member.exitState) && WEXITSTATUS(member.exitState) == 0 && finished)
     return;
   Status told = control.firstFailure();
-  std::string who = format("%s ('%s', process %d)", stageName(int32_t(index)).c_str(),
-                           plan.stages[index].executable.c_str(), int(member.pid));
+  std::string who = format("%s ('%s', process %d)", stageName(role).c_str(),
+                           plan.stages[size_t(role)].executable.c_str(), int(member.pid));
   if (!told.ok())
     failed(told);
   else if (WIFSIGNALED(member.exitState))
@@ -355,8 +377,9 @@ void ProcessCrew::watchStart(ProgressWatch &watch) {
     return;
   for (size_t i = 0; i < members.size(); ++i)
     if (!members[i].ready)
-      return failed(fail(Code::kTimeout, "%s ('%s') was not ready after %.3g s", stageName(int32_t(i)).c_str(),
-                         plan.stages[i].executable.c_str(), double(watch.waitedNs(now)) * 1e-9));
+      return failed(fail(Code::kTimeout, "%s ('%s') was not ready after %.3g s",
+                         stageName(int32_t(firstRole + i)).c_str(), plan.stages[firstRole + i].executable.c_str(),
+                         double(watch.waitedNs(now)) * 1e-9));
 }
 
 void ProcessCrew::killLate() {
@@ -370,9 +393,9 @@ void ProcessCrew::killLate() {
       kill(member.pid, SIGKILL);
 }
 
-std::unique_ptr<Crew> makeProcessCrew(const Plan &plan, ShmHost &host, std::vector<RoleOptions> options,
-                                      int64_t timeoutNs, Crew::OnFailure onFailure) {
-  return std::make_unique<ProcessCrew>(plan, host, std::move(options), timeoutNs, std::move(onFailure));
+std::unique_ptr<Crew> makeProcessCrew(const Plan &plan, int32_t ownRole, ShmHost &host,
+                                      std::vector<RoleOptions> options, int64_t timeoutNs, Crew::OnFailure onFailure) {
+  return std::make_unique<ProcessCrew>(plan, ownRole, host, std::move(options), timeoutNs, std::move(onFailure));
 }
 
 } // namespace rt

@@ -277,18 +277,20 @@ Status OutputAssembler::join(const PlanTensor &output, std::vector<Tensor> &piec
   return Status();
 }
 
-Status OutputAssembler::finish(TensorMap &outputs) {
+Status OutputAssembler::finish(int64_t numMicrobatches, TensorMap &outputs) {
   outputs.clear();
   for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].empty())
+      continue;
     const PlanTensor &output = plan.outputs[i];
     Tensor &result = outputs[output.name];
     if (parts[i].size() == 1) {
       result = std::move(parts[i][0]);
       continue;
     }
-    if (int64_t(parts[i].size()) != count)
+    if (int64_t(parts[i].size()) != numMicrobatches)
       return fail(Code::kMismatch, "output '%s' came in %zu parts, expected %lld", output.name.c_str(), parts[i].size(),
-                  (long long)count);
+                  (long long)numMicrobatches);
     if (Status status = join(output, parts[i], result); !status.ok())
       return status;
   }

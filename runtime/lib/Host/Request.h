@@ -50,17 +50,15 @@ private:
 /// The outputs of a request as they come in, microbatch by microbatch.
 class OutputAssembler {
 public:
-  OutputAssembler(const Plan &plan, int64_t numMicrobatches) : plan(plan), count(numMicrobatches) {
-    parts.resize(plan.outputs.size());
-  }
+  explicit OutputAssembler(const Plan &plan) : plan(plan) { parts.resize(plan.outputs.size()); }
   /// The next part of output `index`; parts come in order.
   Status add(size_t index, const TensorView &part);
-  Status finish(TensorMap &outputs);
+  /// All parts of `numMicrobatches` have come. Outputs that came in none go elsewhere and are left out.
+  Status finish(int64_t numMicrobatches, TensorMap &outputs);
 
 private:
   Status join(const PlanTensor &output, std::vector<Tensor> &pieces, Tensor &whole) const;
   const Plan &plan;
-  int64_t count;
   std::vector<std::vector<Tensor>> parts;
 };
 

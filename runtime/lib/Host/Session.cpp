@@ -15,6 +15,7 @@ namespace penstock {
 namespace rt {
 
 static constexpr int64_t kSpinNs = 20000;
+static constexpr const char *kMpiPlugin = "libpenstock-mpi.so";
 
 ControlLayout Session::Impl::layoutOf() const {
   ControlLayout layout;
@@ -44,7 +45,7 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     role.timeoutNs = options.timeoutNs;
     role.spinNs = spins ? kSpinNs : 0;
     // Threads of an embedding process are its own business; only executables are pinned.
-    role.cpu = spins && options.roles.empty() ? int32_t(i) : -1;
+    role.cpu = spins && options.roles.empty() && options.ownRole < 0 ? int32_t(i) : -1;
     role.verifyBytes = options.verifyBytes;
     role.folder = plan.folder;
     role.recordFd = recording.descriptor();
@@ -52,6 +53,8 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     auto fault = options.faults.find(int32_t(i));
     if (fault != options.faults.end())
       role.fault = fault->second;
+    if (options.ownRole >= 0 && plan.stages.size() > 1)
+      role.fabric = plan.folder + "/lib/" + kMpiPlugin;
   }
   return result;
 }
@@ -63,6 +66,8 @@ Status Session::Impl::makeFabric() {
     numThreads += stage.numThreads;
     single &= stage.numThreads == 1;
   }
+  if (options.ownRole >= 0)
+    numThreads = options.localRanks;
   // One more for this process, which feeds and collects: a spinning stage must not stand in its way.
   spins = options.spin == SessionOptions::kAuto && single && numThreads + 1 <= numCores();
   if (options.roles.empty()) {
@@ -71,6 +76,7 @@ Status Session::Impl::makeFabric() {
       return status;
     transport = shm.get();
     control = shm->runControl();
+    leaveOthers();
     return status;
   }
   if (options.roles.size() != plan.stages.size())
@@ -99,8 +105,23 @@ Status Session::Impl::startRecording() {
   return status;
 }
 
+/// Every rank feeds its own role: on each, the other consumers of a source's channel are absent.
+void Session::Impl::leaveOthers() {
+  for (const ChannelDesc &channel : plan.channels)
+    for (size_t k = 0; k < channel.consumerStages.size(); ++k)
+      if (channel.producerStage == RT_STAGE_SOURCE && !isOwn(channel.consumerStages[k]))
+        control.cursors(channel.id)[k].absent = 1;
+}
+
 Status Session::Impl::openEnds() {
+  int32_t firstFed = INT32_MAX;
   for (const ChannelDesc &channel : plan.channels) {
+    bool fed = false;
+    for (int32_t stage : channel.consumerStages) {
+      fed |= isOwn(stage);
+      if (channel.producerStage == RT_STAGE_SOURCE)
+        firstFed = std::min(firstFed, stage);
+    }
     EndInfo end;
     end.stage = RT_STAGE_SOURCE;
     HostEnd host;
@@ -112,7 +133,7 @@ Status Session::Impl::openEnds() {
           if (id == channel.id)
             host.tensors.push_back(i);
     };
-    if (channel.producerStage == RT_STAGE_SOURCE) {
+    if (channel.producerStage == RT_STAGE_SOURCE && fed) {
       carriedBy(plan.inputs);
       if (Status status = transport->open(channel, end, kNever, host.id); !status.ok())
         return status;
@@ -121,7 +142,7 @@ Status Session::Impl::openEnds() {
     end.isProducer = false;
     end.stage = RT_STAGE_SINK;
     for (size_t k = 0; k < channel.consumerStages.size(); ++k) {
-      if (channel.consumerStages[k] != RT_STAGE_SINK)
+      if (channel.consumerStages[k] != RT_STAGE_SINK || !isOwn(channel.producerStage))
         continue;
       end.consumer = int32_t(k);
       carriedBy(plan.outputs);
@@ -130,6 +151,7 @@ Status Session::Impl::openEnds() {
       sinks.push_back(host);
     }
   }
+  counts = isOwn(firstFed);
   return Status();
 }
 
@@ -137,6 +159,9 @@ Status Session::Impl::open(const std::string &folder, const SessionOptions &give
   options = given;
   if (Status status = Plan::load(folder, plan); !status.ok())
     return status;
+  if (options.ownRole >= int32_t(plan.stages.size()))
+    return rt::fail(Code::kInvalid, "stage %d was asked for, expected one of 0..%zu", options.ownRole,
+                    plan.stages.size() - 1);
   if (Status status = makeFabric(); !status.ok())
     return status;
   if (Status status = startRecording(); !status.ok())
@@ -146,7 +171,7 @@ Status Session::Impl::open(const std::string &folder, const SessionOptions &give
   control.role(control.hostRole()).activity.store(uint32_t(Activity::kRunning));
   auto onFailure = [this](const Status &status) { fail(status); };
   if (shm)
-    crew = makeProcessCrew(plan, *shm, roleOptions(), options.timeoutNs, onFailure);
+    crew = makeProcessCrew(plan, options.ownRole, *shm, roleOptions(), options.timeoutNs, onFailure);
   else
     crew = makeThreadCrew(options.roles, *hub, roleOptions(), onFailure);
   if (Status status = crew->start(); !status.ok())
@@ -189,7 +214,23 @@ void Session::Impl::fail(const Status &status) {
     failure = aborted && !told.ok() ? told : status;
     changed.notify_all();
   }
+  // The role passes it on to the other ranks.
+  if (options.ownRole >= 0)
+    control.reportFailure(control.hostRole(), status);
   control.abort();
+}
+
+bool Session::Impl::failureIsOwn() const {
+  auto failed = [&](int32_t role) {
+    auto code = static_cast<Code>(control.role(role).errorCode.load(std::memory_order_acquire));
+    return code != Code::kOk && code != Code::kAborted;
+  };
+  if (options.ownRole < 0 || !control.valid())
+    return true;
+  for (int32_t role = 0; role < control.numRoles(); ++role)
+    if (role != options.ownRole && failed(role) && (role < options.ownRole || !failed(options.ownRole)))
+      return false;
+  return true;
 }
 
 Status Session::Impl::submit(const TensorViewMap &inputs, int64_t &id, std::shared_ptr<void> keepAlive) {
@@ -197,6 +238,16 @@ Status Session::Impl::submit(const TensorViewMap &inputs, int64_t &id, std::shar
   if (Status status = BoundRequest::bind(plan, inputs, request->bound); !status.ok())
     return status;
   request->keepAlive = std::move(keepAlive);
+  return enqueue(std::move(request), id);
+}
+
+Status Session::Impl::submitElsewhere(int64_t &id) {
+  auto request = std::make_shared<Request>();
+  request->elsewhere = true;
+  return enqueue(std::move(request), id);
+}
+
+Status Session::Impl::enqueue(std::shared_ptr<Request> request, int64_t &id) {
   std::lock_guard<std::mutex> lock(mutex);
   if (!failure.ok())
     return failure;
@@ -252,9 +303,11 @@ Status Session::Impl::close() {
     status = failure;
   }
   int64_t patienceNs = options.timeoutNs > 0 ? options.timeoutNs : 30ll * 1000000000;
+  if (options.ownRole >= 0)
+    patienceNs += 1500000000; // the role waits for the others to end, and has a deadline of its own
   if (!status.ok())
     crew->stop();
-  Status ended = crew->finish(deadlineAfter(patienceNs));
+  Status ended = crew->finish(patienceNs);
   status = status.ok() ? ended : status;
   if (isRecording) {
     isRecording = false;
@@ -290,6 +343,10 @@ bool Session::spinning() const { return impl->spins; }
 Status Session::submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive) {
   return impl->submit(inputs, request, std::move(keepAlive));
 }
+Status Session::submitElsewhere(int64_t &request) { return impl->submitElsewhere(request); }
+bool Session::feeds() const { return impl->feeds(); }
+bool Session::collects() const { return impl->collects(); }
+bool Session::failureIsOwn() const { return impl->failureIsOwn(); }
 Status Session::collect(int64_t request, TensorMap &outputs) { return impl->collect(request, outputs); }
 bool Session::finished(int64_t request) const { return impl->finished(request); }
 Status Session::close() { return impl->close(); }
@@ -305,6 +362,8 @@ std::vector<StageFigures> Session::stageFigures() const {
   std::vector<StageFigures> result;
   for (int32_t i = 0; i < impl->control.numRoles(); ++i) {
     const RoleState &state = impl->control.role(i);
+    if (!impl->isOwn(i))
+      continue;
     StageFigures figures;
     figures.name = impl->plan.stages[size_t(i)].name;
     figures.busyNs = state.busyNs.load();
@@ -321,6 +380,9 @@ std::vector<StageFigures> Session::stageFigures() const {
 std::vector<ChannelFigures> Session::channelFigures() const {
   std::vector<ChannelFigures> result;
   for (const ChannelDesc &desc : impl->plan.channels) {
+    bool source = desc.producerStage == RT_STAGE_SOURCE;
+    if (!impl->isOwn(source ? desc.consumerStages[0] : desc.producerStage))
+      continue;
     const ChannelControl &channel = impl->control.channel(desc.id);
     ChannelFigures figures;
     figures.name = desc.name;

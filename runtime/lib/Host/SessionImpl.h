@@ -29,6 +29,11 @@ public:
   ~Impl();
   Status open(const std::string &folder, const SessionOptions &given);
   Status submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive);
+  Status submitElsewhere(int64_t &request);
+  bool feeds() const { return !sources.empty(); }
+  bool collects() const { return !sinks.empty(); }
+  bool failureIsOwn() const;
+  bool isOwn(int32_t stage) const { return options.ownRole < 0 || stage == options.ownRole; }
   Status collect(int64_t request, TensorMap &outputs);
   bool finished(int64_t request);
   Status close();
@@ -45,17 +50,23 @@ private:
     std::shared_ptr<void> keepAlive;
     TensorMap outputs;
     Status status;
-    bool done = false;
+    bool elsewhere = false; ///< other ranks feed it: how many microbatches it has shows when the next one begins
+    bool fed = false, done = false;
   };
   /// A channel end of the host.
   struct HostEnd {
     int32_t channel = 0;         ///< in the plan
     ChannelId id = -1;           ///< in the transport
     std::vector<size_t> tensors; ///< inputs or outputs that it carries; none: it only starts a stage
+    bool ahead = false;          ///< a message of the next request, or the end, has been looked at
+    Slot slot;                   ///< with `ahead`
+    MessageHeader header;
   };
 
   Status makeFabric();
   Status startRecording();
+  void leaveOthers();
+  Status enqueue(std::shared_ptr<Request> request, int64_t &id);
   Status openEnds();
   std::vector<RoleOptions> roleOptions() const;
   ControlLayout layoutOf() const;
@@ -69,8 +80,10 @@ private:
 
   void gather();
   Status gatherRequest(Request &request);
-  Status gatherPart(const HostEnd &end, Request &request, int64_t microbatch, OutputAssembler &assembler);
-  Status wait(const HostEnd &end, bool ending, Slot &slot, MessageHeader &header);
+  Status gatherPart(HostEnd &end, Request &request, int64_t microbatch, OutputAssembler &assembler);
+  Status wait(HostEnd &end, bool ending, Slot &slot, MessageHeader &header);
+  Status await(HostEnd &end, Slot &slot, MessageHeader &header);
+  Status begins(HostEnd &end, const Request &request, bool &same);
   Status gatherLast();
 
   std::unique_ptr<ShmHost> shm;
@@ -81,6 +94,7 @@ private:
   Transport *transport = nullptr;
   std::unique_ptr<Crew> crew;
   std::vector<HostEnd> sources, sinks;
+  bool counts = true; ///< this rank is the one that counts the microbatches submitted
   std::thread feeder, collector;
   std::vector<int64_t> symbols, dims; ///< the feeder's scratch
 

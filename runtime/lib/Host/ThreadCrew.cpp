@@ -36,9 +36,12 @@ public:
     return failure;
   }
 
-  Status finish(int64_t deadlineNs) override {
+  Status finish(int64_t patienceNs) override {
+    RunControl control = hub.control();
+    ProgressWatch watch(control, patienceNs);
+    watch.start(nowNs());
     std::unique_lock<std::mutex> lock(mutex);
-    while (numEnded < roles.size() && nowNs() < deadlineNs)
+    while (numEnded < roles.size() && !watch.expired(nowNs()))
       changed.wait_for(lock, std::chrono::milliseconds(20));
     if (failure.ok() && numEnded < roles.size()) {
       failure = fail(Code::kTimeout, "%zu of %zu roles did not end in time", roles.size() - numEnded, roles.size());

@@ -88,7 +88,8 @@ static Status setUp(rt_ctx &ctx) {
   bool own = pthread_getcpuclockid(pthread_self(), &clock) == 0;
   if (ctx.state.pid.load() != 0)
     own = clock_getcpuclockid(getpid(), &clock) == 0;
-  if (own)
+  // Other ranks cannot read it: there, the transport to them tells what this role computes.
+  if (own && ctx.options.fabric.empty())
     ctx.state.clock.store(int64_t(clock) + 1, std::memory_order_release);
   if (Status status = ctx.openChannels(deadlineAfter(ctx.options.timeoutNs)); !status.ok())
     return status;

@@ -5,13 +5,18 @@
 //
 // The host gives two environment variables: PENSTOCK_HOST, the abstract socket to join, and PENSTOCK_HOST_PID, whose
 // death is ours. Failures travel to the host, which prints one line for the whole run; a role prints only what it
-// cannot tell the host. With --replay there is no host: the role runs alone, and says what it has seen.
+// cannot tell the host. With --replay there is no host: the role runs alone, and says what it has seen. A launcher such
+// as mpirun may start a role without a host: it then becomes the `launch` of its folder, which starts it again as its
+// own.
 //
 //===----------------------------------------------------------------------===//
+#include "penstock/rt/Rank.h"
 #include "penstock/rt/Role.h"
+#include "transports/mpi/MpiTransport.h"
 #include "transports/replay/Replay.h"
 #include "transports/shm/Shm.h"
 
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -81,6 +86,42 @@ static int replayMain(const rt_role_desc &role, int argc, char **argv) {
   return report.numDiffering == 0 ? 0 : complain(fail(Code::kFault, "%s", report.firstDifference.c_str()));
 }
 
+/// As a rank of a launcher: the host of this role, with our arguments.
+static Status becomeHost(const rt_role_desc &role, char **argv) {
+  LaunchedRank rank;
+  if (Status status = detectRank(rank); !status.ok())
+    return status;
+  if (!rank.launcher)
+    return fail(Code::kInvalid,
+                "%s is one role of a pipeline; start it with 'launch' of the same folder, or alone with --replay FILE",
+                role.role_name);
+  char path[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+  std::string program(path, size_t(length > 0 ? length : 0));
+  program = program.substr(0, program.rfind('/') + 1) + "launch";
+  setenv("PENSTOCK_STAGE", std::to_string(role.role).c_str(), 1);
+  argv[0] = &program[0];
+  execv(program.c_str(), argv);
+  return failErrno("cannot start '%s'", program.c_str());
+}
+
+/// Runs the role with all that it needs to reach the stages on other ranks.
+static Status runRank(const rt_role_desc &role, ShmRole &host, const RoleIdentity &identity, const RoleOptions &options,
+                      const std::function<void()> &onReady) {
+  Fabric fabric;
+  MpiTransport::Place place;
+  if (Status status = loadFabric(options.fabric, fabric); !status.ok())
+    return status;
+  if (Status status = joinRanks(fabric, identity, deadlineAfter(options.timeoutNs), place.ranks); !status.ok())
+    return status;
+  place.role = role.role;
+  place.timeoutNs = options.timeoutNs;
+  place.host = &host;
+  MpiTransport transport(fabric, host.runControl(), std::move(place));
+  transport.setSpin(options.spinNs);
+  return transport.finish(runRole(role, transport, host.runControl(), options, onReady));
+}
+
 int roleMain(const rt_role_desc &role, int argc, char **argv) {
   if (Status status = checkRole(role); !status.ok())
     return complain(status);
@@ -91,11 +132,10 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
   if (argc > 1 && std::strcmp(argv[1], "--replay") == 0)
     return replayMain(role, argc, argv);
   const char *host = std::getenv("PENSTOCK_HOST");
-  if (!host || argc > 1)
-    return complain(fail(Code::kInvalid,
-                         "%s is one role of a pipeline; start it with 'launch' of the same folder, or alone with "
-                         "--replay FILE",
-                         role.role_name));
+  if (!host)
+    return complain(becomeHost(role, argv));
+  if (argc > 1)
+    return complain(fail(Code::kInvalid, "%s takes no arguments from its host", role.role_name));
   // An interrupt from the terminal goes to the host, which ends the roles.
   std::signal(SIGINT, SIG_IGN);
   if (!tieToHost())
@@ -112,12 +152,18 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
   if (!status.ok())
     return status.code() == Code::kMismatch ? status.exitStatus() : complain(status);
   bool isReady = false;
-  status = runRole(role, *transport, transport->runControl(), options, [&] {
+  auto onReady = [&] {
     isReady = true;
     (void)transport->ready(Status());
-  });
+  };
+  bool ranks = !options.fabric.empty();
+  status = ranks ? runRank(role, *transport, identity, options, onReady)
+                 : runRole(role, *transport, transport->runControl(), options, onReady);
   if (!isReady)
     (void)transport->ready(status);
+  // What MPI does at the end of a process that has not left it may wait for a peer that is gone.
+  if (ranks && !status.ok())
+    _exit(status.exitStatus());
   return status.exitStatus();
 }
 

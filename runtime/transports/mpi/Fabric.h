@@ -26,6 +26,9 @@ namespace rt {
 constexpr int64_t kFabricLine = 64;
 constexpr uint32_t kFabricVersion = 1;
 constexpr int32_t kAnyRank = -1;
+/// Open MPI's library; its name has been the same from version 4 on. The plug-in does not name it among the libraries
+/// that it needs, so that the output folder is complete where MPI is not installed.
+constexpr const char *kMpiLibrary = "libmpi.so.40";
 
 struct Fabric {
   void *self = nullptr;

@@ -11,10 +11,6 @@
 namespace penstock {
 namespace rt {
 
-/// Open MPI's library; its name has been the same from version 4 on. The plug-in does not name it among the libraries
-/// that it needs, so that the output folder is complete where MPI is not installed.
-static constexpr const char *kMpiLibrary = "libmpi.so.40";
-
 Status loadFabric(const std::string &path, Fabric &fabric) {
   if (!dlopen(kMpiLibrary, RTLD_NOW | RTLD_GLOBAL))
     return fail(Code::kSystem,

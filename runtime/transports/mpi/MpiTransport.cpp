@@ -81,7 +81,7 @@ void MpiTransport::help() {
 Status MpiTransport::makeRing(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, RingEnd &end) {
   const ChannelControl &shared = control.channel(desc.id);
   bool withHost = shared.role == control.hostRole();
-  for (int32_t k = 0; k < shared.numConsumers; ++k)
+  for (int32_t k = 0; k < shared.numConsumers && shared.role == place.role; ++k)
     withHost |= control.cursors(desc.id)[k].role == control.hostRole();
   if (withHost && place.host) {
     ChannelId id;

@@ -44,6 +44,7 @@ void WireWriter::options(const RoleOptions &options) {
   text(options.fault);
   number(options.recordFd);
   number(options.recordResults);
+  text(options.fabric);
 }
 
 int64_t WireReader::number() {
@@ -99,6 +100,7 @@ RoleOptions WireReader::options() {
   options.fault = text();
   options.recordFd = static_cast<int32_t>(number());
   options.recordResults = number() != 0;
+  options.fabric = text();
   return options;
 }
 

@@ -118,6 +118,7 @@ protected:
     writeFile(path + "/notices/NOTICES.md", "notices");
     writeFile(path + "/launch", "#!/bin/sh\n");
     writeFile(path + "/libPenstockRuntime.a", readFile(PENSTOCK_TEST_HARNESS));
+    writeFile(path + "/libpenstock-mpi.so", "a plug-in");
     writeFile(path + "/libPenstockPlace.a", "!<arch>\n");
     return llvm::cantFail(Installation::at(path));
   }
@@ -281,8 +282,8 @@ TEST_F(BundleTest, Files) {
   std::vector<std::string> names;
   for (auto &[name, bytes] : contents(options.output))
     names.push_back(name);
-  EXPECT_THAT(names, testing::ElementsAre("/launch", "/lib", "/lib/NOTICES.md", "/plan.json", "/stage-0",
-                                          "/stage-0.weights", "/stage-1"));
+  EXPECT_THAT(names, testing::ElementsAre("/launch", "/lib", "/lib/NOTICES.md", "/lib/libpenstock-mpi.so", "/plan.json",
+                                          "/stage-0", "/stage-0.weights", "/stage-1"));
   mode_t mask = ::umask(0);
   ::umask(mask);
   struct stat status;

@@ -37,6 +37,10 @@ struct SessionOptions {
   std::string recordFile;                       ///< write every message of the run there; empty: do not
   bool recordResults = false;                   ///< and what every kernel makes
   std::vector<const rt_role_desc *> roles; ///< not empty: run these as threads of this process instead of executables
+  /// Not -1: run this role only; the others belong to other ranks of a launcher. Requests are those of the whole run,
+  /// in the same order on every rank; what this role does not read need not be given (submitElsewhere).
+  int32_t ownRole = -1;
+  int32_t localRanks = 1; ///< on this host, with ownRole
 };
 
 /// What a stage has done since the session was opened.
@@ -70,6 +74,14 @@ public:
 
   /// Checks the inputs against the plan and queues the request.
   Status submit(const TensorViewMap &inputs, int64_t &request, std::shared_ptr<void> keepAlive = nullptr);
+  /// A request whose inputs other ranks feed; its outputs, if this rank has any, are collected all the same.
+  Status submitElsewhere(int64_t &request);
+  /// True when this rank feeds inputs; when outputs come to it.
+  bool feeds() const;
+  bool collects() const;
+  /// After a failure: this rank is the one to tell of it. Of all that have seen one, the first does.
+  bool failureIsOwn() const;
+
   /// Waits for a request's outputs. Each request once.
   Status collect(int64_t request, TensorMap &outputs);
   /// True when collect() would not wait.
