@@ -1,0 +1,197 @@
+//===- MpiLatency.cpp - One way between two ranks ----------------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// usage: mpirun -n 2 MpiLatency raw|penstock pingpong|stream BYTES COUNT DEPTH
+//
+// Two ranks send a message to and fro, or a stream of messages one way with DEPTH of them under way, by MPI's own calls
+// or over channels of the `mpi` transport. Prints the median and the 99th percentile of one way in microseconds, or
+// messages and gigabytes per second. Nothing is judged.
+//
+//===----------------------------------------------------------------------===//
+#include "transports/mpi/MpiTransport.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <mpi.h>
+
+using namespace penstock::rt;
+
+namespace {
+
+constexpr int64_t kDeadlineNs = 60000000000;
+
+struct Options {
+  std::string what;
+  int64_t numBytes, count;
+  int32_t depth;
+};
+
+void check(const Status &status) {
+  if (status.ok())
+    return;
+  std::fprintf(stderr, "error: %s\n", status.message().c_str());
+  std::exit(1);
+}
+
+/// Sends and receives of one rank; the other one is its peer.
+class Player {
+public:
+  virtual ~Player() = default;
+  virtual void send() = 0;
+  virtual void receive() = 0;
+  virtual void end() = 0;
+  int32_t rank = 0;
+};
+
+class RawPlayer final : public Player {
+public:
+  explicit RawPlayer(const Options &options) : options(options), next(0) {
+    MPI_Init(nullptr, nullptr);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    for (int32_t i = 0; i < options.depth; ++i) {
+      rooms.emplace_back(size_t(options.numBytes));
+      requests.push_back(MPI_REQUEST_NULL);
+    }
+  }
+  void send() override {
+    size_t at = next++ % requests.size();
+    MPI_Wait(&requests[at], MPI_STATUS_IGNORE);
+    rooms[at][0] = 1;
+    MPI_Isend(rooms[at].data(), int(options.numBytes), MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, &requests[at]);
+  }
+  void receive() override {
+    MPI_Recv(rooms[0].data(), int(options.numBytes), MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  }
+  void end() override {
+    for (MPI_Request &request : requests)
+      MPI_Wait(&request, MPI_STATUS_IGNORE);
+    MPI_Finalize();
+  }
+
+private:
+  const Options &options;
+  size_t next;
+  std::vector<std::vector<char>> rooms;
+  std::vector<MPI_Request> requests;
+};
+
+class ChannelPlayer final : public Player {
+public:
+  ChannelPlayer(const Options &options, const std::string &plugin) : options(options) {
+    Fabric fabric;
+    check(loadFabric(plugin, fabric));
+    rank = fabric.rank;
+    ControlLayout layout;
+    layout.numRoles = 2;
+    for (int32_t id = 0; id < 2; ++id) {
+      ControlLayout::Channel channel;
+      channel.tensor = id == 0 ? "ping" : "pong";
+      channel.depth = options.depth;
+      channel.role = channel.stage = id;
+      channel.consumerRoles = channel.consumerStages = {1 - id};
+      layout.channels.push_back(channel);
+    }
+    check(Mapping::anonymous(RunControl::bytesFor(layout), "the control block", memory));
+    RunControl control = RunControl::create(memory.data(), layout);
+    control.role(rank).activity.store(uint32_t(Activity::kWaiting));
+    MpiTransport::Place place;
+    place.role = rank;
+    place.ranks = {0, 1};
+    transport = std::make_unique<MpiTransport>(fabric, control, std::move(place));
+    transport->setSpin(20000);
+    for (int32_t id = 0; id < 2; ++id) {
+      ChannelDesc desc;
+      desc.name = desc.tensor = layout.channels[size_t(id)].tensor;
+      desc.id = desc.producerStage = id;
+      desc.dtype = RT_U8;
+      desc.dims = {options.numBytes};
+      desc.consumerStages = {1 - id};
+      desc.depth = options.depth;
+      desc.slotBytes = options.numBytes;
+      EndInfo end;
+      end.stage = rank;
+      end.isProducer = id == rank;
+      check(transport->open(desc, end, deadlineAfter(kDeadlineNs), id == rank ? out : in));
+    }
+  }
+  void send() override {
+    Slot slot;
+    check(transport->acquire(out, options.numBytes, Stream(), deadlineAfter(kDeadlineNs), slot));
+    static_cast<char *>(slot.data)[0] = 1;
+    slot.numBytes = options.numBytes;
+    MessageHeader header;
+    header.dims = {&options.numBytes, 1};
+    check(transport->publish(out, slot, header, Stream()));
+  }
+  void receive() override {
+    Slot slot;
+    MessageHeader header;
+    check(transport->wait(in, Stream(), deadlineAfter(kDeadlineNs), slot, header));
+    check(transport->release(in, slot, Stream()));
+  }
+  void end() override {
+    RunControl control;
+    check(RunControl::attach(memory.data(), memory.bytes(), control));
+    control.role(rank).activity.store(uint32_t(Activity::kEnded));
+    check(transport->finish(Status()));
+  }
+
+private:
+  const Options &options;
+  Mapping memory;
+  std::unique_ptr<MpiTransport> transport;
+  ChannelId in = -1, out = -1;
+};
+
+void pingPong(Player &player, const Options &options) {
+  std::vector<double> oneWayUs;
+  for (int64_t i = 0; i < options.count; ++i) {
+    int64_t begin = nowNs();
+    player.rank == 0 ? player.send() : player.receive();
+    player.rank == 0 ? player.receive() : player.send();
+    oneWayUs.push_back(double(nowNs() - begin) / 2e3);
+  }
+  std::sort(oneWayUs.begin(), oneWayUs.end());
+  if (player.rank == 0)
+    std::printf("{\"bytes\": %lld, \"p50_us\": %.3f, \"p99_us\": %.3f}\n", (long long)options.numBytes,
+                oneWayUs[oneWayUs.size() / 2], oneWayUs[oneWayUs.size() * 99 / 100]);
+}
+
+void stream(Player &player, const Options &options) {
+  for (int64_t i = 0; i < options.depth; ++i) // warm up
+    player.rank == 0 ? player.send() : player.receive();
+  int64_t begin = nowNs();
+  for (int64_t i = 0; i < options.count; ++i)
+    player.rank == 0 ? player.send() : player.receive();
+  player.rank == 0 ? player.receive() : player.send(); // all have come
+  double seconds = double(nowNs() - begin) * 1e-9;
+  if (player.rank == 0)
+    std::printf("{\"bytes\": %lld, \"messages_per_second\": %.0f, \"gigabytes_per_second\": %.3f}\n",
+                (long long)options.numBytes, double(options.count) / seconds,
+                double(options.count) * double(options.numBytes) / seconds * 1e-9);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: mpirun -n 2 MpiLatency raw|penstock pingpong|stream BYTES COUNT DEPTH\n");
+    return 2;
+  }
+  Options options = {argv[2], std::max(1ll, std::atoll(argv[3])), std::max(1ll, std::atoll(argv[4])),
+                     std::max(1, std::atoi(argv[5]))};
+  std::unique_ptr<Player> player;
+  if (std::string(argv[1]) == "raw")
+    player = std::make_unique<RawPlayer>(options);
+  else
+    player = std::make_unique<ChannelPlayer>(options, PENSTOCK_BENCH_PLUGIN);
+  options.what == "stream" ? stream(*player, options) : pingPong(*player, options);
+  std::fflush(stdout);
+  player->end();
+  return 0;
+}
