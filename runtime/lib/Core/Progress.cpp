@@ -78,6 +78,8 @@ std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
   int32_t current = index;
   for (int32_t hops = 0; hops < numRoles(); ++hops) {
     int32_t next = awaitedRole(*this, current);
+    if (next == index)
+      current = index;
     if (next < 0 || next >= numRoles() || next == index || awaitedRole(*this, next) < 0)
       break;
     current = next;
@@ -94,7 +96,11 @@ std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
   bool waiting = activityOf(state) == Activity::kWaiting;
   std::string other = roleWords(*this, peer, waiting ? RT_STAGE_SOURCE : RT_STAGE_SINK);
   std::string tail = waiting ? "' from " + other : "' to be released by " + other;
-  return head + "'" + what.tensor + tail + lastDone(*this, peer);
+  int64_t heard = role(peer).heardNs.load(std::memory_order_relaxed), silentNs = heard ? nowNs() - heard : 0;
+  std::string silence = silentNs >= 1000000000 || (heard && silentNs >= waitedNs / 2)
+                            ? format(", and heard nothing of it for %.3g s", double(silentNs) * 1e-9)
+                            : std::string();
+  return head + "'" + what.tensor + tail + silence + lastDone(*this, peer);
 }
 
 int64_t ProgressWatch::nextLook(int64_t now) const {

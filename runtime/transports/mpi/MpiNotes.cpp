@@ -153,6 +153,7 @@ void MpiTransport::noteState(int32_t from, WireReader &reader) {
     rt_step_desc desc = {step.c_str(), nullptr};
     control.setStepNames(from, &desc, 1);
   }
+  state.heardNs.store(nowNs(), std::memory_order_relaxed);
   state.channel.store(channel, std::memory_order_relaxed);
   state.microbatch.store(microbatch, std::memory_order_relaxed);
   state.doneMicrobatch.store(doneMicrobatch, std::memory_order_relaxed);

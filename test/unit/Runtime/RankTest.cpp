@@ -184,7 +184,13 @@ TEST(Ranks, aCutLinkStandsStill) {
   ASSERT_TRUE(pair.send().ok());
   ASSERT_TRUE(pair.receive(10000 * kMs).ok());
   pair.run->control(1).role(1).activity.store(uint32_t(Activity::kWaiting)); // what it computes is no sign of life
+  pair.run->control(1).role(1).channel.store(0);
+  RoleState &there = pair.run->control(1).role(0);
+  pair.await([&] { return there.heardNs.load() != 0; });
   pair.hub.cutOff(0);
+  // The last that was heard of it: it waited for this role.
+  there.channel.store(0);
+  there.activity.store(uint32_t(Activity::kAcquiring));
   ProgressWatch watch(pair.run->control(1), 200 * kMs);
   watch.start(nowNs());
   int64_t until = nowNs() + 10000 * kMs;
@@ -194,6 +200,10 @@ TEST(Ranks, aCutLinkStandsStill) {
     expired = watch.expired(nowNs());
   }
   EXPECT_TRUE(expired);
+  std::string words = pair.run->control(1).describeStall(1, 200 * kMs);
+  EXPECT_EQ(
+      words.rfind("stage 1, microbatch 0: waited 0.2 s for '/relu' from stage 0, and heard nothing of it for ", 0), 0u)
+      << words;
 }
 
 // Where the library says that a peer is gone, the message names stage, channel, tensor and peer.

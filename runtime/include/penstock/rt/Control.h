@@ -50,6 +50,7 @@ struct alignas(64) RoleState {
   std::atomic<int64_t> clock;     ///< clockid_t of its CPU time, plus one; 0: none
   std::atomic<uint64_t> progress; ///< heartbeat
   std::atomic<uint64_t> computed; ///< a second one: CPU time in ms where the clock cannot be read by others
+  std::atomic<int64_t> heardNs;   ///< of a role on another rank: when it was last heard of; 0: it is here
   std::atomic<int64_t> busyNs, waitNs, sendNs, microbatches;
   std::atomic<uint64_t> numTraced; ///< events ever written to its ring
   std::atomic<int32_t> errorCode;  ///< set after the text
@@ -137,7 +138,8 @@ public:
   std::vector<TraceEvent> traceOf(int32_t role, int64_t &lost) const;
 
   /// "stage 2, microbatch 3: waited 30 s for 'T' from stage 1 (last done: microbatch 2, 'N')": the line of the role at
-  /// which the chain of waiting roles that starts at `role` ends.
+  /// which the chain of waiting roles that starts at `role` ends; of `role` itself where the chain comes back to it, as
+  /// it seems to when a rank cannot be heard any more.
   std::string describeStall(int32_t role, int64_t waitedNs) const;
   /// Changes whenever any role gets on: steps done, messages moved, CPU time of a role that computes.
   uint64_t progressSignature() const;
