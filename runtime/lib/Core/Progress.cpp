@@ -74,13 +74,21 @@ static std::string lastDone(const RunControl &control, int32_t index) {
                 control.stepName(index, step - 1).c_str());
 }
 
+/// How long nothing has been heard of a role on another rank; 0 when it was a moment ago, or the role is here.
+static int64_t silenceOf(const RoleState &state, int64_t waitedNs) {
+  int64_t heard = state.heardNs.load(std::memory_order_relaxed), silentNs = heard ? nowNs() - heard : 0;
+  return silentNs >= std::min<int64_t>(1000000000, waitedNs / 2) ? silentNs : 0;
+}
+
 std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
   int32_t current = index;
   for (int32_t hops = 0; hops < numRoles(); ++hops) {
     int32_t next = awaitedRole(*this, current);
     if (next == index)
       current = index;
-    if (next < 0 || next >= numRoles() || next == index || awaitedRole(*this, next) < 0)
+    // What a silent role waits for is what it waited for when it was last heard.
+    if (next < 0 || next >= numRoles() || next == index || awaitedRole(*this, next) < 0 ||
+        silenceOf(role(next), waitedNs) > 0)
       break;
     current = next;
   }
@@ -96,10 +104,9 @@ std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
   bool waiting = activityOf(state) == Activity::kWaiting;
   std::string other = roleWords(*this, peer, waiting ? RT_STAGE_SOURCE : RT_STAGE_SINK);
   std::string tail = waiting ? "' from " + other : "' to be released by " + other;
-  int64_t heard = role(peer).heardNs.load(std::memory_order_relaxed), silentNs = heard ? nowNs() - heard : 0;
-  std::string silence = silentNs >= 1000000000 || (heard && silentNs >= waitedNs / 2)
-                            ? format(", and heard nothing of it for %.3g s", double(silentNs) * 1e-9)
-                            : std::string();
+  int64_t silentNs = silenceOf(role(peer), waitedNs);
+  std::string silence =
+      silentNs > 0 ? format(", and heard nothing of it for %.3g s", double(silentNs) * 1e-9) : std::string();
   return head + "'" + what.tensor + tail + silence + lastDone(*this, peer);
 }
 
