@@ -103,6 +103,56 @@ def values(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+def test_shapes_are_results(tmp_path):
+    net = Net()
+    found = net("NonZero", "x")
+    model = net.finish_as({net("Shape", found): INT64, found: INT64, net("Cast", net("Size", found), to=FLOAT): FLOAT,
+                           net("Shape", "x"): INT64}, [tiny.tensor("x", ["n", 3])])
+    check(tmp_path, model, [{"x": values(5, 3)}, {"x": np.zeros((2, 3), np.float32)}], stages=(1, 2))
+
+
+def chain():
+    """One found extent decides another; sums, products and the best of what was found."""
+    net = Net()
+    rows = net("GatherND", "x", net("Transpose", net("NonZero", net("Greater", "x", net.constant(0.0))), perm=[1, 0]))
+    best, where = net("TopK", rows, net("Min", net("Shape", rows), net.ints(4)), axis=0, outputs=2)
+    shares = net("Softmax", net("Unsqueeze", rows, net.ints(0)), axis=1)
+    both = net("Concat", rows, best, axis=0)
+    product = net("MatMul", net("Unsqueeze", both, net.ints(1)), net.weight(1, 6))
+    return net.finish_as({best: FLOAT, where: INT64, shares: FLOAT, product: FLOAT,
+                          net("NonZero", net("Greater", both, net.constant(1.0))): INT64}, [tiny.tensor("x", ["n", 3])])
+
+
+def test_chain(tmp_path):
+    check(tmp_path, chain(), [{"x": values(7, 3)}, {"x": values(2, 3, seed=4)}])
+
+
+def chosen_images():
+    """Only the images that a mask chooses go through the network."""
+    net = Net()
+    images = net("Gather", "x", net("Squeeze", net("NonZero", "mask"), net.ints(0)), axis=0)
+    y = net("Relu", net("Conv", images, net.weight(8, 3, 3, 3), net.weight(8), pads=[1, 1, 1, 1]))
+    y = net("Conv", y, net.weight(4, 8, 1, 1), net.weight(4))
+    scores = net("Gemm", net("Flatten", net("GlobalAveragePool", y)), net.weight(5, 4), net.weight(5), transB=1)
+    return net.finish_as({y: FLOAT, scores: FLOAT}, [tiny.tensor("x", ["n", 3, "h", "w"]), tiny.tensor("mask", ["n"])])
+
+
+def test_chosen_images(tmp_path):
+    check(tmp_path, chosen_images(), [{"x": values(6, 3, 8, 8), "mask": np.array(mask, np.float32)}
+                                      for mask in ([1, 0, 1, 1, 0, 1], [0] * 6, [1] * 6)])
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("is_sorted", [0, 1])
+def test_unique(tmp_path, axis, is_sorted):
+    net = Net()
+    results = net("Unique", "x", outputs=4, sorted=is_sorted, **({} if axis is None else {"axis": axis}))
+    model = net.finish_as(dict(zip(results, (FLOAT, INT64, INT64, INT64))), [tiny.tensor("x", ["a", "b"])])
+    random = np.random.default_rng(0)
+    requests = [random.integers(0, 3, (5, 2)), random.integers(0, 2, (11, 3)), np.ones((1, 1))]
+    check(tmp_path, model, [{"x": x.astype(np.float32)} for x in requests], stages=(1, 2))
+
+
 def test_what_is_found_may_be_anything_or_nothing(tmp_path):
     requests = [{"x": values(7, 11)}, {"x": values(7, 11) - 100}, {"x": np.ones((3, 11), np.float32)}]
     check(tmp_path, padded(), requests, stages=(1, 2))

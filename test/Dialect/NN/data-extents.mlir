@@ -38,3 +38,19 @@ module {
     return %1 : tensor<9xf32>
   }
 }
+
+// -----
+
+// An extent that is a result of the model is made by a kernel, after the number is known.
+// CHECK:         %[[COUNT:.*]] = nn.kernel "n"
+// CHECK:         %[[SHAPE:.*]] = nn.kernel "shape" ins(%{{.*}} = %[[COUNT]] : tensor<i64>) -> (tensor<2xi64>)
+// CHECK:           nn.extent_tensor <[2, s0]>
+// CHECK:         return %[[SHAPE]]
+module {
+  nn.symbol @n = 0 data of #nn.extents<[9]>
+  func.func @main(%n: tensor<i64>) -> tensor<2xi64> {
+    %0 = nn.extent_tensor <[2, s0]> {nn.tensor = "shape"} : tensor<2xi64>
+    %1 = nn.define_extent %n as @n {nn.tensor = "n"} : tensor<i64>
+    return %0 : tensor<2xi64>
+  }
+}

@@ -76,7 +76,8 @@ GraphKernel makeKernel(ModuleOp module, ValueRange values, Operation *end) {
       break;
     auto load = dyn_cast<nn::LoadWeightOp>(op);
     if (!load) {
-      builder.clone(op, map);
+      if (auto define = dyn_cast<nn::DefineExtentOp>(builder.clone(op, map)))
+        define.removeSymbolAttr(); // which is of the module, not of the kernel
       continue;
     }
     map.map(load.getResult(), body.addArgument(load.getType(), load.getLoc()));

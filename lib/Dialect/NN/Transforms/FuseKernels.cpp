@@ -68,6 +68,7 @@ public:
 
   void run() {
     separateBiases();
+    copyReturned();
     sinkMovements();
     for (Operation &op : function.getBody().front().without_terminator())
       if (!isa<LoadWeightOp>(op) && !isCopiedIntoKernels(&op))
@@ -85,6 +86,21 @@ public:
   }
 
 private:
+  /// What is only copied into kernels but is a result of the model is made by a kernel of its own.
+  void copyReturned() {
+    Operation *ret = function.getBody().front().getTerminator();
+    OpBuilder builder(ret);
+    for (OpOperand &operand : ret->getOpOperands()) {
+      Operation *op = operand.get().getDefiningOp();
+      if (!op || !isCopiedIntoKernels(op) || isa<ConstantOp>(op))
+        continue;
+      auto identity = UnaryKindAttr::get(builder.getContext(), UnaryKind::identity);
+      auto copy = builder.create<UnaryOp>(op->getLoc(), identity, operand.get(), FloatAttr(), FloatAttr());
+      takePlace(op, copy);
+      operand.set(copy);
+    }
+  }
+
   /// The bias of a transposed convolution is a sum that follows it.
   void separateBiases() {
     for (auto conv : llvm::make_early_inc_range(function.getBody().front().getOps<ConvTransposeOp>())) {
