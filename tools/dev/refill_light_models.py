@@ -44,8 +44,9 @@ def write(source, target):
     refill(model, np.random.default_rng(0))
     target = pathlib.Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, f"{target}.new")
-    os.replace(f"{target}.new", target)
+    complete = f"{target}.{os.getpid()}"    # tests that run side by side may all want it
+    onnx.save(model, complete)
+    os.replace(complete, target)
 
 
 def main():
