@@ -79,7 +79,7 @@ class TwoHosts:
     def delay(self, milliseconds):
         """Why not, if the kernel cannot."""
         for name in self.names.values():
-            done = subprocess.run(["ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "wire", "root", "netem", "delay",
+            done = subprocess.run(["ip", "netns", "exec", name, "tc", "qdisc", "replace", "dev", "wire", "root", "netem", "delay",
                                    f"{milliseconds}ms"], text=True, capture_output=True)
             if done.returncode != 0:
                 return f"tc netem: {done.stderr.strip().splitlines()[0]}"

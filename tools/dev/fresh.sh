@@ -30,7 +30,7 @@ commands=("$@")
 work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
 
 cleanup() {
-  for path in proc dev/shm .; do
+  for path in proc sys dev/shm .; do
     umount "$work/root/$path" 2>/dev/null || true
   done
   mountpoint -q "$work/root" || rm -rf --one-file-system "$work"
@@ -84,6 +84,7 @@ make_root() {
   sed -i '/^ *find-links/d' "$work/root/etc/pip.conf" 2>/dev/null || true # folders of this machine
   [ -f "$work/root/etc/apt/sources.list.d/debian.sources" ] && : >"$work/root/etc/apt/sources.list"
   mount -t proc proc "$work/root/proc"
+  mount -t sysfs sysfs "$work/root/sys"
   mkdir -p "$work/root/dev/shm" && mount -t tmpfs tmpfs "$work/root/dev/shm"
 }
 

@@ -74,10 +74,11 @@ static std::string lastDone(const RunControl &control, int32_t index) {
                 control.stepName(index, step - 1).c_str());
 }
 
-/// How long nothing has been heard of a role on another rank; 0 when it was a moment ago, or the role is here.
+/// How long nothing has been heard of a role on another rank; 0 when that is less than half of the wait (a busy machine
+/// delays what is told), or the role is here.
 static int64_t silenceOf(const RoleState &state, int64_t waitedNs) {
   int64_t heard = state.heardNs.load(std::memory_order_relaxed), silentNs = heard ? nowNs() - heard : 0;
-  return silentNs >= std::min<int64_t>(1000000000, waitedNs / 2) ? silentNs : 0;
+  return silentNs >= waitedNs / 2 ? silentNs : 0;
 }
 
 std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
