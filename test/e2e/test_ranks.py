@@ -13,9 +13,10 @@ import runner
 import tiny
 
 ALLOWED_LIBRARIES = {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libdnnl.so.2", "libgomp.so.1"}
-# mpirun wants to be asked before it runs as root, and before it starts more ranks than there are cores.
+# mpirun wants to be asked before it runs as root, and before it starts more ranks than there are cores. For the last one
+# see docs/runtime/Ranks.md.
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                   OMPI_MCA_rmaps_base_oversubscribe="1")
+                   OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_orte_allowed_exit_without_sync="1")
 
 needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (package openmpi-bin)")
 

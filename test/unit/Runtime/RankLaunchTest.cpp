@@ -62,8 +62,8 @@ protected:
   void SetUp() override {
     if (std::system("command -v mpirun >/dev/null 2>&1") != 0)
       GTEST_SKIP() << "mpirun is not installed (package openmpi-bin)";
-    for (const char *name :
-         {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_rmaps_base_oversubscribe"})
+    for (const char *name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+                             "OMPI_MCA_rmaps_base_oversubscribe", "OMPI_MCA_orte_allowed_exit_without_sync"})
       setenv(name, "1", 1);
   }
   /// `foreign`: this stage comes from another compilation.
