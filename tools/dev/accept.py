@@ -172,17 +172,6 @@ def command(*words, timeout_s=3600, expect=None):
     return look
 
 
-def script(path, *arguments, timeout_s=3600, slow=True):
-    """A claim shown by a Python script of the project; missing while the script does not exist."""
-    def look(bench):
-        if not (ROOT / path).exists():
-            return Evidence("missing", f"{path} does not exist")
-        if slow and bench.options.quick:
-            return Evidence("missing", f"{path} is left out by --quick")
-        return command("{python}", str(ROOT / path), *arguments, timeout_s=timeout_s)(bench)
-    return look
-
-
 def peers(stages, mean, least):
     """A claim on the benchmark beside other engines: the geometric mean of the ratios to ONNX Runtime, and the least one."""
     def judge_ratios(module, found):
