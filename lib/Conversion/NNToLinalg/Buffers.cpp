@@ -35,7 +35,7 @@ Value BufferEmitter::show(Value memref, const View &view) {
   return b.create<memref::ReinterpretCastOp>(loc, type, memref, offset, sizes, strides);
 }
 
-Value BufferEmitter::allocate(ArrayRef<AffineExpr> extents) {
+Value BufferEmitter::allocate(Type type, ArrayRef<AffineExpr> extents) {
   SmallVector<int64_t> shape;
   SmallVector<Value> sizes;
   for (AffineExpr extent : extents) {
@@ -43,7 +43,7 @@ Value BufferEmitter::allocate(ArrayRef<AffineExpr> extents) {
     if (!getConstant(extent))
       sizes.push_back(e.index(loc, extent));
   }
-  return b.create<memref::AllocOp>(loc, MemRefType::get(shape, element), sizes);
+  return b.create<memref::AllocOp>(loc, MemRefType::get(shape, type), sizes);
 }
 
 Value BufferEmitter::read(Value operand, ArrayRef<AffineExpr> extents) {

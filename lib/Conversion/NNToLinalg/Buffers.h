@@ -27,7 +27,9 @@ protected:
   // Buffers.
 
   Value show(Value memref, const View &view);
-  Value allocate(ArrayRef<AffineExpr> extents);
+  /// Of the element type, or of another one.
+  Value allocate(ArrayRef<AffineExpr> extents) { return allocate(element, extents); }
+  Value allocate(Type type, ArrayRef<AffineExpr> extents);
   /// An operand where it lies, or, if it lies nowhere yet or not in the element type, in a buffer of its own. With
   /// `extents`, in that shape.
   Value read(Value operand, ArrayRef<AffineExpr> extents = {});

@@ -28,7 +28,6 @@ private:
   };
 
   // Memory.
-  Value allocate(Type type, ArrayRef<AffineExpr> extents);
   Value cell(int64_t initial);
   Value getCell(Value memref) { return b.create<arith::IndexCastOp>(loc, b.getIndexType(), get(memref)); }
   void putCell(Value number, Value memref) { put(toI64(number), memref); }
@@ -54,17 +53,6 @@ private:
 };
 
 } // namespace
-
-Value Selector::allocate(Type type, ArrayRef<AffineExpr> extents) {
-  SmallVector<int64_t> shape;
-  SmallVector<Value> sizes;
-  for (AffineExpr extent : extents) {
-    shape.push_back(getConstant(extent).value_or(ShapedType::kDynamic));
-    if (!getConstant(extent))
-      sizes.push_back(e.index(loc, extent));
-  }
-  return b.create<memref::AllocOp>(loc, MemRefType::get(shape, type), sizes);
-}
 
 /// A position or a number of elements that loops change.
 Value Selector::cell(int64_t initial) {
