@@ -94,13 +94,13 @@ class Workbench:
         return num_stages, "missing", "no such test"
 
     def peers(self):
-        """{model: row} of bench/peers.py."""
+        """{model: row} of bench/peers.py, which leaves its table in the build folder, to be copied to docs/."""
         if self.figures is None:
             print("... running bench/peers.py", file=sys.stderr, flush=True)
             sys.path.insert(0, str(ROOT / "bench"))
             result = self.scratch / "peers.json"
-            subprocess.run([sys.executable, ROOT / "bench/peers.py", "--build", self.build, "--json", result],
-                           stdout=subprocess.DEVNULL, timeout=7200)
+            subprocess.run([sys.executable, ROOT / "bench/peers.py", "--build", self.build, "--json", result, "--write",
+                            self.build / "Benchmarks.md"], stdout=subprocess.DEVNULL, timeout=7200)
             self.figures = json.loads(result.read_text())
         return self.figures
 
