@@ -13,6 +13,7 @@
 #include "Memory.h"
 #include "penstock/rt/Role.h"
 
+#include "transports/faulty/Faulty.h"
 #include <map>
 #include <mutex>
 
@@ -72,6 +73,7 @@ struct rt_ctx {
   penstock::rt::RoleState &state;
   penstock::rt::RoleOptions options;
   penstock::rt::ProgressWatch watch;
+  penstock::rt::FaultInjector *faults = nullptr; ///< null: none
   std::string folder;
 
   std::vector<Channel> channels;

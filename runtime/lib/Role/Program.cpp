@@ -335,6 +335,9 @@ int32_t rt_ctx::done(int32_t step) {
                        desc.num_steps));
   if (kernelFailed.load(std::memory_order_acquire)) {
     std::lock_guard<std::mutex> lock(kernelMutex);
+  if (faults)
+    if (Status status = faults->count(FaultPlan::kKernel, desc.steps[step].name); !status.ok())
+      return report(status);
     return report(fail(Code::kKernel, "%s, microbatch %lld, '%s': %s", stageName(desc.own_stages[0]).c_str(),
                        (long long)ordinal, desc.steps[step].name, kernelMessage.c_str()));
   }

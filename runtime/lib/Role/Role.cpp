@@ -7,10 +7,10 @@
 #include "Context.h"
 
 #include "Cpu.h"
-#include "transports/faulty/Faulty.h"
 #include "transports/record/Record.h"
 
 #include <climits>
+#include <new>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -112,6 +112,21 @@ static Status runProgram(rt_ctx &ctx) {
 }
 
 Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl &control, const RoleOptions &options,
+/// From the opening of the channels to the end of the stream.
+static Status runFromStart(rt_ctx &ctx, const std::function<void()> &onReady) {
+  try {
+    Status status = ctx.faults ? ctx.faults->count(FaultPlan::kStart, ctx.desc.role_name) : Status();
+    if (status.ok())
+      status = setUp(ctx);
+    if (!status.ok())
+      return status;
+    onReady();
+    return runProgram(ctx);
+  } catch (const std::bad_alloc &) {
+    return fail(Code::kSystem, "%s: memory is exhausted", ctx.desc.role_name);
+  }
+}
+
                    const std::function<void()> &onReady) {
   if (Status status = checkRole(role); !status.ok())
     return status;
@@ -122,6 +137,7 @@ Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl 
   Transport *transport = &given;
   std::unique_ptr<Transport> recording, faulty;
   if (options.recordFd >= 0) {
+  std::unique_ptr<FaultInjector> injector;
     recording = makeRecordingTransport(*transport, options.recordFd);
     transport = recording.get();
   }
@@ -129,15 +145,13 @@ Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl 
     FaultPlan plan;
     if (Status status = FaultPlan::parse(options.fault, plan); !status.ok())
       return status;
-    faulty = makeFaultyTransport(*transport, std::move(plan));
+    injector = std::make_unique<FaultInjector>(std::move(plan));
+    faulty = makeFaultyTransport(*transport, *injector);
     transport = faulty.get();
   }
   rt_ctx ctx(role, *transport, control, options);
-  Status status = setUp(ctx);
-  if (status.ok()) {
-    onReady();
-    status = runProgram(ctx);
-  }
+  ctx.faults = injector.get();
+  Status status = runFromStart(ctx, onReady);
   if (!status.ok())
     control.reportFailure(role.role, status);
   ctx.state.clock.store(0);

@@ -14,7 +14,15 @@
 namespace penstock {
 namespace rt {
 
-static constexpr const char *kCallNames[] = {"open", "acquire", "publish", "wait", "release", "any"};
+static constexpr const char *kCallNames[] = {"start", "open", "acquire", "publish", "wait", "release", "kernel", "any"};
+
+namespace {
+struct SignalRow {
+  const char *name;
+  int number;
+};
+} // namespace
+static constexpr SignalRow kSignals[] = {{"kill", SIGKILL}, {"stop", SIGSTOP}, {"segv", SIGSEGV}, {"bus", SIGBUS}};
 
 static bool parseNumber(const std::string &text, int64_t &value) {
   if (text.empty() || text.size() > 15)
@@ -29,22 +37,16 @@ static bool parseNumber(const std::string &text, int64_t &value) {
 }
 
 static bool parseAction(const std::string &text, FaultPlan::Item &item) {
-  item.delayMs = 0;
+  item.delayMs = item.signal = 0;
   if (text.rfind("delay=", 0) == 0) {
     item.action = FaultPlan::kDelay;
     return parseNumber(text.substr(6), item.delayMs);
   }
-  if (text == "fail")
-    item.action = FaultPlan::kFail;
-  else if (text == "kill")
-    item.action = FaultPlan::kKill;
-  else if (text == "stop")
-    item.action = FaultPlan::kStop;
-  else if (text == "exit")
-    item.action = FaultPlan::kExit;
-  else
-    return false;
-  return true;
+  for (const SignalRow &row : kSignals)
+    if (text == row.name)
+      item.signal = row.number;
+  item.action = item.signal ? FaultPlan::kSignal : text == "exit" ? FaultPlan::kExit : FaultPlan::kFail;
+  return item.action != FaultPlan::kFail || text == "fail";
 }
 
 static bool parseItem(const std::string &text, FaultPlan::Item &item) {
@@ -83,7 +85,7 @@ Status FaultPlan::parse(const std::string &text, FaultPlan &plan) {
 namespace {
 class FaultyTransport final : public Transport {
 public:
-  FaultyTransport(Transport &inner, FaultPlan plan) : inner(inner), plan(std::move(plan)) {}
+  FaultyTransport(Transport &inner, FaultInjector &injector) : inner(inner), injector(injector) {}
   const char *name() const override { return "faulty"; }
   bool canConnect(const EndInfo &producer, const EndInfo &consumer) const override {
     return inner.canConnect(producer, consumer);
@@ -122,18 +124,17 @@ public:
   ChannelCounters counters(ChannelId channel) const override { return inner.counters(channel); }
 
 private:
-  Status count(FaultPlan::Call call, const std::string &channel);
+  Status count(FaultPlan::Call call, const std::string &channel) { return injector.count(call, channel); }
   std::string nameOf(ChannelId channel) const {
     return channel >= 0 && size_t(channel) < names.size() ? names[size_t(channel)] : std::string("?");
   }
   Transport &inner;
-  FaultPlan plan;
+  FaultInjector &injector;
   std::vector<std::string> names;
-  std::atomic<int64_t> counts[FaultPlan::kAny + 1] = {};
 };
 } // namespace
 
-Status FaultyTransport::count(FaultPlan::Call call, const std::string &channel) {
+Status FaultInjector::count(FaultPlan::Call call, const std::string &what) {
   int64_t ofKind = ++counts[call], ofAll = ++counts[FaultPlan::kAny];
   for (const FaultPlan::Item &item : plan.items) {
     int64_t number = item.call == FaultPlan::kAny ? ofAll : item.call == call ? ofKind : -1;
@@ -141,18 +142,18 @@ Status FaultyTransport::count(FaultPlan::Call call, const std::string &channel) 
       continue;
     switch (item.action) {
     case FaultPlan::kFail:
-      return fail(Code::kFault, "planted failure at call %lld (%s) on channel '%s'", (long long)number,
-                  kCallNames[call], channel.c_str());
+      return fail(Code::kFault, "planted failure at call %lld (%s) on %s '%s'", (long long)number, kCallNames[call],
+                  call == FaultPlan::kKernel  ? "kernel"
+                  : call == FaultPlan::kStart ? "role"
+                                              : "channel",
+                  what.c_str());
     case FaultPlan::kDelay: {
       timespec span{item.delayMs / 1000, item.delayMs % 1000 * 1000000};
       nanosleep(&span, nullptr);
       break;
     }
-    case FaultPlan::kKill:
-      kill(getpid(), SIGKILL);
-      break;
-    case FaultPlan::kStop:
-      kill(getpid(), SIGSTOP);
+    case FaultPlan::kSignal:
+      kill(getpid(), item.signal);
       break;
     case FaultPlan::kExit:
       _exit(3);
@@ -161,8 +162,8 @@ Status FaultyTransport::count(FaultPlan::Call call, const std::string &channel) 
   return Status();
 }
 
-std::unique_ptr<Transport> makeFaultyTransport(Transport &inner, FaultPlan plan) {
-  return std::make_unique<FaultyTransport>(inner, std::move(plan));
+std::unique_ptr<Transport> makeFaultyTransport(Transport &inner, FaultInjector &injector) {
+  return std::make_unique<FaultyTransport>(inner, injector);
 }
 
 } // namespace rt

@@ -41,11 +41,12 @@ class FaultyRun : public CandidateRun {
 public:
   explicit FaultyRun(const ControlLayout &layout) : inner(layout) {
     for (int32_t role = 0; role < layout.numRoles; ++role)
-      transports.push_back(makeFaultyTransport(inner.transport(role), FaultPlan()));
+      transports.push_back(makeFaultyTransport(inner.transport(role), nothing));
   }
   Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
 
 private:
+  FaultInjector nothing{FaultPlan()};
   InprocRun inner;
   std::vector<std::unique_ptr<Transport>> transports;
 };
@@ -226,7 +227,8 @@ TEST(FaultPlan, failsTheNthCall) {
   auto inner = hub->makeTransport();
   FaultPlan plan;
   ASSERT_TRUE(FaultPlan::parse("acquire:2:fail", plan).ok());
-  auto faulty = makeFaultyTransport(*inner, plan);
+  FaultInjector injector(plan);
+  auto faulty = makeFaultyTransport(*inner, injector);
   Slot slot;
   EXPECT_EQ(faulty->acquire(0, 1, Stream(), kNever, slot).code(), Code::kProgram);
   Status status = faulty->acquire(0, 1, Stream(), kNever, slot);

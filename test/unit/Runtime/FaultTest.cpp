@@ -69,17 +69,45 @@ TEST(Faults, everyCallCanFail) {
       std::string words = "planted failure at call " + std::to_string(call) + " ";
       EXPECT_NE(status.message().find(words), std::string::npos) << status.message();
     }
-    EXPECT_GT(numFailed, 10) << "role " << role;
+    EXPECT_GT(numFailed, 20) << "role " << role;
     EXPECT_LT(numFailed, 59) << "role " << role;
   }
+}
+
+// The same when the stage dies in it.
+TEST(Faults, everyCallCanKill) {
+  TemporaryFolder folder;
+  writeChain(folder.path, "free", 3, chainPlan(3, false, 1));
+  int32_t numKilled = 0;
+  for (bool isOver = false; !isOver && numKilled < 59; ++numKilled) {
+    SessionOptions options;
+    options.faults[1] = "any:" + std::to_string(numKilled + 1) + (numKilled % 2 ? ":kill" : ":segv");
+    options.timeoutNs = 10 * kSecond;
+    std::vector<StageFigures> stages;
+    std::unique_ptr<Session> session;
+    Status status = Session::open(folder.path, options, session);
+    if (status.ok())
+      status = runOne(*session, 2, 0);
+    if (session)
+      stages = session->stageFigures();
+    isOver = status.ok();
+    session.reset();
+    expectGone(stages);
+    if (isOver)
+      break;
+    EXPECT_EQ(status.code(), Code::kPeerLost) << status.message();
+    EXPECT_EQ(status.message().rfind("stage 1 ('stage-1', process ", 0), 0u) << status.message();
+  }
+  EXPECT_GT(numKilled, 15);
+  EXPECT_LT(numKilled, 59);
 }
 
 // A killed stage ends the run at once with its name and the signal, wherever it stands.
 TEST(Faults, killedStage) {
   TemporaryFolder folder;
   writeChain(folder.path, "free", 3, chainPlan(3, false, 1));
-  for (const char *fault :
-       {"open:1:kill", "wait:1:kill", "wait:3:kill", "acquire:2:kill", "publish:2:kill", "release:2:kill"}) {
+  for (const char *fault : {"start:1:kill", "open:1:kill", "wait:1:kill", "wait:3:kill", "acquire:2:kill",
+                            "kernel:3:kill", "publish:2:kill", "release:2:kill"}) {
     SessionOptions options;
     options.faults[1] = fault;
     int64_t begin = nowNs();

@@ -32,11 +32,12 @@ class FaultyMpiRun : public CandidateRun {
 public:
   explicit FaultyMpiRun(const ControlLayout &layout) : inner(layout, [](int32_t) { return ownFabric(); }, true, false) {
     for (int32_t role = 0; role < layout.numRoles; ++role)
-      transports.push_back(makeFaultyTransport(inner.transport(role), FaultPlan()));
+      transports.push_back(makeFaultyTransport(inner.transport(role), nothing));
   }
   Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
 
 private:
+  FaultInjector nothing{FaultPlan()};
   testfabric::RankRun inner;
   std::vector<std::unique_ptr<Transport>> transports;
 };
