@@ -341,7 +341,7 @@ std::string ProcessCrew::lastWords(size_t index) const {
 /// What usually stands behind a signal that nobody sent on purpose.
 static const char *hintOf(int signal) {
   if (signal == SIGBUS)
-    return "; memory is exhausted, or the weights file was changed while in use";
+    return "; memory is exhausted";
   return signal == SIGKILL ? "; somebody killed it, or the system ran out of memory" : "";
 }
 

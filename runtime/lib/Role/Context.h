@@ -11,9 +11,10 @@
 #define PENSTOCK_RT_LIB_ROLE_CONTEXT_H
 
 #include "Memory.h"
+#include "WeightsFile.h"
 #include "penstock/rt/Role.h"
-
 #include "transports/faulty/Faulty.h"
+
 #include <map>
 #include <mutex>
 
@@ -48,7 +49,6 @@ struct rt_ctx {
 
   // Set-up, in order.
   Status openChannels(int64_t deadlineNs);
-  Status mapWeights(const std::string &folder);
   Status reserveArena();
 
   // The calls.
@@ -81,7 +81,8 @@ struct rt_ctx {
   std::vector<int64_t> extents, symbols;
   int32_t firstInput = -1;
 
-  penstock::rt::Mapping weights, arena;
+  penstock::rt::WeightsFile weights;
+  penstock::rt::Mapping arena;
   std::vector<penstock::rt::Mapping> states;
   std::map<std::vector<int64_t>, Placement> placements; ///< by the symbols that the inputs bind
   std::vector<int64_t> placeKey;

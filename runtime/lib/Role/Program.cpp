@@ -286,6 +286,8 @@ int32_t rt_ctx::publish(int32_t index) {
       channels[size_t(index)].published)
     return misuse("rt_publish", index, "an acquired output channel, once");
   Channel &channel = channels[size_t(index)];
+  if (Status status = weights.check(stepBeginNs); !status.ok())
+    return report(status);
   MessageHeader header;
   header.request = request, header.microbatch = microbatch;
   header.dims = {channel.dims.data(), channel.dims.size()};

@@ -93,7 +93,8 @@ static Status setUp(rt_ctx &ctx) {
     ctx.state.clock.store(int64_t(clock) + 1, std::memory_order_release);
   if (Status status = ctx.openChannels(deadlineAfter(ctx.options.timeoutNs)); !status.ok())
     return status;
-  if (Status status = ctx.mapWeights(ctx.folder); !status.ok())
+  Status status = ctx.weights.open(ctx.desc, ctx.folder, ctx.options.verifyBytes, ctx.control);
+  if (!status.ok())
     return status;
   return ctx.reserveArena();
 }
@@ -111,7 +112,6 @@ static Status runProgram(rt_ctx &ctx) {
   return fail(Code::kProgram, "%s: the program ended with code %d and no message", ctx.desc.role_name, code);
 }
 
-Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl &control, const RoleOptions &options,
 /// From the opening of the channels to the end of the stream.
 static Status runFromStart(rt_ctx &ctx, const std::function<void()> &onReady) {
   try {
@@ -127,6 +127,7 @@ static Status runFromStart(rt_ctx &ctx, const std::function<void()> &onReady) {
   }
 }
 
+Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl &control, const RoleOptions &options,
                    const std::function<void()> &onReady) {
   if (Status status = checkRole(role); !status.ok())
     return status;
@@ -136,8 +137,8 @@ static Status runFromStart(rt_ctx &ctx, const std::function<void()> &onReady) {
     pinToCore(options.cpu);
   Transport *transport = &given;
   std::unique_ptr<Transport> recording, faulty;
-  if (options.recordFd >= 0) {
   std::unique_ptr<FaultInjector> injector;
+  if (options.recordFd >= 0) {
     recording = makeRecordingTransport(*transport, options.recordFd);
     transport = recording.get();
   }

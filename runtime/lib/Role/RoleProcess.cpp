@@ -10,6 +10,7 @@
 // own.
 //
 //===----------------------------------------------------------------------===//
+#include "BusError.h"
 #include "penstock/rt/Rank.h"
 #include "penstock/rt/Role.h"
 #include "transports/mpi/MpiTransport.h"
@@ -138,6 +139,7 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
     return complain(fail(Code::kInvalid, "%s takes no arguments from its host", role.role_name));
   // An interrupt from the terminal goes to the host, which ends the roles.
   std::signal(SIGINT, SIG_IGN);
+  handleBusErrors();
   if (!tieToHost())
     return complain(fail(Code::kPeerLost, "%s: the host of the run has gone", role.role_name));
   RoleIdentity identity;
