@@ -8,8 +8,12 @@
 #include "Results.h"
 #include "penstock/rt/Files.h"
 
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <sys/random.h>
+#include <unistd.h>
 
 namespace penstock {
 namespace rt {
@@ -107,12 +111,27 @@ Status Launcher::readRequests(const Plan &plan) {
 
 SessionOptions Launcher::sessionOptions(Status &status) const {
   SessionOptions result;
+/// A name in the current folder that nobody else has, or where that cannot be written, in the one for temporary files.
+static std::string hangFileName() {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != ssize_t(sizeof(random)))
+    random = uint64_t(nowNs());
+  char here[PATH_MAX];
+  const char *temporary = std::getenv("TMPDIR");
+  std::string folder = temporary ? temporary : "/tmp";
+  if (access(".", W_OK | X_OK) == 0 && getcwd(here, sizeof(here)))
+    folder = here;
+  return folder + format("/penstock-hang-%016llx.json", (unsigned long long)random);
+}
+
   result.timeoutNs = int64_t(options.timeoutSeconds * 1e9);
   result.traceEvents = options.traceFile.empty() ? 0 : 1 << 18;
   result.recordFile = options.recordFile;
   result.recordResults = options.recordResults;
   if (options.verifyWeights)
     result.verifyBytes = INT64_MAX;
+  if (!options.onHang.empty())
+    result.hangFile = hangFileName();
   result.ownRole = role;
   result.localRanks = numLocalRanks;
   for (const std::string &text : options.faults) {

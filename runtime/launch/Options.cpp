@@ -52,6 +52,10 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
       ->type_name("S")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--on-hang", options.onHang,
+                 "dump: when that time has passed, write the state of all queues to a file that the message names")
+      ->type_name("dump")
+      ->check(CLI::IsMember({"dump"}));
   app.add_option(
          "--launcher", options.launcher,
          "how stages are started: local, each a process of this host; mpirun or srun, each a rank; auto: local, "

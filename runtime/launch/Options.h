@@ -18,7 +18,7 @@ struct LaunchOptions {
   std::vector<std::string> inputs; ///< NAME=FILE
   std::vector<std::string> archives;
   std::vector<std::string> dims, shapes, faults;
-  std::string outputFolder, traceFile, recordFile, launcher = "auto";
+  std::string outputFolder, traceFile, recordFile, onHang, launcher = "auto";
   bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false, recordResults = false;
   uint64_t seed = 1;
   int64_t repeat = 1, inFlight = 0;

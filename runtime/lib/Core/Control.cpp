@@ -29,6 +29,7 @@ struct alignas(64) RunControl::Header {
   alignas(64) std::atomic<uint32_t> aborted;
   std::atomic<int32_t> firstFailed; ///< role plus one; 0: none
   std::atomic<int64_t> submitted;
+  SourceState source;
 };
 
 static int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -120,6 +121,8 @@ std::atomic<int64_t> &RunControl::submitted() const { return header().submitted;
 bool RunControl::tracing() const { return header().traceCapacity > 0; }
 
 RoleState &RunControl::role(int32_t index) const { return reinterpret_cast<RoleState *>(base + sizeof(Header))[index]; }
+
+SourceState &RunControl::source() const { return header().source; }
 
 ChannelControl &RunControl::channel(int32_t index) const {
   return *reinterpret_cast<ChannelControl *>(base + header().channelsOffset + index * header().channelStride);

@@ -37,18 +37,33 @@ uint64_t RunControl::progressSignature() const {
   return sum;
 }
 
-/// The role that `index` waits for, or -1 when it does not wait.
-static int32_t awaitedRole(const RunControl &control, int32_t index) {
+namespace {
+/// Who waits, and for what.
+struct Wait {
+  std::string who;
+  Activity activity;
+  int32_t channel;
+  int64_t microbatch;
+};
+} // namespace
+
+static Wait waitOf(const RunControl &control, int32_t index) {
   const RoleState &state = control.role(index);
-  int32_t id = state.channel.load(std::memory_order_acquire);
-  if (id < 0 || id >= control.numChannels())
+  Activity activity = activityOf(state);
+  return {stageName(index == control.hostRole() ? RT_STAGE_SINK : index), activity, state.channel.load(),
+          state.microbatch.load()};
+}
+
+/// The role that is waited for, or -1.
+static int32_t awaitedRole(const RunControl &control, const Wait &wait) {
+  if (wait.channel < 0 || wait.channel >= control.numChannels())
     return -1;
-  const ChannelControl &channel = control.channel(id);
-  if (activityOf(state) == Activity::kWaiting)
+  const ChannelControl &channel = control.channel(wait.channel);
+  if (wait.activity == Activity::kWaiting)
     return channel.role;
-  if (activityOf(state) != Activity::kAcquiring)
+  if (wait.activity != Activity::kAcquiring)
     return -1;
-  const ConsumerCursor *cursors = control.cursors(id);
+  const ConsumerCursor *cursors = control.cursors(wait.channel);
   int32_t slowest = 0;
   for (int32_t k = 1; k < channel.numConsumers; ++k)
     if (!cursors[k].absent &&
@@ -57,21 +72,48 @@ static int32_t awaitedRole(const RunControl &control, int32_t index) {
   return cursors[slowest].role;
 }
 
-static std::string roleWords(const RunControl &control, int32_t index, int32_t channelStage) {
-  if (index == control.hostRole())
-    return stageName(channelStage);
-  return stageName(index);
+/// The role that `index` waits for; -1 too where what it waits for is there, and it does not take it. That can only be
+/// told of roles of this host.
+static int32_t awaitedRole(const RunControl &control, int32_t index) {
+  Wait wait = waitOf(control, index);
+  int32_t awaited = awaitedRole(control, wait);
+  if (awaited < 0 || control.role(index).heardNs.load(std::memory_order_relaxed) != 0)
+    return awaited;
+  const ChannelControl &channel = control.channel(wait.channel);
+  uint64_t published = channel.published.load(std::memory_order_acquire);
+  bool isFree = true;
+  for (int32_t k = 0; k < channel.numConsumers; ++k) {
+    const ConsumerCursor &cursor = control.cursors(wait.channel)[k];
+    if (wait.activity == Activity::kWaiting && cursor.role == index && published > cursor.received.load())
+      return -1;
+    isFree &= cursor.absent || published - cursor.released.load() < uint64_t(channel.depth);
+  }
+  return wait.activity == Activity::kAcquiring && isFree ? -1 : awaited;
 }
 
+/// "microbatch 2, '/blk.6/mul'"; empty: nothing yet.
 static std::string lastDone(const RunControl &control, int32_t index) {
-  if (index >= control.hostRole())
-    return std::string();
   const RoleState &state = control.role(index);
   int32_t step = state.doneStep.load(std::memory_order_acquire);
   if (step == 0)
-    return " (last done: nothing)";
-  return format(" (last done: microbatch %lld, '%s')", (long long)state.doneMicrobatch.load(),
+    return std::string();
+  return format("microbatch %lld, '%s'", (long long)state.doneMicrobatch.load(),
                 control.stepName(index, step - 1).c_str());
+}
+
+/// What the one who is waited for has last done; the host has no steps.
+static std::string peersLast(const RunControl &control, int32_t index) {
+  if (index >= control.hostRole())
+    return std::string();
+  std::string done = lastDone(control, index);
+  return " (last done: " + (done.empty() ? "nothing" : done) + ")";
+}
+
+static std::string ownLast(const RunControl &control, int32_t index) {
+  if (index < 0 || index >= control.hostRole())
+    return std::string();
+  std::string done = lastDone(control, index);
+  return "; " + stageName(index) + (done.empty() ? " has done nothing yet" : " has last done " + done);
 }
 
 /// How long nothing has been heard of a role on another rank; 0 when that is less than half of the wait (a busy machine
@@ -79,6 +121,22 @@ static std::string lastDone(const RunControl &control, int32_t index) {
 static int64_t silenceOf(const RoleState &state, int64_t waitedNs) {
   int64_t heard = state.heardNs.load(std::memory_order_relaxed), silentNs = heard ? nowNs() - heard : 0;
   return silentNs >= waitedNs / 2 ? silentNs : 0;
+}
+
+/// The line of one who waits; `index` is its role, -1 for the source.
+static std::string stallLine(const RunControl &control, const Wait &wait, int32_t index, int64_t waitedNs) {
+  int32_t peer = awaitedRole(control, wait);
+  std::string head = format("%s, microbatch %lld: waited %.3g s for ", wait.who.c_str(), (long long)wait.microbatch,
+                            double(waitedNs) * 1e-9);
+  if (peer < 0)
+    return head + "the run to go on" + ownLast(control, index);
+  bool isInput = wait.activity == Activity::kWaiting;
+  int32_t stage = peer < control.hostRole() ? peer : isInput ? RT_STAGE_SOURCE : RT_STAGE_SINK;
+  std::string tail = (isInput ? "' from " : "' to be released by ") + stageName(stage);
+  int64_t silentNs = silenceOf(control.role(peer), waitedNs);
+  if (silentNs > 0)
+    tail += format(", and heard nothing of it for %.3g s", double(silentNs) * 1e-9);
+  return head + "'" + control.channel(wait.channel).tensor + tail + peersLast(control, peer) + ownLast(control, index);
 }
 
 std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
@@ -93,22 +151,17 @@ std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
       break;
     current = next;
   }
-  const RoleState &state = role(current);
-  int32_t peer = awaitedRole(*this, current);
-  double seconds = double(waitedNs) * 1e-9;
-  std::string who = roleWords(*this, current, RT_STAGE_SINK);
-  std::string head =
-      format("%s, microbatch %lld: waited %.3g s for ", who.c_str(), (long long)state.microbatch.load(), seconds);
-  if (peer < 0)
-    return head + "the run to go on";
-  const ChannelControl &what = channel(state.channel.load());
-  bool waiting = activityOf(state) == Activity::kWaiting;
-  std::string other = roleWords(*this, peer, waiting ? RT_STAGE_SOURCE : RT_STAGE_SINK);
-  std::string tail = waiting ? "' from " + other : "' to be released by " + other;
-  int64_t silentNs = silenceOf(role(peer), waitedNs);
-  std::string silence =
-      silentNs > 0 ? format(", and heard nothing of it for %.3g s", double(silentNs) * 1e-9) : std::string();
-  return head + "'" + what.tensor + tail + silence + lastDone(*this, peer);
+  return stallLine(*this, waitOf(*this, current), current, waitedNs);
+}
+
+std::string RunControl::describeSourceStall(int64_t waitedNs) const {
+  Wait wait{stageName(RT_STAGE_SOURCE), static_cast<Activity>(source().activity.load()), source().channel.load(),
+            source().microbatch.load()};
+  int32_t next = awaitedRole(*this, wait);
+  bool isChain = next >= 0 && next < numRoles() && awaitedRole(*this, next) >= 0;
+  if (isChain && silenceOf(role(next), waitedNs) == 0)
+    return describeStall(next, waitedNs);
+  return stallLine(*this, wait, -1, waitedNs);
 }
 
 int64_t ProgressWatch::nextLook(int64_t now) const {
@@ -119,11 +172,12 @@ int64_t ProgressWatch::nextLook(int64_t now) const {
 }
 
 bool ProgressWatch::expired(int64_t now) {
-  // A look that comes much too late means that the whole run was held (a stopped terminal job): nobody could get on.
-  bool held = now - lastLookNs > nextLook(0) + 2000000000;
+  // A look that comes much too late means that this process was held, and the whole run with it (a stopped terminal
+  // job): nobody could get on.
+  int64_t heldNs = now - lastLookNs - 2 * nextLook(0);
+  if (heldNs > 0)
+    lastChangeNs += heldNs;
   lastLookNs = now;
-  if (held)
-    lastChangeNs = now;
   uint64_t seen = control.progressSignature();
   if (seen != signature) {
     // The first look of a wait only takes the measure; its time still counts.

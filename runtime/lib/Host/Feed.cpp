@@ -9,13 +9,25 @@
 namespace penstock {
 namespace rt {
 
-/// Waits for room without judging the time: the collector and the roles do that, and abort ends the wait.
+/// Waits for room. The collector and the roles, who are nearer to the place where it sticks, have the first word.
 Status Session::Impl::acquire(const HostEnd &end, int64_t numBytes, Slot &slot) {
-  for (;;) {
-    Status status = transport->acquire(end.id, numBytes, Stream(), nowNs() + 200000000, slot);
-    if (status.code() != Code::kTimeout)
-      return status;
+  constexpr int64_t kPoliteNs = 150000000;
+  SourceState &state = control.source();
+  state.channel.store(end.channel, std::memory_order_relaxed);
+  state.activity.store(uint32_t(Activity::kAcquiring), std::memory_order_release);
+  ProgressWatch watch(control, options.timeoutNs > 0 ? options.timeoutNs + kPoliteNs : 0);
+  int64_t now = nowNs();
+  watch.start(now);
+  Status status = transport->acquire(end.id, numBytes, Stream(), watch.nextLook(now), slot);
+  while (status.code() == Code::kTimeout) {
+    now = nowNs();
+    if (watch.expired(now))
+      return hangStatus(control, control.describeSourceStall(watch.waitedNs(now)), options.hangFile);
+    status = transport->acquire(end.id, numBytes, Stream(), watch.nextLook(now), slot);
   }
+  if (status.ok())
+    state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
+  return status;
 }
 
 Status Session::Impl::feedEnd(const HostEnd &end, const Request &request, int64_t microbatch) {
@@ -49,6 +61,7 @@ Status Session::Impl::feedMicrobatch(const Request &request, int64_t microbatch)
   for (const HostEnd &end : sources)
     if (Status status = feedEnd(end, request, microbatch); !status.ok())
       return status;
+  control.source().microbatch.fetch_add(1, std::memory_order_relaxed);
   return Status();
 }
 
@@ -118,7 +131,7 @@ Status Session::Impl::await(HostEnd &end, Slot &slot, MessageHeader &header) {
   while (status.code() == Code::kTimeout) {
     now = nowNs();
     if (watch.expired(now))
-      return Status(Code::kTimeout, control.describeStall(control.hostRole(), watch.waitedNs(now)));
+      return hangStatus(control, control.describeStall(control.hostRole(), watch.waitedNs(now)), options.hangFile);
     status = transport->wait(end.id, Stream(), watch.nextLook(now), slot, header);
   }
   state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);

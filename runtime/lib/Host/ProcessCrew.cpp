@@ -67,6 +67,7 @@ private:
   void killLate();
   void failed(const Status &status);
   std::string lastWords(size_t index) const;
+  std::string lateWords(int64_t waitedNs) const;
 
   const Plan &plan;
   size_t firstRole; ///< of the members
@@ -138,8 +139,7 @@ Status ProcessCrew::finish(int64_t patienceNs) {
   if (done)
     return failure;
   if (failure.ok())
-    failure =
-        fail(Code::kTimeout, "%zu of %zu stages did not end in time; they were killed", numRunning, members.size());
+    failure = hangStatus(control, lateWords(watch.waitedNs(nowNs())), options.front().hangFile);
   killAtNs = 0;
   eventfd_write(wakeUp.get(), 1);
   changed.wait(lock, [&] { return done; });
@@ -338,6 +338,16 @@ std::string ProcessCrew::lastWords(size_t index) const {
   return text;
 }
 
+/// The stages that have been told to end and have not.
+std::string ProcessCrew::lateWords(int64_t waitedNs) const {
+  for (size_t i = 0; i < members.size(); ++i)
+    if (control.role(int32_t(firstRole + i)).activity.load() != uint32_t(Activity::kEnded))
+      return format("%s ('%s') did not end in %.3g s%s", stageName(int32_t(firstRole + i)).c_str(),
+                    plan.stages[firstRole + i].executable.c_str(), double(waitedNs) * 1e-9, lastWords(i).c_str());
+  return format("%zu of %zu processes of stages did not end in %.3g s", numRunning, members.size(),
+                double(waitedNs) * 1e-9);
+}
+
 /// What usually stands behind a signal that nobody sent on purpose.
 static const char *hintOf(int signal) {
   if (signal == SIGBUS)
@@ -377,9 +387,11 @@ void ProcessCrew::watchStart(ProgressWatch &watch) {
     return;
   for (size_t i = 0; i < members.size(); ++i)
     if (!members[i].ready)
-      return failed(fail(Code::kTimeout, "%s ('%s') was not ready after %.3g s",
-                         stageName(int32_t(firstRole + i)).c_str(), plan.stages[firstRole + i].executable.c_str(),
-                         double(watch.waitedNs(now)) * 1e-9));
+      return failed(
+          hangStatus(control,
+                     format("%s ('%s') was not ready after %.3g s", stageName(int32_t(firstRole + i)).c_str(),
+                            plan.stages[firstRole + i].executable.c_str(), double(watch.waitedNs(now)) * 1e-9),
+                     options.front().hangFile));
 }
 
 void ProcessCrew::killLate() {

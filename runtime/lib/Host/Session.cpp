@@ -51,6 +51,7 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     role.recordFd = recording.descriptor();
     role.recordResults = options.recordResults;
     auto fault = options.faults.find(int32_t(i));
+    role.hangFile = options.hangFile;
     if (fault != options.faults.end())
       role.fault = fault->second;
     if (options.ownRole >= 0 && plan.stages.size() > 1)

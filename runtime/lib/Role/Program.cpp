@@ -39,7 +39,7 @@ void rt_ctx::record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endN
 Status rt_ctx::timedOut(int64_t now) {
   if (!watch.expired(now))
     return Status();
-  return Status(Code::kTimeout, control.describeStall(desc.role, watch.waitedNs(now)));
+  return hangStatus(control, control.describeStall(desc.role, watch.waitedNs(now)), options.hangFile);
 }
 
 Status rt_ctx::waitFor(Channel &channel, bool idle) {
@@ -335,11 +335,11 @@ int32_t rt_ctx::done(int32_t step) {
   if (step < 0 || step >= desc.num_steps)
     return report(fail(Code::kProgram, "%s: the program ended step %d, expected one below %d", desc.role_name, step,
                        desc.num_steps));
-  if (kernelFailed.load(std::memory_order_acquire)) {
-    std::lock_guard<std::mutex> lock(kernelMutex);
   if (faults)
     if (Status status = faults->count(FaultPlan::kKernel, desc.steps[step].name); !status.ok())
       return report(status);
+  if (kernelFailed.load(std::memory_order_acquire)) {
+    std::lock_guard<std::mutex> lock(kernelMutex);
     return report(fail(Code::kKernel, "%s, microbatch %lld, '%s': %s", stageName(desc.own_stages[0]).c_str(),
                        (long long)ordinal, desc.steps[step].name, kernelMessage.c_str()));
   }

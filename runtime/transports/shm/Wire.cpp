@@ -45,6 +45,7 @@ void WireWriter::options(const RoleOptions &options) {
   number(options.recordFd);
   number(options.recordResults);
   text(options.fabric);
+  text(options.hangFile);
 }
 
 int64_t WireReader::number() {
@@ -101,6 +102,7 @@ RoleOptions WireReader::options() {
   options.recordFd = static_cast<int32_t>(number());
   options.recordResults = number() != 0;
   options.fabric = text();
+  options.hangFile = text();
   return options;
 }
 

@@ -165,7 +165,9 @@ TEST(Faults, stoppedStage) {
   EXPECT_EQ(status.code(), Code::kTimeout);
   EXPECT_LT(nowNs() - begin, 2 * kSecond + kSecond / 2);
   EXPECT_GE(nowNs() - begin, kSecond / 2);
-  for (const char *word : {"waited 1", "stage 1", "last done: microbatch 2, '/finish'"})
+  for (const char *word :
+       {"stage 2, microbatch 2: waited 1", "s for '/h2' from stage 1 (last done: microbatch 2, '/finish')",
+        "; stage 2 has last done microbatch 1, '/finish'"})
     EXPECT_NE(status.message().find(word), std::string::npos) << status.message();
   session.reset();
   expectGone(stages);
@@ -182,6 +184,22 @@ TEST(Faults, slowStageIsWaitedFor) {
   ASSERT_TRUE(Session::open(folder.path, options, session).ok());
   Status status = runOne(*session, 6, 0);
   EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_TRUE(session->close().ok());
+}
+
+// So is a stage that is slow to give slots back; no more than `depth` messages ever wait for it, and all are right.
+TEST(Faults, slowConsumerIsWaitedFor) {
+  TemporaryFolder folder;
+  writeChain(folder.path, "free", 3, chainPlan(3, false, 1));
+  SessionOptions options;
+  options.faults[2] = "release:*:delay=60,kernel:*:delay=60";
+  options.timeoutNs = kSecond;
+  std::unique_ptr<Session> session;
+  ASSERT_TRUE(Session::open(folder.path, options, session).ok());
+  TensorMap inputs{{"x", ramp(9, 5)}}, outputs;
+  Status status = session->run(viewsOf(inputs), outputs);
+  ASSERT_TRUE(status.ok()) << status.message();
+  ASSERT_NO_FATAL_FAILURE(expectChain(outputs["y"], 9, 5, 3));
   EXPECT_TRUE(session->close().ok());
 }
 

@@ -163,7 +163,8 @@ TEST(Ranks, statesTravel) {
   waiter.microbatch.store(3);
   waiter.activity.store(uint32_t(Activity::kWaiting));
   EXPECT_EQ(here.describeStall(1, 30000 * kMs),
-            "stage 1, microbatch 3: waited 30 s for '/relu' from stage 0 (last done: microbatch 2, '/blk.6/mul')");
+            "stage 1, microbatch 3: waited 30 s for '/relu' from stage 0 (last done: microbatch 2, '/blk.6/mul'); "
+            "stage 1 has done nothing yet");
 }
 
 // A failure on one rank ends the waits on the others, which know its words.

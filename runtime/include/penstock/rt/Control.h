@@ -58,6 +58,13 @@ struct alignas(64) RoleState {
   char name[64];
 };
 
+/// What the source waits for. The host feeds on one thread and collects on another; its RoleState is the latter's.
+struct SourceState {
+  std::atomic<uint32_t> activity; ///< kAcquiring, or something else
+  std::atomic<int32_t> channel;
+  std::atomic<int64_t> microbatch;
+};
+
 /// Side of one consumer of one channel.
 struct alignas(64) ConsumerCursor {
   std::atomic<uint64_t> released; ///< messages given back
@@ -109,6 +116,7 @@ public:
   int32_t hostRole() const { return numRoles(); }
   int32_t numChannels() const;
   RoleState &role(int32_t index) const;
+  SourceState &source() const;
   ChannelControl &channel(int32_t index) const;
   ConsumerCursor *cursors(int32_t channel) const;
 
@@ -137,10 +145,14 @@ public:
   /// The events of a role, oldest first; those that the ring lost are counted in `lost`.
   std::vector<TraceEvent> traceOf(int32_t role, int64_t &lost) const;
 
-  /// "stage 2, microbatch 3: waited 30 s for 'T' from stage 1 (last done: microbatch 2, 'N')": the line of the role at
-  /// which the chain of waiting roles that starts at `role` ends; of `role` itself where the chain comes back to it, as
-  /// it seems to when a rank cannot be heard any more.
+  /// "stage 2, microbatch 3: waited 30 s for 'T' from stage 1 (last done: microbatch 2, 'N'); stage 2 has last done
+  /// microbatch 2, 'M'": the line of the role at which the chain of waiting roles that starts at `role` ends; of `role`
+  /// itself where the chain comes back to it, as it seems to when a rank cannot be heard any more.
   std::string describeStall(int32_t role, int64_t waitedNs) const;
+  /// The same for a chain that starts at the source, which has waited for a free slot.
+  std::string describeSourceStall(int64_t waitedNs) const;
+  /// What every stage does and waits for, and every channel's cursors, as JSON; `cause` goes in as it is.
+  std::string describeQueues(const std::string &cause) const;
   /// Changes whenever any role gets on: steps done, messages moved, CPU time of a role that computes.
   uint64_t progressSignature() const;
 
@@ -152,7 +164,12 @@ private:
   std::atomic<int64_t> *timesOf(int32_t role) const;
 };
 
-/// Decides when a wait has lasted too long: when nothing in the whole run has moved for the timeout.
+/// A deadline has passed: the failure, to be called before the run is aborted. With a `file`, the state of all queues
+/// is written there first and the message says so; of all processes that come to this, the first one writes.
+Status hangStatus(const RunControl &control, std::string message, const std::string &file);
+
+/// Decides when a wait has lasted too long: when nothing in the whole run has moved for the timeout. Time in which the
+/// waiter could not look, as when the whole job was stopped, does not count.
 class ProgressWatch {
 public:
   ProgressWatch(const RunControl &control, int64_t timeoutNs) : control(control), timeoutNs(timeoutNs) {}

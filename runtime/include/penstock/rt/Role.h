@@ -34,6 +34,7 @@ struct RoleOptions {
   int32_t recordFd = -1;                  ///< of the run's recording, inherited; -1: none
   bool recordResults = false;             ///< record what every kernel makes too
   std::string fabric;                     ///< the plug-in that leads to stages on other ranks; empty: all are here
+  std::string hangFile;                   ///< written when a deadline has passed: the state of all queues; empty: none
 };
 
 /// Checks the tables of a role for what a wrong compiler or a damaged file could break.

@@ -36,6 +36,7 @@ struct SessionOptions {
   std::map<int32_t, std::string> faults;        ///< per role, for tests: see transports/faulty/Faulty.h
   std::string recordFile;                       ///< write every message of the run there; empty: do not
   bool recordResults = false;                   ///< and what every kernel makes
+  std::string hangFile; ///< a file to be made when a deadline has passed, with the state of all queues; empty: none
   std::vector<const rt_role_desc *> roles; ///< not empty: run these as threads of this process instead of executables
   /// Not -1: run this role only; the others belong to other ranks of a launcher. Requests are those of the whole run,
   /// in the same order on every rank; what this role does not read need not be given (submitElsewhere).
