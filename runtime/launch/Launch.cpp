@@ -33,6 +33,7 @@ private:
   Status readNamed(TensorMap &common);
   SessionOptions sessionOptions(Status &status) const;
   Status runAll(Session &session);
+  Status keep(TensorMap outputs);
   Status finish(Session &session);
   std::vector<std::string> outputNames(const Plan &plan) const;
   void print(const Session &session) const;
@@ -43,6 +44,7 @@ private:
   int32_t role, numLocalRanks;
   bool feeds = true; ///< reads inputs; of several ranks, those whose stages use some
   std::vector<TensorMap> requests, results;
+  std::unique_ptr<ResultWriter> writer; ///< null: results are not written
   double seconds = 0;
 };
 
@@ -109,8 +111,6 @@ Status Launcher::readRequests(const Plan &plan) {
   return Status();
 }
 
-SessionOptions Launcher::sessionOptions(Status &status) const {
-  SessionOptions result;
 /// A name in the current folder that nobody else has, or where that cannot be written, in the one for temporary files.
 static std::string hangFileName() {
   uint64_t random = 0;
@@ -124,14 +124,16 @@ static std::string hangFileName() {
   return folder + format("/penstock-hang-%016llx.json", (unsigned long long)random);
 }
 
+SessionOptions Launcher::sessionOptions(Status &status) const {
+  SessionOptions result;
   result.timeoutNs = int64_t(options.timeoutSeconds * 1e9);
   result.traceEvents = options.traceFile.empty() ? 0 : 1 << 18;
   result.recordFile = options.recordFile;
   result.recordResults = options.recordResults;
-  if (options.verifyWeights)
-    result.verifyBytes = INT64_MAX;
   if (!options.onHang.empty())
     result.hangFile = hangFileName();
+  if (options.verifyWeights)
+    result.verifyBytes = INT64_MAX;
   result.ownRole = role;
   result.localRanks = numLocalRanks;
   for (const std::string &text : options.faults) {
@@ -145,7 +147,15 @@ static std::string hangFileName() {
   return result;
 }
 
-/// Keeps a bounded number of requests in flight; the results of the first round are kept.
+/// Results of the first round are kept, and written at once.
+Status Launcher::keep(TensorMap outputs) {
+  if (results.size() == requests.size())
+    return Status();
+  results.push_back(std::move(outputs));
+  return writer ? writer->write(results.back()) : Status();
+}
+
+/// Keeps a bounded number of requests in flight.
 Status Launcher::runAll(Session &session) {
   int64_t total = int64_t(requests.size()) * options.repeat, submitted = 0;
   int64_t inFlight = options.inFlight > 0 ? options.inFlight : 2 * int64_t(session.plan().stages.size()) + 1;
@@ -153,18 +163,19 @@ Status Launcher::runAll(Session &session) {
   for (const TensorMap &request : requests)
     views.push_back(viewsOf(request));
   int64_t begin = nowNs();
+  Status refused; // by a run that has failed: what was done before is collected all the same
   for (int64_t done = 0; done < total; ++done) {
-    for (; submitted < total && submitted - done < inFlight; ++submitted) {
+    for (; refused.ok() && submitted < total && submitted - done < inFlight; submitted += refused.ok()) {
       int64_t id;
-      Status status = feeds ? session.submit(views[size_t(submitted) % views.size()], id) : session.submitElsewhere(id);
-      if (!status.ok())
-        return status;
+      refused = feeds ? session.submit(views[size_t(submitted) % views.size()], id) : session.submitElsewhere(id);
     }
+    if (done == submitted)
+      return refused;
     TensorMap outputs;
     if (Status status = session.collect(done, outputs); !status.ok())
       return status;
-    if (results.size() < requests.size())
-      results.push_back(std::move(outputs));
+    if (Status status = keep(std::move(outputs)); !status.ok())
+      return status;
   }
   seconds = double(nowNs() - begin) * 1e-9;
   return Status();
@@ -243,12 +254,12 @@ ordered_json Launcher::toJson(const Session &session) const {
 Status Launcher::finish(Session &session) {
   if (Status status = session.close(); !status.ok())
     return status;
+  if (writer)
+    if (Status status = writer->complete(); !status.ok())
+      return status;
   if (!options.traceFile.empty())
     if (Status status = session.writeTrace(options.traceFile + (role < 0 ? "" : "." + std::to_string(role)));
         !status.ok())
-      return status;
-  if (!options.outputFolder.empty() && session.collects())
-    if (Status status = writeResults(options.outputFolder, outputNames(session.plan()), results); !status.ok())
       return status;
   if (options.json && session.collects())
     std::printf("%s\n", toJson(session).dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
@@ -284,6 +295,9 @@ Status Launcher::run(bool &tells) {
   std::unique_ptr<Session> session;
   if (status.ok())
     status = Session::open(options.folder, sessionOptions, session);
+  if (status.ok() && !options.outputFolder.empty() && session->collects())
+    writer = std::make_unique<ResultWriter>(options.outputFolder, outputNames(plan), requests.size(),
+                                            role < 0 ? "INCOMPLETE" : "INCOMPLETE." + std::to_string(role));
   if (status.ok())
     status = runAll(*session);
   if (status.ok())
@@ -292,6 +306,8 @@ Status Launcher::run(bool &tells) {
     (void)session->close(); // then what other ranks have to say is known
     tells = session->failureIsOwn();
   }
+  if (!status.ok() && writer)
+    writer->incomplete(status);
   return status;
 }
 

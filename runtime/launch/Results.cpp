@@ -56,31 +56,76 @@ static void removeFolders(const std::vector<std::string> &created) {
     rmdir(created[i].c_str()); // one that has got other contents stays
 }
 
-Status writeResults(const std::string &folder, const std::vector<std::string> &names,
-                    const std::vector<TensorMap> &results) {
-  std::map<std::string, std::string> files = outputFileNames(names, ".npy");
-  std::vector<std::string> created, written;
-  Status status = makeFolders(folder, created);
-  for (size_t k = 0; k < results.size() && status.ok(); ++k) {
-    std::string place = results.size() > 1 ? folder + "/" + std::to_string(k) : folder;
-    status = makeFolders(place, created);
-    for (size_t i = 0; i < names.size() && status.ok(); ++i) {
-      if (!results[k].count(names[i]))
-        continue;
-      written.push_back(place + "/" + files[names[i]]);
-      status = writeNpyFile(written.back() + ".new", results[k].at(names[i]));
-    }
-  }
-  // Only complete sets are moved to their names.
-  for (size_t i = 0; i < written.size() && status.ok(); ++i)
-    if (std::rename((written[i] + ".new").c_str(), written[i].c_str()) != 0)
-      status = failErrno("cannot write '%s'", written[i].c_str());
-  if (status.ok())
+ResultWriter::ResultWriter(std::string folder, std::vector<std::string> names, size_t numRequests, std::string mark)
+    : folder(std::move(folder)), mark(this->folder + "/" + mark), names(std::move(names)), numRequests(numRequests) {}
+
+Status ResultWriter::begin() {
+  if (isBegun)
+    return Status();
+  isBegun = true;
+  if (Status status = makeFolders(folder, created); !status.ok())
     return status;
+  isMarkOurs = access(mark.c_str(), F_OK) != 0; // else an earlier run has left it
+  std::FILE *file = std::fopen(mark.c_str(), "w");
+  if (!file)
+    return failErrno("cannot write '%s'", mark.c_str());
+  std::fclose(file);
+  return Status();
+}
+
+Status ResultWriter::writeFiles(const std::string &place, const TensorMap &result, std::vector<std::string> &written) {
+  std::map<std::string, std::string> files = outputFileNames(names, ".npy");
+  if (Status status = makeFolders(place, created); !status.ok())
+    return status;
+  for (const std::string &name : names) {
+    if (!result.count(name))
+      continue;
+    written.push_back(place + "/" + files[name]);
+    if (Status status = writeNpyFile(written.back() + ".new", result.at(name)); !status.ok())
+      return status;
+  }
   for (const std::string &file : written)
-    unlink((file + ".new").c_str());
-  removeFolders(created);
+    if (std::rename((file + ".new").c_str(), file.c_str()) != 0)
+      return failErrno("cannot write '%s'", file.c_str());
+  return Status();
+}
+
+Status ResultWriter::write(const TensorMap &result) {
+  if (Status status = begin(); !status.ok())
+    return status;
+  std::vector<std::string> written;
+  std::string place = numRequests > 1 ? folder + "/" + std::to_string(numWritten) : folder;
+  Status status = writeFiles(place, result, written);
+  if (status.ok())
+    ++numWritten;
+  else
+    for (const std::string &file : written)
+      unlink((file + ".new").c_str());
   return status;
+}
+
+Status ResultWriter::complete() {
+  if (isBegun && unlink(mark.c_str()) != 0)
+    return failErrno("cannot remove '%s'", mark.c_str());
+  isBegun = false;
+  return Status();
+}
+
+void ResultWriter::incomplete(const Status &cause) {
+  if (!isBegun)
+    return;
+  if (numWritten == 0) {
+    if (isMarkOurs)
+      unlink(mark.c_str());
+    removeFolders(created);
+    return;
+  }
+  // On a full disk the mark stays empty; its name says enough.
+  if (std::FILE *file = std::fopen(mark.c_str(), "w")) {
+    std::fprintf(file, "%zu of %zu requests are here; the run failed: %s\n", numWritten, numRequests,
+                 cause.message().c_str());
+    std::fclose(file);
+  }
 }
 
 } // namespace rt

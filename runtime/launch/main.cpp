@@ -11,6 +11,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <exception>
+#include <new>
 #include <unistd.h>
 
 /// Ends at once with status 1; the roles end with this process, and no half result has been written under its name.
@@ -32,10 +34,11 @@ static void letFirstTell(const LaunchedRank &rank) {
     usleep(1000000);
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
   for (int number : {SIGINT, SIGTERM, SIGHUP})
     std::signal(number, interrupted);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN); // a limit of the size of files is an error of the write that meets it
   LaunchedRank rank;
   Status status = detectRank(rank);
   if (rank.launcher)
@@ -65,4 +68,14 @@ int main(int argc, char **argv) {
   if (!status.ok() && tells)
     std::fprintf(stderr, "error: %s\n", status.message().c_str());
   return status.exitStatus();
+}
+
+int main(int argc, char **argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception &error) {
+    bool isMemory = dynamic_cast<const std::bad_alloc *>(&error);
+    std::fprintf(stderr, "error: %s\n", isMemory ? "memory is exhausted" : error.what());
+    return 1;
+  }
 }

@@ -10,6 +10,7 @@
 #include "transports/record/Record.h"
 
 #include <algorithm>
+#include <new>
 
 namespace penstock {
 namespace rt {
@@ -50,8 +51,8 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     role.folder = plan.folder;
     role.recordFd = recording.descriptor();
     role.recordResults = options.recordResults;
-    auto fault = options.faults.find(int32_t(i));
     role.hangFile = options.hangFile;
+    auto fault = options.faults.find(int32_t(i));
     if (fault != options.faults.end())
       role.fault = fault->second;
     if (options.ownRole >= 0 && plan.stages.size() > 1)
@@ -178,8 +179,8 @@ Status Session::Impl::open(const std::string &folder, const SessionOptions &give
   if (Status status = crew->start(); !status.ok())
     return status;
   isRecording = recording.descriptor() >= 0;
-  feeder = std::thread([this] { feed(); });
-  collector = std::thread([this] { gather(); });
+  feeder = std::thread([this] { guard(&Impl::feed); });
+  collector = std::thread([this] { guard(&Impl::gather); });
   return Status();
 }
 
@@ -201,6 +202,20 @@ Session::Impl::~Impl() {
   // Of a run that has failed, what went over the channels until then is worth the most.
   if (isRecording)
     (void)recording.finish(false);
+}
+
+/// Memory that cannot be had ends the session, not the process.
+void Session::Impl::guard(void (Impl::*work)()) {
+  try {
+    (this->*work)();
+  } catch (const std::bad_alloc &) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (work == &Impl::feed)
+        beingFed.reset();
+    }
+    fail(rt::fail(Code::kSystem, "memory for the inputs and outputs of the requests is exhausted"));
+  }
 }
 
 /// The first failure ends the session.

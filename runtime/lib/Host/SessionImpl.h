@@ -71,6 +71,7 @@ private:
   std::vector<RoleOptions> roleOptions() const;
   ControlLayout layoutOf() const;
   void fail(const Status &status);
+  void guard(void (Impl::*work)());
 
   void feed();
   Status feedMicrobatch(const Request &request, int64_t microbatch);

@@ -139,6 +139,8 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
     return complain(fail(Code::kInvalid, "%s takes no arguments from its host", role.role_name));
   // An interrupt from the terminal goes to the host, which ends the roles.
   std::signal(SIGINT, SIG_IGN);
+  // A limit of the size of files is an error of the write that meets it.
+  std::signal(SIGXFSZ, SIG_IGN);
   handleBusErrors();
   if (!tieToHost())
     return complain(fail(Code::kPeerLost, "%s: the host of the run has gone", role.role_name));
