@@ -146,4 +146,19 @@ POINTS = (
     Point("done", "done when", (
         ("docs/Architecture.md with real dumps", tests("checks", r"update_docs")),
         ("licence and notices", exists("LICENSE", "THIRD_PARTY_NOTICES.md")))),
+    Point("t5", "deadlines and words", (
+        ("one line: stage, microbatch, tensor, peer, last step of each", tests("unit e2e", r"Stall\.|stoppedStage|test_is_stopped")),
+        ("every wait: stage, source, sink, start, ranks",
+         tests("unit e2e", r"Stall\.ofTheSource|stoppedStage|never_starts|theEndIsCommon|aCutLink")),
+        ("--on-hang dump", tests("unit e2e", r"Queues\.|hang_is_dumped")))),
+    Point("t6", "faults", (
+        ("SIGKILL, SIGSEGV, SIGSTOP in each stage at each step", tests("e2e", r"test_faults.*(test_dies|test_is_stopped)")),
+        ("the n-th call fails, for every n", tests("unit e2e", r"everyCallCan|every_call_fails")),
+        ("a launcher that dies or is stopped, a peer that never starts", tests("e2e", r"test_launcher|never_starts|all_stopped")),
+        ("disk full, results so far kept and marked", tests("e2e", r"disk_full_of|results_(so_far|of_a_killed)")),
+        ("shared memory exhausted, slow consumers", tests("unit e2e", r"memory_exhausted|cannot_be_had|slow_?consumer|stands_still")),
+        ("weights changed under a running stage", tests("unit e2e", r"WeightsFile\.|weights_change")),
+        ("docs/Reliability.md names tests that exist", tests("checks", r"check_reliability")),
+        ("fault to exit a second after the deadline, first result of resnet50 in a second", figures("bench/faults.py", {
+            "kill": {"after_deadline_s": 1}, "stop": {"after_deadline_s": 1}, "start": {"first_result_s": 1}})))),
 )

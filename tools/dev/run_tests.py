@@ -27,7 +27,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM_TIMEOUT_S = 900
-CHECKS = ("check_map", "check_lit", "check_constraints", "check_size", "check_models", "check_text")
+CHECKS = ("check_map", "check_lit", "check_constraints", "check_size", "check_models", "check_text", "check_reliability")
 SANITIZERS = ("address,undefined", "thread")
 FUZZ_SECONDS = 60
 FUZZ_TARGETS = {"fuzz_import": "import", "fuzz_wire": "import", "fuzz_runtime": "runtime"}  # target -> folder of its kept corpus

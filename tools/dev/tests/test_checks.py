@@ -5,6 +5,7 @@ import check_constraints
 import check_lit
 import check_map
 import check_models
+import check_reliability
 import check_size
 import check_text
 import pytest
@@ -158,3 +159,21 @@ def test_phases_both_directions(tree):
 def test_map_expands_braces():
     assert check_map.map_paths("runtime/  x\n  transports/{inproc,shm}  y\nlib/") == [
         "runtime/", "runtime/transports/inproc", "runtime/transports/shm", "lib/"]
+
+
+RELIABILITY = "| fault | what happens | test |\n|---|---|---|\n| it dies | it ends | {} |\n"
+RELIABILITY_TESTS = {"test__a_DOT_py": "def test_dies(x):\n    pass\n", "test__b_DOT_cpp": "TEST_F(Faults, dies) {\n}\n"}
+
+
+@pytest.mark.parametrize("cell, expected", [
+    ("`test/a.py::test_dies`", None), ("`test/b.cpp::Faults.dies`, `test/a.py::test_dies`", None),
+    ("`test/a.py::test_die`", "'test/a.py' has no test 'test_die'"),
+    ("`test/b.cpp::Faults.lives`", "'test/b.cpp' has no test 'Faults.lives'"),
+    ("`test/c.py::test_dies`", "'test/c.py' does not exist"), ("none yet", "a row without a test")])
+def test_reliability_names_tests(tree, cell, expected):
+    findings = check_reliability.check(tree(docs__Reliability_DOT_md=RELIABILITY.format(cell), **RELIABILITY_TESTS))
+    assert findings == [] if expected is None else len(findings) == 1 and expected in findings[0]
+
+
+def test_reliability_without_a_table(tree):
+    assert "no table" in check_reliability.check(tree(docs__Reliability_DOT_md="All is well.\n"))[0]
