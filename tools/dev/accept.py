@@ -206,13 +206,13 @@ def of_peers(figure, verdict):
     return look
 
 
-def figures(path, goals):
+def figures(path, goals, *arguments):
     """A claim on figures of a script that writes them as JSON, {row: {figure: value}}; goals: {row: {figure: at most}}."""
     def look(bench):
         if bench.options.quick:
             return Evidence("missing", "benchmarks are left out by --quick")
         result = bench.scratch / (pathlib.Path(path).stem + ".json")
-        status, output = run_tests.run([sys.executable, ROOT / path, "--build", bench.build, "--json", result],
+        status, output = run_tests.run([sys.executable, ROOT / path, "--build", bench.build, "--json", result, *arguments],
                                        timeout_s=3600)
         if status != 0:
             return Evidence("missing", f"{path}: {(output.strip().splitlines() or [status])[-1]}")

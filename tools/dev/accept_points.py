@@ -161,4 +161,10 @@ POINTS = (
         ("docs/Reliability.md names tests that exist", tests("checks", r"check_reliability")),
         ("fault to exit a second after the deadline, first result of resnet50 in a second", figures("bench/faults.py", {
             "kill": {"after_deadline_s": 1}, "stop": {"after_deadline_s": 1}, "start": {"first_result_s": 1}})))),
+    Point("t14", "endurance", (
+        ("some seconds of it", tests("e2e", r"test_endurance")),
+        ("two minutes at its rate: nothing wrong, nothing grows", figures("bench/endurance.py", {
+            "run": {"wrong": 0, "missing": 0, "descriptors_growth": 0, "host_mib_growth": 4, "stages_mib_growth": 2}},
+            "--requests", "33333", "--seconds", "120")),
+        ("an hour of it, recorded", exists("docs/Endurance.md")))),
 )
