@@ -30,7 +30,8 @@ public:
 struct Candidate {
   const char *name;
   std::unique_ptr<CandidateRun> (*make)(const ControlLayout &layout, const std::vector<ChannelDesc> &channels);
-  bool readOnlySlots; ///< a consumer cannot write what it received
+  bool readOnlySlots;  ///< a consumer cannot write what it received
+  bool copies = false; ///< a consumer has slots of its own
 };
 
 class TransportConformance : public testing::TestWithParam<Candidate> {};

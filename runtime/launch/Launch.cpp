@@ -24,8 +24,8 @@ namespace {
 
 class Launcher {
 public:
-  Launcher(const LaunchOptions &options, int32_t role, int32_t numLocalRanks)
-      : options(options), role(role), numLocalRanks(numLocalRanks) {}
+  Launcher(const LaunchOptions &options, int32_t role, const LaunchedRank &rank)
+      : options(options), rank(rank), role(role) {}
   Status run(bool &tells);
 
 private:
@@ -41,7 +41,8 @@ private:
   ordered_json toJson(const Session &session) const;
 
   const LaunchOptions &options;
-  int32_t role, numLocalRanks;
+  const LaunchedRank &rank;
+  int32_t role;
   bool feeds = true; ///< reads inputs; of several ranks, those whose stages use some
   std::vector<TensorMap> requests, results;
   std::unique_ptr<ResultWriter> writer; ///< null: results are not written
@@ -135,7 +136,9 @@ SessionOptions Launcher::sessionOptions(Status &status) const {
   if (options.verifyWeights)
     result.verifyBytes = INT64_MAX;
   result.ownRole = role;
-  result.localRanks = numLocalRanks;
+  result.localRanks = rank.localSize;
+  result.hasMpi = rank.hasMpi;
+  result.sharesMemory = !options.noSharedMemory;
   for (const std::string &text : options.faults) {
     size_t colon = text.find(':');
     bool number = colon != std::string::npos && colon > 0 && colon < 5 && text.find_first_not_of("0123456789") >= colon;
@@ -196,8 +199,9 @@ void Launcher::printFigures(const Session &session) const {
                 double(stage.sendNs) * 1e-6 / count, (long long)stage.microbatches);
   }
   for (const ChannelFigures &channel : session.channelFigures())
-    std::printf("%-12s '%s' %lld messages, %lld bytes, %lld copied\n", channel.name.c_str(), channel.tensor.c_str(),
-                (long long)channel.messages, (long long)channel.bytes, (long long)channel.bytesCopied);
+    std::printf("%-12s '%s' %lld messages, %lld bytes, %lld copied; %s\n", channel.name.c_str(), channel.tensor.c_str(),
+                (long long)channel.messages, (long long)channel.bytes, (long long)channel.bytesCopied,
+                transportWords(channel).c_str());
 }
 
 void Launcher::print(const Session &session) const {
@@ -242,12 +246,17 @@ ordered_json Launcher::toJson(const Session &session) const {
                               {"wait_ms", double(stage.waitNs) * 1e-6},
                               {"send_ms", double(stage.sendNs) * 1e-6},
                               {"microbatches", stage.microbatches}});
-  for (const ChannelFigures &channel : session.channelFigures())
+  for (const ChannelFigures &channel : session.channelFigures()) {
+    ordered_json consumers = ordered_json::array();
+    for (const ChannelFigures::Consumer &consumer : channel.consumers)
+      consumers.push_back({{"to", stageName(consumer.stage)}, {"transport", consumer.transport}});
     root["channels"].push_back({{"name", channel.name},
                                 {"tensor", channel.tensor},
                                 {"messages", channel.messages},
                                 {"bytes", channel.bytes},
-                                {"bytes_copied", channel.bytesCopied}});
+                                {"bytes_copied", channel.bytesCopied},
+                                {"consumers", std::move(consumers)}});
+  }
   return root;
 }
 
@@ -311,8 +320,8 @@ Status Launcher::run(bool &tells) {
   return status;
 }
 
-Status launch(const LaunchOptions &options, int32_t role, int32_t numLocalRanks, bool &tells) {
-  return Launcher(options, role, numLocalRanks).run(tells);
+Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, bool &tells) {
+  return Launcher(options, role, rank).run(tells);
 }
 
 } // namespace rt

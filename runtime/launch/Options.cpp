@@ -62,6 +62,8 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
          "unless a launcher has started this process as one of its ranks")
       ->type_name("auto|local|mpirun|srun")
       ->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
+  app.add_flag("--no-shared-memory", options.noSharedMemory,
+               "between ranks of one host too, send what ranks of different hosts send");
   app.add_flag("--verify-weights", options.verifyWeights, "checksum weights files above 1 GiB too");
   app.add_flag("--json", options.json, "print results as JSON");
   app.add_flag("--quiet", options.quiet, "print nothing but errors");

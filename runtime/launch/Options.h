@@ -20,6 +20,7 @@ struct LaunchOptions {
   std::vector<std::string> dims, shapes, faults;
   std::string outputFolder, traceFile, recordFile, onHang, launcher = "auto";
   bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false, recordResults = false;
+  bool noSharedMemory = false;
   uint64_t seed = 1;
   int64_t repeat = 1, inFlight = 0;
   double timeoutSeconds = 30;
@@ -33,9 +34,9 @@ bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exit
 Status becomeLauncher(const LaunchOptions &options, int argc, char **argv);
 /// As rank of a launcher: the stage to run, after a check of the number of ranks. -1: run all stages here.
 Status chooseRole(const LaunchOptions &options, const LaunchedRank &rank, int32_t &role);
-/// Runs what the options ask for and prints the results. `role`: -1, or the only one to run, as one of `numLocalRanks`
-/// on this host. `tells`: in case of failure, this rank is the one to print it.
-Status launch(const LaunchOptions &options, int32_t role, int32_t numLocalRanks, bool &tells);
+/// Runs what the options ask for and prints the results. `role`: -1, or the only one to run, as this rank. `tells`: in
+/// case of failure, this rank is the one to print it.
+Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, bool &tells);
 
 } // namespace rt
 } // namespace penstock

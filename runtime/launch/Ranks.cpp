@@ -54,12 +54,10 @@ Status chooseRole(const LaunchOptions &options, const LaunchedRank &rank, int32_
                 numStages, rank.launcher, rank.size, numStages);
   if (numStages == 1)
     return Status();
+  MeetingPoint point;
   if (!rank.hasMpi)
-    return fail(
-        Code::kInvalid,
-        "%s started rank %d of %d, but stages on several ranks talk MPI, which it does not set up; use mpirun or "
-        "srun, or --launcher local",
-        rank.launcher, rank.rank, rank.size);
+    if (Status status = findMeetingPoint(rank, point); !status.ok())
+      return status;
   // An executable of one stage that a launcher started says which it is.
   const char *stage = std::getenv("PENSTOCK_STAGE");
   role = stage ? static_cast<int32_t>(std::atoi(stage)) : rank.rank;

@@ -60,7 +60,7 @@ static int run(int argc, char **argv) {
     letFirstTell(rank);
   if (status.ok()) {
     tells = true;
-    status = launch(options, role, rank.localSize, tells);
+    status = launch(options, role, rank, tells);
     // What is wrong with an input, every rank that reads it sees.
     if (role > 0 && status.exitStatus() == 2)
       letFirstTell(rank);

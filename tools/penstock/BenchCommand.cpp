@@ -100,10 +100,12 @@ void printChannels(const std::vector<rt::ChannelFigures> &channels) {
   int width = 7;
   for (const rt::ChannelFigures &channel : channels)
     width = std::max(width, int(channel.name.size()));
-  std::printf("\n%-*s  %10s  %14s  %12s  %s\n", width, "channel", "messages", "bytes", "copied", "tensor");
+  std::printf("\n%-*s  %10s  %14s  %12s  %-24s  %s\n", width, "channel", "messages", "bytes", "copied", "transport",
+              "tensor");
   for (const rt::ChannelFigures &channel : channels)
-    std::printf("%-*s  %10lld  %14lld  %12lld  %s\n", width, channel.name.c_str(), (long long)channel.messages,
-                (long long)channel.bytes, (long long)channel.bytesCopied, channel.tensor.c_str());
+    std::printf("%-*s  %10lld  %14lld  %12lld  %-24s  %s\n", width, channel.name.c_str(), (long long)channel.messages,
+                (long long)channel.bytes, (long long)channel.bytesCopied, rt::transportWords(channel).c_str(),
+                channel.tensor.c_str());
 }
 
 void printResult(const rt::BenchResult &result) {

@@ -43,6 +43,10 @@ static int64_t strideFor(const ControlLayout &layout) {
 
 static int64_t traceBytes(int32_t capacity) { return roundUp(int64_t(capacity) * sizeof(TraceEvent), kPage); }
 
+const char *carrierName(Carrier carrier) {
+  return carrier == Carrier::kMpi ? "mpi" : carrier == Carrier::kTcp ? "tcp" : "shm";
+}
+
 int64_t RunControl::bytesFor(const ControlLayout &layout) {
   int64_t states = layout.numRoles + 1;
   int64_t names = roundUp(int64_t(sizeof(Header)) + states * int64_t(sizeof(RoleState)), kPage);

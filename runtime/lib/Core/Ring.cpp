@@ -74,21 +74,23 @@ Status RingTransport::checkEnd(ChannelId channel, bool producer, RingEnd *&end) 
 }
 
 /// Returns when ready() holds: at once, after a short spin, or after sleeping on the side's bell.
-template <typename Ready>
-Status RingTransport::sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs, const Ready &ready) {
+template <typename Ready> Status RingTransport::sleepUntil(ChannelId channel, int64_t deadlineNs, const Ready &ready) {
+  RingEnd &end = ends[size_t(channel)];
   if (ready())
     return Status();
   if (spinNs > 0) {
     int64_t until = std::min(deadlineNs, nowNs() + spinNs);
     do {
-      for (int i = 0; i < 32; ++i) {
-        pauseBriefly();
+      // What does not come by itself is looked for as often as can be.
+      int numLooks = drive(channel) == 0 ? 1 : 32;
+      for (int i = 0; i < numLooks; ++i) {
         if (ready())
           return Status();
+        pauseBriefly();
       }
-      (void)drive();
     } while (!control.aborted() && nowNs() < until);
   }
+  bool producer = end.info.isProducer;
   auto &bell = producer ? end.control->releaseBell : end.control->publishBell;
   auto &sleepers = producer ? end.control->releaseSleepers : end.control->publishSleepers;
   sleepers.fetch_add(1, std::memory_order_seq_cst);
@@ -106,7 +108,9 @@ Status RingTransport::sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs
       result = end.timedOut;
       break;
     }
-    int64_t napNs = drive();
+    int64_t napNs = drive(channel);
+    if (ready())
+      break;
     if (napNs == 0)
       sched_yield();
     else
@@ -126,7 +130,7 @@ Status RingTransport::acquire(ChannelId channel, int64_t numBytes, Stream, int64
     return fail(Code::kInvalid, "%s: a message of %lld bytes, expected at most %lld", endWords(*end).c_str(),
                 (long long)numBytes, (long long)end->layout.slotBytes);
   auto depth = static_cast<uint64_t>(end->desc.depth);
-  Status status = sleepUntil(*end, true, deadlineNs, [&] {
+  Status status = sleepUntil(channel, deadlineNs, [&] {
     for (size_t k = 0; k < end->desc.consumerStages.size(); ++k)
       if (!end->cursors[k].absent && end->next - end->cursors[k].released.load(std::memory_order_acquire) >= depth)
         return false;
@@ -189,7 +193,7 @@ Status RingTransport::wait(ChannelId channel, Stream, int64_t deadlineNs, Slot &
     return status;
   if (end->next - end->freed >= uint64_t(end->desc.depth))
     return fail(Code::kProgram, "%s: all %d slots are held by this end", endWords(*end).c_str(), end->desc.depth);
-  Status status = sleepUntil(*end, false, deadlineNs,
+  Status status = sleepUntil(channel, deadlineNs,
                              [&] { return end->control->published.load(std::memory_order_acquire) > end->next; });
   if (!status.ok())
     return status;

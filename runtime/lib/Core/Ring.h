@@ -81,14 +81,14 @@ public:
 
 protected:
   ChannelId add(RingEnd end);
-  /// For transports whose messages do not come by themselves: called while an end waits. Gets on with them and tells
+  /// For transports whose messages do not come by themselves: called while this end waits. Gets on with them and tells
   /// how long the waiter may sleep before the next call; 0: not at all.
-  virtual int64_t drive() { return kNever; }
+  virtual int64_t drive(ChannelId) { return kNever; }
   RunControl control;
   std::deque<RingEnd> ends; ///< a deque: ends do not move while others open
 
 private:
-  template <typename Ready> Status sleepUntil(RingEnd &end, bool producer, int64_t deadlineNs, const Ready &ready);
+  template <typename Ready> Status sleepUntil(ChannelId channel, int64_t deadlineNs, const Ready &ready);
   Status checkEnd(ChannelId channel, bool producer, RingEnd *&end);
   Status fillHeader(RingEnd &end, const Slot &slot, const MessageHeader &header);
   int64_t spinNs = 0;

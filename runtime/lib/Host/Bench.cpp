@@ -228,12 +228,17 @@ std::string benchToJson(const BenchResult &result) {
          {"alone_ms", stage.aloneMs},
          {"predicted_ms", stage.predictedMs < 0 ? ordered_json() : ordered_json(stage.predictedMs)},
          {"kernels", kernels(stage)}});
-  for (const ChannelFigures &channel : result.channels)
+  for (const ChannelFigures &channel : result.channels) {
+    ordered_json consumers = ordered_json::array();
+    for (const ChannelFigures::Consumer &consumer : channel.consumers)
+      consumers.push_back({{"to", stageName(consumer.stage)}, {"transport", consumer.transport}});
     root["channels"].push_back({{"name", channel.name},
                                 {"tensor", channel.tensor},
                                 {"messages", channel.messages},
                                 {"bytes", channel.bytes},
-                                {"bytes_copied", channel.bytesCopied}});
+                                {"bytes_copied", channel.bytesCopied},
+                                {"consumers", std::move(consumers)}});
+  }
   return root.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 

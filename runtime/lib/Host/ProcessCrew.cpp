@@ -55,6 +55,8 @@ public:
   void stop() override;
 
 private:
+  /// All stages are here, none on another rank.
+  bool isWhole() const { return members.size() == plan.stages.size(); }
   void supervise();
   Status spawnAll();
   Status spawn(size_t index);
@@ -115,8 +117,8 @@ Status ProcessCrew::start() {
   changed.wait(lock, [&] { return done || !failure.ok() || (spawned && numReady == members.size()); });
   if (!failure.ok())
     changed.wait(lock, [&] { return done; }); // nothing of a failed start is left behind
-  else
-    host.closeDescriptors(); // the supervisor answers no more requests for them: every role is ready
+  else if (isWhole())
+    host.closeDescriptors(); // no more requests for them: every role is ready, and none is elsewhere
   return failure;
 }
 
@@ -219,7 +221,8 @@ void ProcessCrew::supervise() {
   }
   if (!status.ok())
     failed(status);
-  ProgressWatch watch(control, timeoutNs);
+  // A stage that waits for other ranks has the same patience, and knows whom it waits for: it shall speak first.
+  ProgressWatch watch(control, timeoutNs > 0 && !isWhole() ? timeoutNs + kGraceNs : timeoutNs);
   watch.start(nowNs());
   for (;;) {
     {

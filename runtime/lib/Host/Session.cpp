@@ -56,7 +56,8 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     if (fault != options.faults.end())
       role.fault = fault->second;
     if (options.ownRole >= 0 && plan.stages.size() > 1)
-      role.fabric = plan.folder + "/lib/" + kMpiPlugin;
+      role.fabric = options.hasMpi ? plan.folder + "/lib/" + kMpiPlugin : kTcpFabric;
+    role.sharesMemory = options.sharesMemory;
   }
   return result;
 }
@@ -406,9 +407,29 @@ std::vector<ChannelFigures> Session::channelFigures() const {
     figures.messages = channel.messages.load();
     figures.bytes = channel.bytes.load();
     figures.bytesCopied = channel.bytesCopied.load();
+    for (size_t k = 0; k < desc.consumerStages.size(); ++k)
+      if (!source || impl->isOwn(desc.consumerStages[k]))
+        figures.consumers.push_back({desc.consumerStages[k], impl->carrierOf(desc.id, int32_t(k))});
     result.push_back(figures);
   }
   return result;
+}
+
+const char *Session::Impl::carrierOf(int32_t channel, int32_t consumer) const {
+  Carrier carrier = control.cursors(channel)[consumer].carrier.load();
+  return carrier == Carrier::kMemory && hub ? "inproc" : carrierName(carrier);
+}
+
+std::string transportWords(const ChannelFigures &channel) {
+  std::string text, last;
+  for (const ChannelFigures::Consumer &consumer : channel.consumers) {
+    text += text.empty() ? "" : ", ";
+    if (consumer.transport != last)
+      text += consumer.transport + " to ";
+    last = consumer.transport;
+    text += stageName(consumer.stage);
+  }
+  return text;
 }
 
 } // namespace rt

@@ -33,6 +33,9 @@ public:
   bool feeds() const { return !sources.empty(); }
   bool collects() const { return !sinks.empty(); }
   bool failureIsOwn() const;
+  /// Name of the transport that takes messages of a channel to one of its consumers.
+  const char *carrierOf(int32_t channel, int32_t consumer) const;
+  std::string carriersOf(const TraceEvent &event, int32_t role) const;
   bool isOwn(int32_t stage) const { return options.ownRole < 0 || stage == options.ownRole; }
   Status collect(int64_t request, TensorMap &outputs);
   bool finished(int64_t request);

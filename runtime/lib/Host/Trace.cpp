@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Chrome/Perfetto trace events: one process per stage; complete events "microbatch N" (N counts from the start of the
-// stream) in the categories run, wait and send, with the request, the microbatch within it and the tensor as arguments.
-// Times in microseconds from the first event.
+// stream) in the categories run, wait and send, with the request, the microbatch within it, the tensor and its
+// transport as arguments. Times in microseconds from the first event.
 //
 //===----------------------------------------------------------------------===//
 #include "SessionImpl.h"
@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace penstock {
 namespace rt {
@@ -23,11 +24,29 @@ static ordered_json nameEvent(int32_t role, const std::string &name) {
   return {{"name", "process_name"}, {"ph", "M"}, {"pid", role}, {"tid", 0}, {"args", {{"name", name}}}};
 }
 
-static ordered_json completeEvent(const Plan &plan, int32_t role, const TraceEvent &event, int64_t originNs) {
+/// What carries a channel to the stage that waits for it, or from the one that sends: "shm", "mpi, shm".
+std::string Session::Impl::carriersOf(const TraceEvent &event, int32_t role) const {
+  if (event.channel < 0 || size_t(event.channel) >= plan.channels.size())
+    return std::string();
+  const std::vector<int32_t> &consumers = plan.channels[size_t(event.channel)].consumerStages;
+  std::set<std::string> names;
+  for (size_t k = 0; k < consumers.size(); ++k)
+    if (event.kind == TraceEvent::kSend || consumers[k] == role)
+      names.insert(carrierOf(event.channel, int32_t(k)));
+  std::string text;
+  for (const std::string &name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+static ordered_json completeEvent(const Plan &plan, int32_t role, const TraceEvent &event, const std::string &carriers,
+                                  int64_t originNs) {
   static constexpr const char *kCategories[] = {"run", "wait", "send"};
   ordered_json args = {{"request", event.request}, {"microbatch", event.microbatch}};
-  if (event.channel >= 0 && size_t(event.channel) < plan.channels.size())
+  if (event.channel >= 0 && size_t(event.channel) < plan.channels.size()) {
     args["tensor"] = plan.channels[size_t(event.channel)].tensor;
+    args["transport"] = carriers;
+  }
   return {{"name", "microbatch " + std::to_string(event.ordinal)},
           {"cat", kCategories[event.kind >= 0 && event.kind <= 2 ? event.kind : 0]},
           {"ph", "X"},
@@ -52,7 +71,7 @@ Status Session::writeTrace(const std::string &path) const {
   for (size_t role = 0; role < events.size(); ++role) {
     list.push_back(nameEvent(int32_t(role), impl->plan.stages[role].name));
     for (const TraceEvent &event : events[role])
-      list.push_back(completeEvent(impl->plan, int32_t(role), event, originNs));
+      list.push_back(completeEvent(impl->plan, int32_t(role), event, impl->carriersOf(event, int32_t(role)), originNs));
   }
   ordered_json root = {{"displayTimeUnit", "ms"},
                        {"otherData", {{"model", impl->plan.model}, {"events_lost", lost}}},

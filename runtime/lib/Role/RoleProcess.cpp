@@ -16,6 +16,7 @@
 #include "transports/mpi/MpiTransport.h"
 #include "transports/replay/Replay.h"
 #include "transports/shm/Shm.h"
+#include "transports/tcp/TcpFabric.h"
 
 #include <climits>
 #include <csignal>
@@ -106,18 +107,40 @@ static Status becomeHost(const rt_role_desc &role, char **argv) {
   return failErrno("cannot start '%s'", program.c_str());
 }
 
+/// By the MPI library, or by the addresses that the launcher gave.
+static Status openFabric(const RoleIdentity &identity, const RoleOptions &options, std::unique_ptr<TcpFabric> &sockets,
+                         Fabric &fabric) {
+  if (options.fabric != kTcpFabric)
+    return loadFabric(options.fabric, fabric);
+  LaunchedRank rank;
+  MeetingPoint point;
+  if (Status status = detectRank(rank); !status.ok())
+    return status;
+  if (Status status = findMeetingPoint(rank, point); !status.ok())
+    return status;
+  Status status = TcpFabric::meet(point, rank.rank, rank.size, deadlineAfter(options.timeoutNs), sockets);
+  if (!status.ok())
+    return Status(status.code(), identity.name + ": " + status.message());
+  fabric = sockets->table();
+  return status;
+}
+
 /// Runs the role with all that it needs to reach the stages on other ranks.
-static Status runRank(const rt_role_desc &role, ShmRole &host, const RoleIdentity &identity, const RoleOptions &options,
-                      const std::function<void()> &onReady) {
+static Status runRank(const rt_role_desc &role, ShmRole &host, const std::string &address, const RoleIdentity &identity,
+                      const RoleOptions &options, const std::function<void()> &onReady) {
+  std::unique_ptr<TcpFabric> sockets;
   Fabric fabric;
   MpiTransport::Place place;
-  if (Status status = loadFabric(options.fabric, fabric); !status.ok())
+  if (Status status = openFabric(identity, options, sockets, fabric); !status.ok())
     return status;
   if (Status status = joinRanks(fabric, identity, deadlineAfter(options.timeoutNs), place.ranks); !status.ok())
     return status;
   place.role = role.role;
   place.timeoutNs = options.timeoutNs;
   place.host = &host;
+  place.identity = identity;
+  place.hostName = options.sharesMemory ? hostIdentity() : std::string();
+  place.address = address;
   MpiTransport transport(fabric, host.runControl(), std::move(place));
   transport.setSpin(options.spinNs);
   return transport.finish(runRole(role, transport, host.runControl(), options, onReady));
@@ -161,7 +184,7 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
     (void)transport->ready(Status());
   };
   bool ranks = !options.fabric.empty();
-  status = ranks ? runRank(role, *transport, identity, options, onReady)
+  status = ranks ? runRank(role, *transport, host, identity, options, onReady)
                  : runRole(role, *transport, transport->runControl(), options, onReady);
   if (!isReady)
     (void)transport->ready(status);

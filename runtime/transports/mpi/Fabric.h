@@ -4,9 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // What the `mpi` transport needs of a message passing library, as a table of plain C functions, so that the library can
-// be a plug-in (MpiPlugin.cpp, `lib/libpenstock-mpi.so` of an output folder) or, in tests, a queue. Nothing here waits:
-// a transfer is begun, and test() gets on with it and tells whether it has ended. Messages between two ranks with one
-// tag arrive in the order of their sends and meet receives in the order in which these were posted.
+// be a plug-in (MpiPlugin.cpp, `lib/libpenstock-mpi.so` of an output folder), sockets (transports/tcp) or, in tests, a
+// queue. Nothing here waits: a transfer is begun, and test() gets on with it and tells whether it has ended. Messages
+// between two ranks with one tag arrive in the order of their sends and meet receives in the order in which these were
+// posted.
 //
 // Units: lengths in bytes, multiples of kFabricLine. Threads: any, one call at a time per request. Errors: a code that
 // is not 0; explain() has its words.
@@ -15,7 +16,7 @@
 #ifndef PENSTOCK_RT_TRANSPORTS_FABRIC_H
 #define PENSTOCK_RT_TRANSPORTS_FABRIC_H
 
-#include "penstock/rt/Status.h"
+#include "penstock/rt/Control.h"
 
 #include <memory>
 
@@ -24,7 +25,7 @@ namespace rt {
 
 /// Lengths are multiples of this, so that large messages can be counted in a 32-bit number of lines.
 constexpr int64_t kFabricLine = 64;
-constexpr uint32_t kFabricVersion = 1;
+constexpr uint32_t kFabricVersion = 2;
 constexpr int32_t kAnyRank = -1;
 /// Open MPI's library; its name has been the same from version 4 on. The plug-in does not name it among the libraries
 /// that it needs, so that the output folder is complete where MPI is not installed.
@@ -33,6 +34,7 @@ constexpr const char *kMpiLibrary = "libmpi.so.40";
 struct Fabric {
   void *self = nullptr;
   int32_t rank = 0, size = 1;
+  Carrier carrier = Carrier::kMpi;
   char library[128] = ""; ///< for `inspect` and messages
   int32_t (*send)(void *self, int32_t rank, int32_t tag, const void *data, int64_t numBytes, void **request) = nullptr;
   /// Room for a message of at most `numBytes` from `rank` or kAnyRank.

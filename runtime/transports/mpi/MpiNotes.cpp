@@ -21,13 +21,27 @@ static std::string padded(std::string bytes) {
   return bytes;
 }
 
-std::string openNote(int32_t from, const ChannelDesc &desc, int32_t consumer, int32_t tag) {
+std::string openNote(int32_t from, const Opening &opening) {
   WireWriter writer(kNoteOpen);
   writer.number(from);
-  writer.number(consumer);
-  writer.number(tag);
-  writer.channel(desc);
+  writer.number(opening.isProducer);
+  writer.number(opening.consumer);
+  writer.number(opening.tag);
+  writer.text(opening.hostName);
+  writer.text(opening.address);
+  writer.channel(opening.desc);
   return writer.buffer;
+}
+
+static Opening readOpening(WireReader &reader) {
+  Opening opening;
+  opening.isProducer = reader.number() != 0;
+  opening.consumer = static_cast<int32_t>(reader.number());
+  opening.tag = static_cast<int32_t>(reader.number());
+  opening.hostName = reader.text();
+  opening.address = reader.text();
+  opening.desc = reader.channel();
+  return opening;
 }
 
 void MpiTransport::postNote(size_t index) {
@@ -107,34 +121,16 @@ void MpiTransport::handle(const std::string &bytes) {
     return noteState(from, reader);
   if (kind == kNoteAbort)
     return noteAbort(from, reader);
-  if (kind == kNoteOpen) {
-    auto consumer = static_cast<int32_t>(reader.number());
-    Opening opening;
-    opening.tag = static_cast<int32_t>(reader.number());
-    opening.desc = reader.channel();
-    int32_t channel = opening.desc.id;
-    (consumer < 0 ? producers[channel] : consumers[{channel, consumer}]) = std::move(opening);
-    for (Outgoing &out : outgoing)
-      connect(out);
+  if (kind != kNoteOpen)
     return;
-  }
-  auto channel = static_cast<int32_t>(reader.number());
-  auto consumer = static_cast<int32_t>(reader.number());
-  auto released = static_cast<uint64_t>(reader.number());
+  Opening opening = readOpening(reader);
+  if (reader.bad())
+    return control.reportFailure(place.role, fail(Code::kMismatch, "%s: what %s says of a channel cannot be read",
+                                                  stageName(place.role).c_str(), stageName(from).c_str()));
+  std::pair<int32_t, int32_t> key = {opening.desc.id, opening.consumer};
+  (opening.isProducer ? producers : consumers)[key] = std::move(opening);
   for (Outgoing &out : outgoing)
-    if (kind == kNoteCredit && ends[size_t(out.end)].desc.id == channel && out.consumer == consumer)
-      out.credit = std::max(out.credit, released);
-}
-
-void MpiTransport::sendCredit(Incoming &in, uint64_t released) {
-  const RingEnd &end = ends[size_t(in.end)];
-  WireWriter writer(kNoteCredit);
-  writer.number(place.role);
-  writer.number(end.desc.id);
-  writer.number(end.info.consumer);
-  writer.number(static_cast<int64_t>(released));
-  in.credited = released;
-  send(in.peer, writer.buffer);
+    connect(out);
 }
 
 /// The copies of the other roles' states are what makes a wait here end when nothing moves there.
@@ -150,7 +146,7 @@ void MpiTransport::noteState(int32_t from, WireReader &reader) {
     return;
   if (!step.empty() && step != stepNames[size_t(from)]) {
     stepNames[size_t(from)] = step;
-    rt_step_desc desc = {step.c_str(), nullptr};
+    rt_step_desc desc = {step.c_str(), nullptr, 0, nullptr};
     control.setStepNames(from, &desc, 1);
   }
   state.heardNs.store(nowNs(), std::memory_order_relaxed);

@@ -17,8 +17,7 @@ namespace rt {
 
 enum NoteKind : int64_t {
   kNoteHello = 1001, ///< magic, abi, role, roles, fingerprint, name
-  kNoteOpen,         ///< an end is open: consumer (-1: the producer's end), tag, description of the channel
-  kNoteCredit,       ///< channel, consumer, messages released
+  kNoteOpen,         ///< an end is open: see Opening
   kNoteState,        ///< what the role does
   kNoteAbort,        ///< code, message
 };
@@ -27,7 +26,20 @@ constexpr int32_t kHelloTag = 0;
 constexpr int64_t kNoteBytes = 16 * 1024; ///< room for one
 constexpr size_t kNumNoteRooms = 8;       ///< receives posted ahead
 
-std::string openNote(int32_t from, const ChannelDesc &desc, int32_t consumer, int32_t tag);
+/// The consumer reads the slots of the producer: no tag is needed.
+constexpr int32_t kSharedTag = -1;
+
+/// What a rank says to another one when it opens an end of a channel between them.
+struct Opening {
+  bool isProducer = true;
+  int32_t consumer = 0; ///< index in consumerStages
+  int32_t tag = 0;      ///< on which this rank receives: messages (the consumer), or credits (the producer)
+  std::string hostName; ///< the producer's, as hostIdentity(); empty: it shares memory with nobody
+  std::string address;  ///< of the host that hands out the producer's slots
+  ChannelDesc desc;
+};
+
+std::string openNote(int32_t from, const Opening &opening);
 
 } // namespace rt
 } // namespace penstock

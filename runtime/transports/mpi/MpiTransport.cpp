@@ -21,6 +21,7 @@ static constexpr int64_t kMs = 1000000;
 static constexpr int64_t kEagerNs = 200000;   ///< after the last movement: look again at once
 static constexpr int64_t kLongestNapNs = kMs; ///< between two looks of a waiter
 static constexpr int64_t kHelperNapNs = kMs;  ///< between two looks of the helper
+static constexpr int64_t kRoundNs = 20000;    ///< between two looks at all that a waiter does not wait for itself
 static constexpr int64_t kPoliteNs = 500 * kMs;
 static constexpr int64_t kFarewellNs = 200 * kMs; ///< for telling the others of a failure
 
@@ -62,9 +63,17 @@ void MpiTransport::cancelAll() {
     for (void *&request : in.requests)
       if (request)
         (void)fabric.cancel(fabric.self, &request);
+  for (Outgoing &out : outgoing)
+    cancelCredits(out);
   for (void *&request : noteRequests)
     if (request)
       (void)fabric.cancel(fabric.self, &request);
+}
+
+void MpiTransport::cancelCredits(Outgoing &out) {
+  for (Credit &credit : out.credits)
+    if (credit.request)
+      (void)fabric.cancel(fabric.self, &credit.request);
 }
 
 /// While the role computes, nobody else would get on with what has been begun, or say that the role is alive.
@@ -78,124 +87,16 @@ void MpiTransport::help() {
   }
 }
 
-Status MpiTransport::makeRing(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, RingEnd &end) {
-  const ChannelControl &shared = control.channel(desc.id);
-  bool withHost = shared.role == control.hostRole();
-  for (int32_t k = 0; k < shared.numConsumers && shared.role == place.role; ++k)
-    withHost |= control.cursors(desc.id)[k].role == control.hostRole();
-  if (withHost && place.host) {
-    ChannelId id;
-    if (Status status = place.host->open(desc, info, deadlineNs, id); !status.ok())
-      return status;
-    end = place.host->endOf(id);
-    return Status();
-  }
-  end.desc = desc;
-  end.info = info;
-  end.control = &control.channel(desc.id);
-  end.cursors = control.cursors(desc.id);
-  if (!RingLayout::make(desc, freeReservationBytes(), end.layout))
-    return fail(Code::kInvalid, "channel '%s': %d slots of %lld bytes are too much", desc.name.c_str(), desc.depth,
-                (long long)desc.slotBytes);
-  Mapping &memory = rings[desc.id];
-  if (!memory.data())
-    if (Status status = Mapping::anonymous(end.layout.totalBytes, desc.name.c_str(), memory); !status.ok())
-      return status;
-  if (memory.bytes() != end.layout.totalBytes)
-    return fail(Code::kMismatch, "channel '%s': both ends of this role must have equal slots", desc.name.c_str());
-  end.data = memory.data();
-  return Status();
-}
-
-/// The lock is held; it is given up between looks.
-Status MpiTransport::awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs) {
-  int32_t producer = control.channel(desc.id).role;
-  while (!producers.count(desc.id)) {
-    if (!progress(nowNs())) {
-      mutex.unlock();
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-      mutex.lock();
-    }
-    std::string who = stageName(desc.consumerStages[size_t(consumer)]);
-    if (control.aborted())
-      return fail(Code::kAborted, "%s, channel '%s': the run was ended", who.c_str(), desc.name.c_str());
-    if (nowNs() >= deadlineNs)
-      return fail(Code::kTimeout, "%s, channel '%s', tensor '%s': %s has not opened its end", who.c_str(),
-                  desc.name.c_str(), desc.tensor.c_str(), stageName(producer).c_str());
-  }
-  std::string difference = describeDifference(desc, producers[desc.id].desc);
-  if (!difference.empty())
-    return fail(Code::kMismatch, "channel '%s' of %s: %s", desc.name.c_str(), stageName(producer).c_str(),
-                difference.c_str());
-  return Status();
-}
-
-Status MpiTransport::open(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, ChannelId &id) {
-  if (desc.id < 0 || desc.id >= control.numChannels())
-    return fail(Code::kMismatch, "channel '%s' has number %d, expected one below %d", desc.name.c_str(), desc.id,
-                control.numChannels());
-  const ChannelControl &shared = control.channel(desc.id);
-  if (desc.consumerStages.size() != size_t(shared.numConsumers))
-    return fail(Code::kMismatch, "channel '%s' has %zu consumers, expected %d", desc.name.c_str(),
-                desc.consumerStages.size(), shared.numConsumers);
-  if (!info.isProducer && (info.consumer < 0 || info.consumer >= shared.numConsumers))
-    return fail(Code::kMismatch, "channel '%s' has no consumer %d", desc.name.c_str(), info.consumer);
-  std::lock_guard<std::mutex> lock(mutex);
-  bool comes = !info.isProducer && isRemote(shared.role);
-  if (comes)
-    if (Status status = awaitProducer(desc, info.consumer, deadlineNs); !status.ok())
-      return status;
-  RingEnd end;
-  if (Status status = makeRing(desc, info, deadlineNs, end); !status.ok())
-    return status;
-  id = add(std::move(end));
-  auto depth = static_cast<size_t>(desc.depth);
-  if (comes) {
-    Incoming in;
-    in.end = id, in.peer = shared.role, in.tag = place.firstTag + nextTag++;
-    in.requests.assign(depth, nullptr);
-    incoming.push_back(std::move(in));
-    arrive(incoming.back()); // posts the receives
-    send(shared.role, openNote(place.role, desc, info.consumer, incoming.back().tag));
-  }
-  for (int32_t k = 0; info.isProducer && k < shared.numConsumers; ++k) {
-    int32_t role = control.cursors(desc.id)[k].role;
-    if (!isRemote(role))
-      continue;
-    Outgoing out;
-    out.end = id, out.peer = role, out.consumer = k;
-    out.requests.assign(depth, nullptr);
-    outgoing.push_back(std::move(out));
-    send(role, openNote(place.role, desc, -1, 0));
-    connect(outgoing.back());
-  }
-  return Status();
-}
-
-/// The consumer may have spoken before this end was opened.
-void MpiTransport::connect(Outgoing &out) {
-  const ChannelDesc &desc = ends[size_t(out.end)].desc;
-  auto found = consumers.find({desc.id, out.consumer});
-  if (out.connected || found == consumers.end())
-    return;
-  std::string difference = describeDifference(desc, found->second.desc);
-  if (!difference.empty())
-    return control.reportFailure(place.role, fail(Code::kMismatch, "channel '%s' of %s: %s", desc.name.c_str(),
-                                                  stageName(out.peer).c_str(), difference.c_str()));
-  out.tag = found->second.tag;
-  out.connected = true;
-}
-
 Status MpiTransport::publish(ChannelId channel, const Slot &slot, const MessageHeader &header, Stream stream) {
   if (Status status = RingTransport::publish(channel, slot, header, stream); !status.ok())
     return status;
+  if (outgoingOf[size_t(channel)].empty())
+    return Status();
   std::lock_guard<std::mutex> lock(mutex);
-  for (Outgoing &out : outgoing) {
-    if (out.end != channel)
-      continue;
-    if (!out.connected)
+  for (Outgoing *out : outgoingOf[size_t(channel)]) {
+    if (!out->connected)
       takeNotes(); // the first message: where does the consumer take it?
-    depart(out);
+    launch(*out);
   }
   return Status();
 }
@@ -203,25 +104,31 @@ Status MpiTransport::publish(ChannelId channel, const Slot &slot, const MessageH
 Status MpiTransport::release(ChannelId channel, const Slot &slot, Stream stream) {
   if (Status status = RingTransport::release(channel, slot, stream); !status.ok())
     return status;
+  Incoming *in = incomingOf[size_t(channel)];
+  if (!in)
+    return Status();
   std::lock_guard<std::mutex> lock(mutex);
-  for (Incoming &in : incoming)
-    if (in.end == channel)
-      arrive(in);
+  post(*in);
+  // A credit for several messages at once is as good as long as the producer has slots left; whoever waits sends the
+  // rest.
+  tellReleased(*in, std::max<uint64_t>(1, in->requests.size() / 2));
   return Status();
 }
 
-/// A peer cannot be reached: no wait makes sense any more.
+/// A peer cannot be reached: no wait makes sense any more. A run that is ending has a better reason.
 void MpiTransport::lose(const RingEnd *end, int32_t peer, int32_t code) {
+  broken = true;
+  if (control.aborted())
+    return;
   char words[256] = "";
   fabric.explain(fabric.self, code, words, sizeof(words));
-  broken = true;
   std::string who = end ? endWords(*end) : stageName(place.role);
   control.reportFailure(place.role, fail(Code::kPeerLost, "%s, microbatch %lld: lost %s over %s: %s", who.c_str(),
                                          (long long)control.role(place.role).microbatch.load(), stageName(peer).c_str(),
                                          fabric.library, words));
 }
 
-/// Messages that have come, receives for slots that are free again, and the credit for them.
+/// Messages that have come.
 bool MpiTransport::arrive(Incoming &in) {
   RingEnd &end = ends[size_t(in.end)];
   auto depth = static_cast<uint64_t>(end.desc.depth);
@@ -248,38 +155,100 @@ bool MpiTransport::arrive(Incoming &in) {
     end.control->published.store(in.arrived, std::memory_order_seq_cst);
     ringBell(end.control->publishBell, end.control->publishSleepers);
   }
+  return moved;
+}
+
+/// Receives for the slots that are free.
+void MpiTransport::post(Incoming &in) {
+  RingEnd &end = ends[size_t(in.end)];
+  auto depth = static_cast<uint64_t>(end.desc.depth);
   uint64_t released = end.cursors[end.info.consumer].released.load(std::memory_order_acquire);
   while (in.posted < released + depth && !broken) {
     int32_t code = fabric.receive(fabric.self, place.ranks[size_t(in.peer)], in.tag, end.headerOf(in.posted),
                                   end.layout.headerBytes + end.layout.slotBytes, &in.requests[in.posted % depth]);
-    if (code) {
-      lose(&end, in.peer, code);
-      return true;
-    }
+    if (code)
+      return lose(&end, in.peer, code);
     ++in.posted;
   }
-  if (released > in.credited)
-    sendCredit(in, released);
-  return moved;
 }
 
-/// Messages that can leave, sends that have ended, and slots that are free by both.
-bool MpiTransport::depart(Outgoing &out) {
+/// The credit for released messages, if there are at least so many and the last one has left.
+void MpiTransport::tellReleased(Incoming &in, uint64_t least) {
+  RingEnd &end = ends[size_t(in.end)];
+  uint64_t released = end.cursors[end.info.consumer].released.load(std::memory_order_acquire);
+  if (released - in.credited < least || broken)
+    return;
+  if (!hasLeft(in))
+    return;
+  in.credit.line[0] = in.credited = released;
+  if (int32_t code = fabric.send(fabric.self, place.ranks[size_t(in.peer)], in.creditTag, in.credit.line, kFabricLine,
+                                 &in.credit.request))
+    lose(&end, in.peer, code);
+}
+
+/// No credit is on its way.
+bool MpiTransport::hasLeft(Incoming &in) {
+  int32_t done = 1;
+  int64_t ignored = 0;
+  if (in.credit.request && !broken)
+    if (int32_t code = fabric.test(fabric.self, &in.credit.request, &done, &ignored))
+      lose(&ends[size_t(in.end)], in.peer, code);
+  return done;
+}
+
+/// Messages that can leave.
+void MpiTransport::launch(Outgoing &out) {
+  if (out.shares || !out.connected)
+    return;
   RingEnd &end = ends[size_t(out.end)];
   auto depth = static_cast<uint64_t>(end.desc.depth);
-  bool moved = false;
   uint64_t published = end.control->published.load(std::memory_order_acquire);
-  while (out.connected && out.sent < published && !broken) {
+  while (out.sent < published && !broken) {
     RawHeader *raw = end.headerOf(out.sent);
     int32_t code = fabric.send(fabric.self, place.ranks[size_t(out.peer)], out.tag, raw,
                                end.layout.headerBytes + lines(raw->numBytes), &out.requests[out.sent % depth]);
-    if (code) {
-      lose(&end, out.peer, code);
-      return true;
-    }
+    if (code)
+      return lose(&end, out.peer, code);
+    end.control->bytesCopied.fetch_add(raw->numBytes, std::memory_order_relaxed);
     ++out.sent;
+  }
+}
+
+bool MpiTransport::takeCredit(Outgoing &out) {
+  bool moved = false;
+  while (!broken) {
+    Credit &credit = out.credits[out.taken % out.credits.size()];
+    int32_t done = 0;
+    int64_t ignored = 0;
+    int32_t code = fabric.test(fabric.self, &credit.request, &done, &ignored);
+    if (code == 0 && !done)
+      break;
+    if (code == 0) {
+      out.released = std::max(out.released, std::min(credit.line[0], out.sent));
+      ++out.taken;
+      code = postCredit(out, credit);
+    }
+    if (code)
+      lose(&ends[size_t(out.end)], out.peer, code);
     moved = true;
   }
+  return moved;
+}
+
+int32_t MpiTransport::postCredit(Outgoing &out, Credit &credit) {
+  return fabric.receive(fabric.self, place.ranks[size_t(out.peer)], out.creditTag, credit.line, kFabricLine,
+                        &credit.request);
+}
+
+/// Messages that can leave, sends that have ended, credits, and slots that are free by both.
+bool MpiTransport::depart(Outgoing &out) {
+  if (out.shares || !out.connected)
+    return false;
+  RingEnd &end = ends[size_t(out.end)];
+  auto depth = static_cast<uint64_t>(end.desc.depth);
+  uint64_t before = out.sent;
+  launch(out);
+  bool moved = out.sent != before;
   while (out.completed < out.sent && !broken) {
     int32_t done = 0;
     int64_t ignored = 0;
@@ -292,7 +261,8 @@ bool MpiTransport::depart(Outgoing &out) {
     ++out.completed;
     moved = true;
   }
-  uint64_t freed = std::min(out.credit, out.completed);
+  moved |= takeCredit(out);
+  uint64_t freed = std::min(out.released, out.completed);
   std::atomic<uint64_t> &released = end.cursors[out.consumer].released;
   if (freed > released.load(std::memory_order_relaxed)) {
     released.store(freed, std::memory_order_seq_cst);
@@ -302,9 +272,13 @@ bool MpiTransport::depart(Outgoing &out) {
 }
 
 bool MpiTransport::progress(int64_t now) {
+  nextRoundNs = now + kRoundNs;
   bool moved = takeNotes();
-  for (Incoming &in : incoming)
+  for (Incoming &in : incoming) {
     moved |= arrive(in);
+    post(in);
+    tellReleased(in, 1);
+  }
   for (Outgoing &out : outgoing)
     moved |= depart(out);
   reapNotes();
@@ -315,14 +289,40 @@ bool MpiTransport::progress(int64_t now) {
   return moved;
 }
 
-int64_t MpiTransport::drive() {
+/// What a waiting end waits for.
+bool MpiTransport::look(ChannelId id) {
+  bool moved = incomingOf[size_t(id)] && arrive(*incomingOf[size_t(id)]);
+  for (Outgoing *out : outgoingOf[size_t(id)])
+    moved |= depart(*out);
+  return moved;
+}
+
+/// True when a bell ends this wait, and nothing that the fabric is doing needs this thread meanwhile.
+bool MpiTransport::rests(ChannelId id) const {
+  if (incomingOf[size_t(id)])
+    return false;
+  for (const Outgoing *out : outgoingOf[size_t(id)])
+    if (!out->shares)
+      return false;
+  for (const Outgoing &out : outgoing)
+    if (out.completed != out.sent)
+      return false;
+  return true;
+}
+
+int64_t MpiTransport::drive(ChannelId id) {
   std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
   if (!lock.owns_lock())
     return 0; // the helper is at it
   int64_t now = nowNs();
   lastDriveNs.store(now, std::memory_order_relaxed);
-  if (progress(now))
+  bool moved = id >= 0 && look(id);
+  if (id < 0 || now >= nextRoundNs)
+    moved |= progress(now);
+  if (moved)
     lastMoveNs = now;
+  if (id >= 0 && rests(id))
+    return kLongestNapNs;
   int64_t quietNs = now - lastMoveNs;
   return quietNs < kEagerNs ? 0 : std::min(kLongestNapNs, quietNs / 8);
 }
@@ -347,7 +347,7 @@ Status MpiTransport::finish(const Status &result) {
     nextBeatNs = 0; // all shall know at once that this role has ended
   }
   for (bool over = false; !over;) {
-    int64_t napNs = drive();
+    int64_t napNs = drive(-1);
     now = nowNs();
     std::unique_lock<std::mutex> lock(mutex);
     over = notes.empty();
@@ -360,6 +360,8 @@ Status MpiTransport::finish(const Status &result) {
           awaited = role;
       for (Outgoing &out : outgoing)
         over &= out.completed == out.sent;
+      for (Incoming &in : incoming)
+        over &= hasLeft(in);
       over &= awaited < 0;
       if (awaited >= 0 && watch.expired(now)) {
         status = fail(Code::kTimeout, "%s: waited %.3g s for %s to end", stageName(place.role).c_str(),

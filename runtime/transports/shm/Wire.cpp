@@ -46,6 +46,7 @@ void WireWriter::options(const RoleOptions &options) {
   number(options.recordResults);
   text(options.fabric);
   text(options.hangFile);
+  number(options.sharesMemory);
 }
 
 int64_t WireReader::number() {
@@ -103,6 +104,7 @@ RoleOptions WireReader::options() {
   options.recordResults = number() != 0;
   options.fabric = text();
   options.hangFile = text();
+  options.sharesMemory = number() != 0;
   return options;
 }
 

@@ -6,16 +6,15 @@
 //===----------------------------------------------------------------------===//
 #include "QueueFabric.h"
 #include "RankRun.h"
+#include "ShmServer.h"
+#include "Sockets.h"
 #include "transports/faulty/Faulty.h"
 #include "transports/inproc/Inproc.h"
 #include "transports/record/Record.h"
-#include "transports/shm/Shm.h"
 
-#include <map>
 #include <poll.h>
 #include <sys/mman.h>
 #include <thread>
-#include <unistd.h>
 
 using namespace penstock::rt;
 
@@ -66,63 +65,18 @@ private:
   std::vector<std::unique_ptr<Transport>> transports;
 };
 
-/// The handshake and the mappings are those of separate processes; only the address space is shared.
 class ShmRun : public CandidateRun {
 public:
-  ShmRun(const ControlLayout &layout, const std::vector<ChannelDesc> &channels, int64_t spinNs) {
-    std::string fingerprint(64, 'a');
-    Status status = ShmHost::create(layout, channels, fingerprint, host);
-    EXPECT_TRUE(status.ok()) << status.message();
-    server = std::thread([this] { serve(); });
-    for (int32_t role = 0; role < layout.numRoles; ++role) {
-      RoleIdentity identity;
-      identity.role = role, identity.numRoles = layout.numRoles, identity.pid = getpid();
-      identity.fingerprint = fingerprint;
-      identity.name = "stage-" + std::to_string(role);
-      RoleOptions options;
-      transports.emplace_back();
-      status = ShmRole::connect(host->address(), identity, deadlineAfter(10000000000), options, transports.back());
-      EXPECT_TRUE(status.ok()) << status.message();
-      transports.back()->setSpin(spinNs);
-    }
-  }
-  ~ShmRun() override {
-    stop = true;
-    server.join();
+  ShmRun(const ControlLayout &layout, const std::vector<ChannelDesc> &channels, int64_t spinNs)
+      : server(layout, channels) {
+    for (int32_t role = 0; role < layout.numRoles; ++role)
+      transports.push_back(server.join(role, layout.numRoles, spinNs));
   }
   Transport &transport(int32_t role) override { return *transports[size_t(role)]; }
 
 private:
-  void serve() {
-    std::map<int, std::pair<Fd, int32_t>> connections;
-    while (!stop) {
-      std::vector<pollfd> entries{{host->listener(), POLLIN, 0}};
-      for (auto &entry : connections)
-        entries.push_back({entry.first, POLLIN, 0});
-      poll(entries.data(), entries.size(), 5);
-      for (pollfd &entry : entries) {
-        if (!entry.revents)
-          continue;
-        Fd accepted;
-        if (entry.fd == host->listener()) {
-          if (host->accept(accepted).ok()) {
-            int number = accepted.get();
-            connections[number] = {std::move(accepted), -1};
-          }
-          continue;
-        }
-        ShmHost::Event event;
-        if (host->answer(entry.fd, connections[entry.fd].second, {}, event).ok())
-          connections[entry.fd].second = event.role;
-        else
-          connections.erase(entry.fd);
-      }
-    }
-  }
-  std::unique_ptr<ShmHost> host;
+  testfabric::ShmServer server;
   std::vector<std::unique_ptr<ShmRole>> transports;
-  std::atomic<bool> stop{false};
-  std::thread server;
 };
 
 /// The `mpi` transport over queues; MpiTest.cpp runs the suite over MPI itself.
@@ -142,6 +96,37 @@ std::unique_ptr<CandidateRun> makeQueue(const ControlLayout &layout, const std::
 }
 std::unique_ptr<CandidateRun> makeHelpedQueue(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
   return std::make_unique<QueueRun>(layout, true);
+}
+/// Ranks of one host, each with a host process of its own.
+class NeighbourRun : public CandidateRun {
+public:
+  NeighbourRun(const ControlLayout &layout, const std::vector<ChannelDesc> &channels)
+      : hub(layout.numRoles), run(layout, channels, [this](int32_t role) { return hub.of(role); }) {}
+  Transport &transport(int32_t role) override { return run.transport(role); }
+
+private:
+  testfabric::QueueFabric hub;
+  testfabric::NeighbourRun run;
+};
+
+/// Ranks that sockets join.
+class TcpRun : public CandidateRun {
+public:
+  explicit TcpRun(const ControlLayout &layout)
+      : fabrics(testfabric::meetAll(layout.numRoles)),
+        run(layout, [this](int32_t role) { return fabrics[size_t(role)]->table(); }, false, true) {}
+  Transport &transport(int32_t role) override { return run.transport(role); }
+
+private:
+  std::vector<std::unique_ptr<TcpFabric>> fabrics;
+  testfabric::RankRun run;
+};
+
+std::unique_ptr<CandidateRun> makeNeighbours(const ControlLayout &layout, const std::vector<ChannelDesc> &channels) {
+  return std::make_unique<NeighbourRun>(layout, channels);
+}
+std::unique_ptr<CandidateRun> makeTcp(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
+  return std::make_unique<TcpRun>(layout);
 }
 std::unique_ptr<CandidateRun> makeInproc(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
   return std::make_unique<InprocRun>(layout);
@@ -165,8 +150,10 @@ INSTANTIATE_TEST_SUITE_P(Transports, TransportConformance,
                          testing::Values(Candidate{"inproc", makeInproc, false}, Candidate{"faulty", makeFaulty, false},
                                          Candidate{"record", makeRecording, false}, Candidate{"shm", makeShm, true},
                                          Candidate{"shmSpinning", makeSpinningShm, true},
-                                         Candidate{"mpiOverQueues", makeQueue, false},
-                                         Candidate{"mpiOverQueuesHelped", makeHelpedQueue, false}),
+                                         Candidate{"mpiOverQueues", makeQueue, false, true},
+                                         Candidate{"mpiOverQueuesHelped", makeHelpedQueue, false, true},
+                                         Candidate{"ranksOfOneHost", makeNeighbours, true},
+                                         Candidate{"tcp", makeTcp, false, true}),
                          nameOf);
 
 // A role of another compilation, version or place in the plan is refused with the difference.

@@ -49,8 +49,8 @@ std::unique_ptr<CandidateRun> makeFaultyMpi(const ControlLayout &layout, const s
 std::string nameOf(const testing::TestParamInfo<Candidate> &info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Transports, TransportConformance,
-                         testing::Values(Candidate{"mpi", makeMpi, false},
-                                         Candidate{"mpiFaulty", makeFaultyMpi, false}),
+                         testing::Values(Candidate{"mpi", makeMpi, false, true},
+                                         Candidate{"mpiFaulty", makeFaultyMpi, false, true}),
                          nameOf);
 
 } // namespace

@@ -131,13 +131,18 @@ protected:
   std::string dir;
 };
 
-// The folder that runs by itself runs under mpirun too: the same bits, for a chain with a connection that skips stages.
+// The folder that runs by itself runs under mpirun too: the same bits, for a chain with a connection that skips stages,
+// through shared memory and through MPI.
 TEST_F(RankLaunch, sameResults) {
   for (int32_t stages : {2, 3}) {
     ASSERT_NO_FATAL_FAILURE(make(stages));
-    std::string results = work.path + "/results";
-    Outcome outcome =
-        run("mpirun -n " + std::to_string(stages) + " " + dir + "/launch" + input() + " --output-dir " + results);
+    std::string results = work.path + "/results",
+                command = "mpirun -n " + std::to_string(stages) + " " + dir + "/launch";
+    Outcome outcome = run(command + input() + " --no-shared-memory --output-dir " + results);
+    ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", stages));
+    EXPECT_EQ(outcome.err, "");
+    std::filesystem::remove_all(results);
+    outcome = run(command + input() + " --output-dir " + results);
     ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", stages));
     EXPECT_EQ(outcome.err, "");
     outcome = run(dir + "/launch" + input() + " --output-dir " + work.path + "/local");
@@ -235,16 +240,17 @@ TEST_F(RankLaunch, faultsEndTheRun) {
                {"1:wait:3:exit", "ended with status 3"},
                {"1:publish:2:stop", "for '/h2' from stage 1"},
                {"2:publish:2:stop", "stage 2"}};
-  for (auto &[fault, words] : cases) {
-    Outcome outcome =
-        run("mpirun -n 3 " + dir + "/launch" + input() + " --timeout 2 --fault " + fault + " --output-dir " + results);
-    EXPECT_NE(outcome.exitStatus, 0) << fault;
-    EXPECT_LT(outcome.seconds, 10) << fault;
-    ASSERT_EQ(outcome.errors.size(), 1u) << fault << "\n" << outcome.err;
-    EXPECT_NE(outcome.errors[0].find(words), std::string::npos) << fault << "\n" << outcome.errors[0];
-    EXPECT_FALSE(std::filesystem::exists(results)) << fault;
-    expectNoOrphans();
-  }
+  for (auto &[fault, words] : cases)
+    for (const char *flags : {"", " --no-shared-memory"}) {
+      Outcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + flags + " --timeout 2 --fault " + fault +
+                            " --output-dir " + results);
+      EXPECT_NE(outcome.exitStatus, 0) << fault;
+      EXPECT_LT(outcome.seconds, 10) << fault;
+      ASSERT_EQ(outcome.errors.size(), 1u) << fault << "\n" << outcome.err;
+      EXPECT_NE(outcome.errors[0].find(words), std::string::npos) << fault << "\n" << outcome.errors[0];
+      EXPECT_FALSE(std::filesystem::exists(results)) << fault;
+      expectNoOrphans();
+    }
 }
 
 // A rank that dies with its launcher's knowledge takes the others with it; the launcher has the words.

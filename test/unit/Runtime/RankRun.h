@@ -9,6 +9,7 @@
 #ifndef PENSTOCK_TEST_RUNTIME_RANKRUN_H
 #define PENSTOCK_TEST_RUNTIME_RANKRUN_H
 
+#include "ShmServer.h"
 #include "cts/Conformance.h"
 #include "transports/mpi/MpiTransport.h"
 
@@ -47,6 +48,35 @@ public:
 private:
   std::deque<penstock::rt::Mapping> blocks;
   std::vector<penstock::rt::RunControl> controls;
+  std::vector<std::unique_ptr<penstock::rt::MpiTransport>> transports;
+};
+
+/// The same for ranks of one host: each has a host process that hands its slots out.
+class NeighbourRun : public penstock::rt::CandidateRun {
+public:
+  NeighbourRun(const penstock::rt::ControlLayout &layout, const std::vector<penstock::rt::ChannelDesc> &channels,
+               const RankRun::FabricOf &fabricOf, const std::vector<std::string> &hostNames = {}) {
+    using namespace penstock::rt;
+    for (int32_t role = 0; role < layout.numRoles; ++role) {
+      servers.emplace_back(layout, channels);
+      hosts.push_back(servers.back().join(role, layout.numRoles, 0));
+      MpiTransport::Place place;
+      place.role = role;
+      for (int32_t other = 0; other < layout.numRoles; ++other)
+        place.ranks.push_back(other);
+      place.host = hosts.back().get();
+      place.identity = ShmServer::identityOf(role, layout.numRoles);
+      place.hostName = hostNames.empty() ? hostIdentity() : hostNames[size_t(role)];
+      place.address = servers.back().host->address();
+      transports.push_back(std::make_unique<MpiTransport>(fabricOf(role), control(role), std::move(place)));
+    }
+  }
+  penstock::rt::MpiTransport &transport(int32_t role) override { return *transports[size_t(role)]; }
+  penstock::rt::RunControl control(int32_t role) { return servers[size_t(role)].host->runControl(); }
+
+private:
+  std::deque<ShmServer> servers;
+  std::vector<std::unique_ptr<penstock::rt::ShmRole>> hosts;
   std::vector<std::unique_ptr<penstock::rt::MpiTransport>> transports;
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 using namespace penstock::rt;
+using testfabric::NeighbourRun;
 using testfabric::QueueFabric;
 using testfabric::RankRun;
 
@@ -147,7 +148,7 @@ TEST(Ranks, receivesArePostedAhead) {
 // Each rank knows what the others do, the name of the last completed step included, so that a wait names the culprit.
 TEST(Ranks, statesTravel) {
   Pair pair(400 * kMs);
-  rt_step_desc steps[] = {{"/conv", "k"}, {"/blk.6/mul", "k"}};
+  rt_step_desc steps[] = {{"/conv", "k", 0, nullptr}, {"/blk.6/mul", "k", 0, nullptr}};
   pair.run->control(0).setStepNames(0, steps, 2);
   RoleState &there = pair.run->control(0).role(0);
   there.doneMicrobatch.store(2);
@@ -246,6 +247,75 @@ TEST(Ranks, theEndIsCommon) {
   EXPECT_LT(nowNs() - begin, 5000 * kMs);
 }
 
+/// Three roles; role 0 sends to both others.
+struct Fork {
+  explicit Fork(const std::vector<std::string> &hostNames) : hub(3) {
+    desc.name = "c0", desc.tensor = "/relu", desc.dtype = RT_U8, desc.dims = {-1};
+    desc.producerStage = 0, desc.consumerStages = {1, 2}, desc.depth = 2, desc.slotBytes = 64;
+    ControlLayout layout;
+    layout.numRoles = 3;
+    ControlLayout::Channel channel;
+    channel.tensor = desc.tensor, channel.depth = 2;
+    channel.consumerRoles = channel.consumerStages = desc.consumerStages;
+    layout.channels.push_back(channel);
+    run = std::make_unique<NeighbourRun>(
+        layout, std::vector<ChannelDesc>{desc}, [this](int32_t role) { return hub.of(role); }, hostNames);
+    EndInfo end;
+    EXPECT_TRUE(run->transport(0).open(desc, end, deadlineAfter(10000 * kMs), out).ok());
+    end.isProducer = false;
+    for (int32_t k = 0; k < 2; ++k) {
+      end.consumer = k, end.stage = k + 1;
+      Status status = run->transport(k + 1).open(desc, end, deadlineAfter(10000 * kMs), in[k]);
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
+  }
+  Carrier carrier(int32_t role, int32_t consumer) { return run->control(role).cursors(0)[consumer].carrier.load(); }
+  QueueFabric hub;
+  ChannelDesc desc;
+  std::unique_ptr<NeighbourRun> run;
+  ChannelId out = -1, in[2] = {-1, -1};
+};
+
+// One channel, two consumers: that on the producer's host reads the producer's own slots, that on another one gets a
+// copy of each message. Both sides say which it is.
+TEST(Ranks, eachEdgeHasItsTransport) {
+  Fork fork({"here", "here", "there"});
+  for (int32_t i = 0; i < 9; ++i) {
+    Slot slot, read;
+    MessageHeader header;
+    ASSERT_TRUE(fork.run->transport(0).acquire(fork.out, 8, Stream(), deadlineAfter(10000 * kMs), slot).ok());
+    *static_cast<int64_t *>(slot.data) = i;
+    int64_t dim = 8;
+    header.dims = {&dim, 1};
+    slot.numBytes = 8;
+    ASSERT_TRUE(fork.run->transport(0).publish(fork.out, slot, header, Stream()).ok());
+    for (int32_t k = 0; k < 2; ++k) {
+      MpiTransport &consumer = fork.run->transport(k + 1);
+      ASSERT_TRUE(consumer.wait(fork.in[k], Stream(), deadlineAfter(10000 * kMs), read, header).ok());
+      EXPECT_EQ(*static_cast<const int64_t *>(read.data), i);
+      // What the producer writes into its slot afterwards shows in a shared one.
+      *static_cast<int64_t *>(slot.data) = 100 + i;
+      EXPECT_EQ(*static_cast<const int64_t *>(read.data), k == 0 ? 100 + i : i);
+      *static_cast<int64_t *>(slot.data) = i;
+      ASSERT_TRUE(consumer.release(fork.in[k], read, Stream()).ok());
+    }
+  }
+  for (int32_t role : {0, 1})
+    EXPECT_EQ(fork.carrier(role, 0), Carrier::kMemory) << role;
+  for (int32_t role : {0, 2})
+    EXPECT_EQ(fork.carrier(role, 1), Carrier::kMpi) << role;
+  EXPECT_EQ(fork.run->transport(0).counters(fork.out).bytesCopied, 72);
+}
+
+// Who does not know its host shares memory with nobody; the host of this process is known.
+TEST(Ranks, unknownHostsDoNotShare) {
+  Fork fork({"", "", ""});
+  EXPECT_EQ(fork.carrier(1, 0), Carrier::kMpi);
+  EXPECT_EQ(fork.carrier(2, 1), Carrier::kMpi);
+  EXPECT_FALSE(hostIdentity().empty());
+  EXPECT_EQ(hostIdentity(), hostIdentity());
+}
+
 /// Environment variables of a test.
 class Environment {
 public:
@@ -283,6 +353,16 @@ TEST(RankVariables, ofEachLauncher) {
   }
   Environment torch({{"RANK", "2"}, {"WORLD_SIZE", "4"}, {"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "29500"}});
   expectRank("torchrun", false);
+  MeetingPoint point;
+  ASSERT_TRUE(findMeetingPoint(found, point).ok());
+  EXPECT_EQ(point.host, "localhost");
+  EXPECT_EQ(point.port, 29500);
+  {
+    Environment slurm({{"SLURM_PROCID", "2"}, {"SLURM_STEP_NUM_TASKS", "4"}});
+    expectRank("srun", false); // --mpi=none
+    Environment pmix({{"PMIX_NAMESPACE", "slurm.pmix.1.0"}});
+    expectRank("srun", true);
+  }
   Environment pmi({{"PMI_RANK", "2"}, {"PMI_SIZE", "4"}});
   expectRank("mpiexec", true);
   Environment slurm({{"SLURM_PROCID", "2"}, {"SLURM_STEP_NUM_TASKS", "4"}});
@@ -291,6 +371,20 @@ TEST(RankVariables, ofEachLauncher) {
       {{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "3"}});
   expectRank("mpirun", true);
   EXPECT_EQ(found.localSize, 3);
+  {
+    Environment worker({{"TORCHELASTIC_RUN_ID", "run 7"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}});
+    expectRank("torchrun", false); // which may be a rank of another launcher itself
+    ASSERT_TRUE(findMeetingPoint(found, point).ok());
+    EXPECT_EQ(point.port, 29501); // the agent of torchrun is on the other one
+    EXPECT_EQ(point.run, "run 7");
+    Environment chosen({{"PENSTOCK_PORT", "4711"}});
+    ASSERT_TRUE(findMeetingPoint(found, point).ok());
+    EXPECT_EQ(point.port, 4711);
+    Environment wrong({{"PENSTOCK_PORT", "70000"}});
+    EXPECT_NE(findMeetingPoint(found, point).message().find("leads to port 70000"), std::string::npos);
+    Environment nowhere({{"MASTER_ADDR", ""}});
+    EXPECT_NE(findMeetingPoint(found, point).message().find("MASTER_ADDR"), std::string::npos);
+  }
   Environment odd({{"OMPI_COMM_WORLD_RANK", "4"}});
   EXPECT_NE(detectRank(found).message().find("OMPI_COMM_WORLD_RANK is 4"), std::string::npos);
   Environment bad({{"OMPI_COMM_WORLD_RANK", "two"}});

@@ -65,12 +65,23 @@ struct SourceState {
   std::atomic<int64_t> microbatch;
 };
 
+/// How messages get to a consumer.
+enum class Carrier : int32_t {
+  kMemory, ///< it reads the slots that the producer writes
+  kMpi,    ///< it has slots of its own, on another rank
+  kTcp,    ///< likewise
+};
+
+/// "shm", "mpi", "tcp".
+const char *carrierName(Carrier carrier);
+
 /// Side of one consumer of one channel.
 struct alignas(64) ConsumerCursor {
   std::atomic<uint64_t> released; ///< messages given back
   std::atomic<uint64_t> received; ///< messages taken, for dumps
   int32_t role, stage;
   int32_t absent; ///< not 0: it reads a copy of the channel elsewhere and holds no slot of this one
+  std::atomic<Carrier> carrier;
 };
 
 /// Cursors and bells of one channel; the consumers' cursors follow it.

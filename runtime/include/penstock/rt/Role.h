@@ -23,6 +23,8 @@ namespace rt {
 
 struct ReplayReport;
 
+constexpr const char *kTcpFabric = "tcp";
+
 /// What the host tells a role.
 struct RoleOptions {
   int64_t timeoutNs = 30ll * 1000000000;  ///< of waiting without progress anywhere; 0: none
@@ -33,8 +35,10 @@ struct RoleOptions {
   std::string fault;                      ///< for the `faulty` transport; empty: none
   int32_t recordFd = -1;                  ///< of the run's recording, inherited; -1: none
   bool recordResults = false;             ///< record what every kernel makes too
-  std::string fabric;                     ///< the plug-in that leads to stages on other ranks; empty: all are here
   std::string hangFile;                   ///< written when a deadline has passed: the state of all queues; empty: none
+  /// What leads to stages on other ranks: the file name of the plug-in for MPI, or kTcpFabric. Empty: all are here.
+  std::string fabric;
+  bool sharesMemory = true; ///< with ranks of the same host
 };
 
 /// Checks the tables of a role for what a wrong compiler or a damaged file could break.

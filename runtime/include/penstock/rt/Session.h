@@ -41,7 +41,9 @@ struct SessionOptions {
   /// Not -1: run this role only; the others belong to other ranks of a launcher. Requests are those of the whole run,
   /// in the same order on every rank; what this role does not read need not be given (submitElsewhere).
   int32_t ownRole = -1;
-  int32_t localRanks = 1; ///< on this host, with ownRole
+  int32_t localRanks = 1;   ///< on this host, with ownRole
+  bool hasMpi = true;       ///< with ownRole: ranks reach each other by MPI, else by the addresses of the launcher
+  bool sharesMemory = true; ///< with ownRole: ranks of one host pass tensors through shared memory
 };
 
 /// What a stage has done since the session was opened.
@@ -56,9 +58,19 @@ struct StageFigures {
 };
 
 struct ChannelFigures {
+  /// A consumer, and the transport that takes messages to it: "shm", "inproc", "mpi", "tcp".
+  struct Consumer {
+    int32_t stage = 0; ///< or RT_STAGE_SINK
+    std::string transport;
+  };
   std::string name, tensor;
-  int64_t messages = 0, bytes = 0, bytesCopied = 0;
+  int64_t messages = 0, bytes = 0;
+  int64_t bytesCopied = 0; ///< into memory of consumers that have their own
+  std::vector<Consumer> consumers;
 };
+
+/// "shm to stage 1, mpi to stage 2, sink".
+std::string transportWords(const ChannelFigures &channel);
 
 /// What submit() would say of these inputs, without a session.
 Status checkInputs(const Plan &plan, const TensorViewMap &inputs);
