@@ -18,6 +18,7 @@
 #include "penstock/Link/FolderWriter.h"
 #include "penstock/Link/Linker.h"
 #include "penstock/Link/PlanJson.h"
+#include "penstock/Link/Starters.h"
 #include "penstock/rt/Abi.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -58,6 +59,7 @@ private:
   llvm::Expected<std::string> emitRole(rtir::RoleOp role);
   llvm::Error writeKernelObjects();
   llvm::Error copyLibraries();
+  llvm::Error writeStarters();
 
   ModuleOp module;
   const llvm::StringMap<std::string> &kernelObjects;
@@ -279,6 +281,21 @@ llvm::Error BundleBuilder::copyLibraries() {
   return folder.copyFile(*launch, "launch", /*isExecutable=*/true);
 }
 
+llvm::Error BundleBuilder::writeStarters() {
+  StarterInfo info;
+  if (auto model = module->getAttrOfType<StringAttr>("nn.model"))
+    info.model = model.getValue().str();
+  info.numStages = int64_t(roles.size());
+  for (LinkedRole &linked : roles)
+    info.numThreads = std::max<int64_t>(info.numThreads, linked.role.getNumThreads());
+  if (llvm::Error error = folder.createFolder("starters"))
+    return error;
+  for (const Starter &starter : makeStarters(info))
+    if (llvm::Error error = folder.writeFile(starter.name, starter.text))
+      return error;
+  return llvm::Error::success();
+}
+
 llvm::Expected<BundleSummary> BundleBuilder::build() {
   if (llvm::Error error = collectRoles())
     return std::move(error);
@@ -306,6 +323,8 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
   }
   folder.removeFolder(kScratch);
   if (llvm::Error error = copyLibraries())
+    return std::move(error);
+  if (llvm::Error error = writeStarters())
     return std::move(error);
   PlanInfo info = {summary.fingerprint, options.version,        options.profile,
                    libraries,           options.microbatchRows, options.flags};

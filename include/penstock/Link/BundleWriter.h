@@ -13,6 +13,7 @@
 //   plan.json                    the description (docs/plan-json.md)
 //   launch                       feeds inputs and collects outputs
 //   lib/                         shared libraries that kernels need, the plug-in for MPI, and licences
+//   starters/                    files for mpirun, Slurm and Kubernetes
 //
 // Every executable carries a fingerprint of the graph, the cut, the schedule, the weights' contents, the kernels, the
 // target and the ABI, so that stages of different folders refuse each other. The folder is the same byte for byte for

@@ -282,8 +282,10 @@ TEST_F(BundleTest, Files) {
   std::vector<std::string> names;
   for (auto &[name, bytes] : contents(options.output))
     names.push_back(name);
-  EXPECT_THAT(names, testing::ElementsAre("/launch", "/lib", "/lib/NOTICES.md", "/lib/libpenstock-mpi.so", "/plan.json",
-                                          "/stage-0", "/stage-0.weights", "/stage-1"));
+  EXPECT_THAT(names,
+              testing::ElementsAre("/launch", "/lib", "/lib/NOTICES.md", "/lib/libpenstock-mpi.so", "/plan.json",
+                                   "/stage-0", "/stage-0.weights", "/stage-1", "/starters", "/starters/kubernetes.yaml",
+                                   "/starters/mpirun.sh", "/starters/slurm.sbatch"));
   mode_t mask = ::umask(0);
   ::umask(mask);
   struct stat status;
