@@ -167,4 +167,21 @@ POINTS = (
             "run": {"wrong": 0, "missing": 0, "descriptors_growth": 0, "host_mib_growth": 4, "stages_mib_growth": 2}},
             "--requests", "33333", "--seconds", "120")),
         ("an hour of it, recorded", exists("docs/Endurance.md")))),
+    Point("t7", "MPI and other ways between ranks", (
+        ("the same folder under mpirun, and a program per rank", tests("e2e unit", r"test_ranks|RankLaunch")),
+        ("bits of whole models on ranks", exported_too("test_rank_models")),
+        ("two hosts: bits, a link that is cut, a link that is slow", tests("e2e", r"test_hosts.*(same_bits|cut_link|slow_link)")),
+        ("a transport per edge, no copy between ranks of one host",
+         tests("e2e unit", r"each_edge|shared_slots|eachEdge|unknownHosts|ranksOfOneHost")),
+        ("a hop within 10 % of MPI's own and 2 us", figures("bench/ranks.py", {
+            size: {"excess_us": 2} for size in ("64", "4096", "65536", "1048576", "16777216")})),
+        ("1 ms of delay between hosts costs 10 % at most", figures("bench/hosts.py", {
+            "mpi": {"loss_percent": 10}, "tcp": {"loss_percent": 10}})))),
+    Point("t8", "launchers", (
+        ("Open MPI", tests("e2e unit", r"test_ranks|RankLaunch")),
+        ("srun, with a controller and a node daemon", tests("e2e", r"test_slurm")),
+        ("the variables of torchrun, without it", tests("e2e", r"test_torchrun.*(same_bits|one_stage|never_starts|killed)")),
+        ("torchrun itself", exported_too("test_torchrun_itself")),
+        ("each launcher's variables", tests("unit", r"RankVariables")),
+        ("a wrong number of ranks", tests("e2e unit", r"wrong_number_of_ranks|wrong_world_size|mistakesAreNamedOnce")))),
 )
