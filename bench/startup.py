@@ -40,7 +40,7 @@ def measured(command):
 def measure(model, options, scratch):
     folder = pathlib.Path(scratch) / (model.stem + ".penstock")
     compile_s, peak_mib = measured([options.build / "bin/penstock", "compile", model, "-o", folder, "--quiet",
-                                    "--stages", options.stages])
+                                    "--stages", options.stages, "--no-cache"])
     run = [folder / "launch", "--random", "--quiet"]
     first = measured(run)[0]
     best = min(measured(run)[0] for _ in range(options.rounds))

@@ -8,6 +8,7 @@
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 #include "penstock/Dialect/Pipe/Transforms/KernelShapes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
+#include "penstock/Support/BuildCache.h"
 #include "penstock/Support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -18,8 +19,6 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
-
-#include <cstdlib>
 
 namespace penstock::driver {
 using namespace mlir;
@@ -235,15 +234,9 @@ llvm::Error addMeasuredTimes(StringRef text, StringRef fileName, partition::Devi
 }
 
 std::string getCalibrationPath(const TargetBackend &target, int numThreads) {
-  SmallString<128> path;
-  if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) {
-    path = cache;
-  } else if (const char *home = std::getenv("HOME"); home && *home) {
-    path = home;
-    llvm::sys::path::append(path, ".cache");
-  } else {
+  SmallString<128> path(getUserCacheFolder());
+  if (path.empty())
     return "";
-  }
   const TargetProfile &profile = target.getProfile();
   std::string name = (target.getName() + "-" + profile.cpu + "-" + Twine(profile.vectorBits) + "bit-" +
                       Twine(numThreads) + "t-" + PENSTOCK_VERSION + ".json")

@@ -19,6 +19,10 @@ inline constexpr llvm::StringLiteral kFlagsAttr = "penstock.flags";
 /// Opens the target that the options name, once.
 mlir::LogicalResult openTarget(Compilation &compilation);
 
+/// Opens the cache of kernels that the options name, once. Where the user names none, one that cannot be had is no
+/// failure.
+mlir::LogicalResult openCache(Compilation &compilation);
+
 /// The folder that link writes.
 std::string getOutputFolder(const CompileOptions &options);
 

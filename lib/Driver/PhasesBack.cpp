@@ -30,6 +30,25 @@ LogicalResult openTarget(Compilation &compilation) {
   return success();
 }
 
+LogicalResult openCache(Compilation &compilation) {
+  const CompileOptions &options = compilation.options;
+  if (!options.isCached || compilation.cache || !compilation.withoutCache.empty())
+    return success();
+  std::string folder = options.cacheFolder.empty() ? getDefaultCacheFolder() : options.cacheFolder;
+  if (folder.empty()) {
+    compilation.withoutCache = "neither XDG_CACHE_HOME nor HOME is set";
+    return success();
+  }
+  llvm::Expected<std::unique_ptr<BuildCache>> cache = BuildCache::open(folder);
+  if (cache)
+    compilation.cache = std::move(*cache);
+  else if (!options.cacheFolder.empty())
+    return compilation.fail(cache.takeError());
+  else
+    compilation.withoutCache = llvm::toString(cache.takeError());
+  return success();
+}
+
 /// What came of a kernel, as attributes of its definition.
 static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel &result) {
   Builder builder(kernel.getContext());
@@ -53,7 +72,7 @@ static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel
 /// kernels their weights as they want them. A dump names its kernels by content, so a resumed compilation makes the
 /// same objects again.
 LogicalResult runKernels(Compilation &compilation) {
-  if (failed(openTarget(compilation)))
+  if (failed(openTarget(compilation)) || failed(openCache(compilation)))
     return failure();
   pipe::setKernelShapes(*compilation.module);
   const TargetBackend &target = *compilation.target;
@@ -67,8 +86,10 @@ LogicalResult runKernels(Compilation &compilation) {
     else
       describeKernel(kernel, known->second);
   }
-  FailureOr<std::vector<kernels::CompiledKernel>> compiled =
-      kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary());
+  FailureOr<std::vector<kernels::CompiledKernel>> compiled = kernels::compileKernels(
+      fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), compilation.cache.get());
+  if (compilation.cache)
+    compilation.cache->prune();
   if (failed(compiled))
     return failure();
   for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {

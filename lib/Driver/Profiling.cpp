@@ -60,7 +60,9 @@ LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPh
   first.module = compilation.module->clone();
   first.workspaceBytes = compilation.workspaceBytes;
   first.kernels = std::move(compilation.kernels);
+  first.cache = std::move(compilation.cache);
   LogicalResult made = runPhases(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Link), first, onPhase);
+  compilation.cache = std::move(first.cache);
   if (failed(made)) {
     compilation.exitStatus = first.exitStatus ? first.exitStatus : compilation.exitStatus;
     return failure();

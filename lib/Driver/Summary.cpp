@@ -100,6 +100,32 @@ std::string formatBytes(int64_t bytes) {
   return text;
 }
 
+struct KernelCounts {
+  int64_t built = 0, reused = 0, damaged = 0;
+};
+
+/// Of distinct kernels.
+KernelCounts countKernels(const Compilation &compilation) {
+  KernelCounts counts;
+  for (const auto &entry : compilation.kernels)
+    ++(entry.getValue().isReused ? counts.reused : counts.built);
+  if (compilation.cache)
+    counts.damaged = compilation.cache->getNumDamaged();
+  return counts;
+}
+
+void printKernels(const Compilation &compilation, llvm::raw_ostream &os) {
+  KernelCounts counts = countKernels(compilation);
+  os << "kernels: " << counts.built << " built, " << counts.reused << " reused";
+  if (compilation.cache)
+    os << " from " << compilation.cache->getFolder();
+  if (counts.damaged)
+    os << ", where " << counts.damaged << " were damaged";
+  if (!compilation.withoutCache.empty())
+    os << "; none are kept: " << compilation.withoutCache;
+  os << "\n";
+}
+
 void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
   os << "wrote " << compilation.output << "\n";
   os << "stage  kernels  predicted ms     weights       arena       slots        sends\n";
@@ -115,6 +141,7 @@ void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
           : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %").str().c_str());
   if (!rows.costs.empty())
     os << "costs: " << rows.costs << ", for " << llvm::join(getDistinct(rows.devices), ", ") << "\n";
+  printKernels(compilation, os);
 }
 
 void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
@@ -127,6 +154,13 @@ void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
     json.attribute("optimal", rows.optimal);
     json.attribute("costs", rows.costs);
     json.attribute("devices", llvm::json::Array(rows.devices));
+    json.attributeObject("kernels", [&] {
+      KernelCounts counts = countKernels(compilation);
+      json.attribute("built", counts.built);
+      json.attribute("reused", counts.reused);
+      json.attribute("damaged", counts.damaged);
+      json.attribute("cache", compilation.cache ? llvm::json::Value(compilation.cache->getFolder()) : nullptr);
+    });
     json.attributeArray("stages", [&] {
       for (const StageRow &row : rows.stages)
         json.object([&] {

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "penstock/Kernels/KernelCompiler.h"
+#include "KernelCache.h"
 #include "Passes.h"
 #include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
@@ -54,22 +55,27 @@ static std::string printCanonically(nn::KernelDefOp kernel) {
   return text;
 }
 
-static std::string hashText(StringRef text, const TargetProfile &profile, StringRef library) {
+/// All that an object depends on, but for the compiler's own code.
+static std::string makeKey(StringRef text, const TargetProfile &profile, StringRef library) {
   std::string key;
-  llvm::raw_string_ostream stream(key);
-  stream << kCompilerVersion << '\n'
-         << profile.triple << '\n'
-         << profile.cpu << '\n'
-         << profile.features << '\n'
-         << profile.optLevel << ' ' << profile.vectorBits << (profile.isParallel() ? " parallel" : "") << '\n'
-         << library << '\n'
-         << text;
+  llvm::raw_string_ostream(key) << kCompilerVersion << '\n'
+                                << profile.triple << '\n'
+                                << profile.cpu << '\n'
+                                << profile.features << '\n'
+                                << profile.optLevel << ' ' << profile.vectorBits
+                                << (profile.isParallel() ? " parallel" : "") << '\n'
+                                << library << '\n'
+                                << text;
+  return key;
+}
+
+static std::string hashKey(StringRef key) {
   XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
   return llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) + llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16);
 }
 
 std::string kernels::hashKernel(nn::KernelDefOp kernel, const TargetProfile &profile, const LibraryTable *library) {
-  return hashText(printCanonically(kernel), profile, library ? library->describe(kernel, profile) : "");
+  return hashKey(makeKey(printCanonically(kernel), profile, library ? library->describe(kernel, profile) : ""));
 }
 
 namespace {
@@ -208,42 +214,74 @@ FailureOr<CompiledKernel> kernels::compileKernel(nn::KernelDefOp kernel, const T
   return std::move(results->front());
 }
 
+namespace {
+
+/// Equal kernels on their way to one object.
+struct Job {
+  nn::KernelDefOp kernel; ///< the first of them
+  std::string text, key, hash;
+  bool isOfLibrary = false;
+  Outcome outcome; ///< of generated code
+  std::optional<CompiledKernel> result;
+};
+
+/// The distinct kernels of a call, each looked for in the cache.
+class JobList {
+public:
+  JobList(ArrayRef<nn::KernelDefOp> kernels, const TargetProfile &profile, const LibraryTable *library,
+          BuildCache *cache) {
+    for (nn::KernelDefOp kernel : kernels) {
+      std::string text = printCanonically(kernel);
+      std::string description = library ? library->describe(kernel, profile) : "";
+      std::string key = makeKey(text, profile, description), hash = hashKey(key);
+      auto [known, isNew] = jobOf.try_emplace(hash, jobs.size());
+      jobOfKernel.push_back(known->second);
+      if (!isNew)
+        continue;
+      jobs.push_back({kernel, std::move(text), std::move(key), hash, !description.empty(), {}, std::nullopt});
+      if (cache)
+        jobs.back().result = findKernel(*cache, jobs.back().key, kernel.getContext());
+    }
+  }
+
+  std::vector<Job> jobs;
+  std::vector<size_t> jobOfKernel;
+
+private:
+  llvm::StringMap<size_t> jobOf; ///< by hash
+};
+
+} // namespace
+
 FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::KernelDefOp> kernels,
                                                                const TargetProfile &profile, unsigned numThreads,
-                                                               const LibraryTable *library) {
-  struct Job {
-    std::string text, hash;
-    Outcome outcome;
-  };
-  std::vector<Job> jobs;         // distinct kernels of generated code
-  llvm::StringMap<size_t> jobOf; // by hash
-  std::vector<std::string> hashes;
-  for (nn::KernelDefOp kernel : kernels) {
-    std::string text = printCanonically(kernel);
-    std::string description = library ? library->describe(kernel, profile) : "";
-    hashes.push_back(hashText(text, profile, description));
-    if (description.empty() && jobOf.try_emplace(hashes.back(), jobs.size()).second)
-      jobs.push_back({std::move(text), hashes.back(), {}});
-  }
+                                                               const LibraryTable *library, BuildCache *cache) {
+  JobList list(kernels, profile, library, cache);
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(numThreads));
-  for (Job &job : jobs)
-    pool.async([&job, &profile] { job.outcome = Lowering(job.text, profile).compile("k_" + job.hash); });
-  std::vector<CompiledKernel> results;
-  bool complete = true;
-  for (auto [kernel, hash] : llvm::zip(kernels, hashes)) {
-    auto job = jobOf.find(hash);
-    if (job != jobOf.end())
-      pool.wait();
-    FailureOr<CompiledKernel> made =
-        job == jobOf.end() ? library->compile(kernel, hash, profile) : finish(kernel, hash, jobs[job->second].outcome);
-    if (succeeded(made))
-      results.push_back(std::move(*made));
-    else
-      complete = false;
-  }
+  for (Job &job : list.jobs)
+    if (!job.result && !job.isOfLibrary)
+      pool.async([&job, &profile] { job.outcome = Lowering(job.text, profile).compile("k_" + job.hash); });
+  bool isComplete = true;
+  auto take = [&](Job &job, FailureOr<CompiledKernel> made) {
+    isComplete &= succeeded(made);
+    if (failed(made))
+      return;
+    if (cache)
+      addKernel(*cache, job.key, *made, job.kernel.getContext());
+    job.result = std::move(*made);
+  };
+  for (Job &job : list.jobs)
+    if (!job.result && job.isOfLibrary)
+      take(job, library->compile(job.kernel, job.hash, profile));
   pool.wait();
-  if (!complete)
+  for (Job &job : list.jobs)
+    if (!job.result && !job.isOfLibrary)
+      take(job, finish(job.kernel, job.hash, job.outcome));
+  if (!isComplete)
     return failure();
+  std::vector<CompiledKernel> results;
+  for (size_t job : list.jobOfKernel)
+    results.push_back(*list.jobs[job].result);
   return results;
 }
 

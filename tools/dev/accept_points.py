@@ -143,6 +143,14 @@ POINTS = (
         ("lit per pass", tests("lit", r"")), ("GoogleTest with oracles", tests("unit", r"")),
         ("check scripts", tests("checks", r"")), ("whole models", tests("e2e", r"")), ("Python", tests("python", r"")),
         ("sanitizers", tests("sanitize", r"")), ("fuzzing", tests("fuzz", r"")))),
+    Point("t12", "cheap re-cuts", (
+        ("a moved boundary of bert_base: no kernel built, 2 s", figures("bench/recut.py", {
+            "bert_base": {"recut_s": 2, "recut_built": 0}})),
+        ("another cut builds no kernel, the same bytes with and without a cache", tests("e2e lit", r"recut_builds|Driver/cache")),
+        ("damaged entries are noticed and built again", tests("unit lit", r"DamagedEntries|WrongPlace|Driver/cache")),
+        ("compilations at once, some killed", tests("e2e unit", r"recut_while|BuildCacheTest.ManyAtOnce")),
+        ("all that an object depends on is in its key", tests("unit", r"ProgramsDiffer|ProfilesDiffer|GivesWhatWasCompiled")),
+        ("the folder is its user's alone, and has a limit", tests("unit", r"FolderIsPrivate|FolderOfAnother|Prunes")))),
     Point("done", "done when", (
         ("docs/Architecture.md with real dumps", tests("checks", r"update_docs")),
         ("licence and notices", exists("LICENSE", "THIRD_PARTY_NOTICES.md")))),

@@ -227,7 +227,8 @@ def run_pytest(context, folders, *options, timeout_s=3600):
     if context.pattern:
         command += ["-k", context.pattern]
     path = os.pathsep.join([str(context.build / "python"), str(ROOT / "python"), str(ROOT / "tools/dev")])
-    env = dict(os.environ, PENSTOCK_BUILD=str(context.build), PYTHONPATH=path)
+    # What earlier runs have left in the user's cache folder has no say; within one run kernels are compiled once.
+    env = dict(os.environ, PENSTOCK_BUILD=str(context.build), PYTHONPATH=path, XDG_CACHE_HOME=str(context.scratch / "cache"))
     status, output = run(command, timeout_s=timeout_s, env=env)
     if not report.exists():
         return [Result("pytest " + " ".join(folders), "failed", f"exit status {status}\n{tail(output)}")]

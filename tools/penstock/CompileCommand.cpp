@@ -66,6 +66,14 @@ void CompileCommand::addOptions(CLI::App &app) {
       ->type_name("P");
   app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
   app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
+  CLI::Option *cache =
+      app.add_option(
+             "--cache-dir", options.cacheFolder,
+             "folder of compiled kernels, yours alone (default: penstock/kernels in XDG_CACHE_HOME or ~/.cache)")
+          ->type_name("DIR");
+  app.add_flag_callback(
+         "--no-cache", [this] { options.isCached = false; }, "compile every kernel anew, and keep none")
+      ->excludes(cache);
   app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());
   app.add_option("--compile-from", options.compileFrom, "resume from a dump written after this phase");
   app.add_option("--dump-phases", options.dumpPhases, "folder for a dump of the module after each phase");

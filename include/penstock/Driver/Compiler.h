@@ -11,6 +11,7 @@
 
 #include "penstock/Driver/Options.h"
 #include "penstock/Driver/Phases.h"
+#include "penstock/Support/BuildCache.h"
 #include "penstock/Target/TargetBackend.h"
 
 #include "mlir/IR/OwningOpRef.h"
@@ -30,6 +31,8 @@ struct Compilation {
   const CompileOptions &options;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::unique_ptr<TargetBackend> target;            ///< opened by the first phase that needs it
+  std::unique_ptr<BuildCache> cache;                ///< likewise; null: none
+  std::string withoutCache;                         ///< why, if it was not the user who wanted none
   llvm::StringMap<kernels::CompiledKernel> kernels; ///< by `kernel.object`
   /// Times of kernels from a run of a first plan, by content as in Partitioning.h; empty: none.
   std::map<std::string, double> measuredSeconds;

@@ -37,6 +37,9 @@ struct CompileOptions {
   int64_t numThreads = 1; ///< per kernel
   std::string precision;  ///< of contractions: f32, f16 or bf16; empty: as the model says
 
+  std::string cacheFolder; ///< of compiled kernels; empty: in the user's cache folder, if there is one
+  bool isCached = true;
+
   std::string compileTo = "link";
   std::string compileFrom; ///< empty: from the model
   std::string dumpPhases;  ///< folder for one dump per phase; empty: none

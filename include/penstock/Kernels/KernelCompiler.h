@@ -29,6 +29,10 @@
 #include <string>
 #include <vector>
 
+namespace penstock {
+class BuildCache;
+}
+
 namespace penstock::kernels {
 
 /// A kernel as machine code. What a library asks for beside the object is empty for generated code.
@@ -41,6 +45,7 @@ struct CompiledKernel {
   std::string library;             ///< which one, with its version
   std::string isa;                 ///< the instruction set that the library is held to, in its words
   int64_t inPlaceInput = -1; ///< the input whose buffer the first result may have (it is copied elsewhere); -1: none
+  bool isReused = false;     ///< not compiled now: found in the cache
   bool hasGrowingScratch = false; ///< needs memory beside the workspace, as much as the shapes of a run ask for
   llvm::SmallVector<mlir::Attribute> packing; ///< nn::PackingAttr of each input, unit for one that stays as it is
 };
@@ -72,10 +77,12 @@ std::string hashKernel(nn::KernelDefOp kernel, const TargetProfile &profile, con
 mlir::FailureOr<CompiledKernel> compileKernel(nn::KernelDefOp kernel, const TargetProfile &profile,
                                               const LibraryTable *library = nullptr);
 
-/// One result per kernel, in their order; equal kernels are compiled once. `numThreads` 0 stands for all cores.
+/// One result per kernel, in their order; equal kernels are compiled once, and those in `cache` not at all.
+/// `numThreads` 0 stands for all cores.
 mlir::FailureOr<std::vector<CompiledKernel>> compileKernels(llvm::ArrayRef<nn::KernelDefOp> kernels,
                                                             const TargetProfile &profile, unsigned numThreads = 0,
-                                                            const LibraryTable *library = nullptr);
+                                                            const LibraryTable *library = nullptr,
+                                                            BuildCache *cache = nullptr);
 
 /// How far `printKernel` goes.
 enum class KernelForm { Linalg, Fused, Buffers, Loops, LLVM, Optimized };
