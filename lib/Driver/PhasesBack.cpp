@@ -170,6 +170,7 @@ LogicalResult runLink(Compilation &compilation) {
   bundle.profile = compilation.target->getProfile();
   bundle.version = PENSTOCK_VERSION;
   bundle.microbatchRows = options.microbatch;
+  bundle.allInOne = options.allInOne;
   bundle.flags = listFlags(compilation);
   WeightMaker maker(*compilation.module, compilation.kernels, compilation.target->getLibrary());
   bundle.makeWeight = [&](StringRef name, link::ByteConsumer consume) { return maker.make(name, consume); };

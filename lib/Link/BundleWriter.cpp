@@ -39,6 +39,7 @@ using namespace penstock::link;
 
 /// Objects lie here while the executables are linked.
 static constexpr const char *kScratch = "objects";
+static std::string getObjectName(StringRef name) { return (kScratch + ("/" + name) + ".o").str(); }
 
 namespace {
 
@@ -56,7 +57,10 @@ private:
   llvm::Expected<WeightSource> getSource(StringRef weight);
   std::string computeFingerprint();
   llvm::Error linkRole(LinkedRole &linked);
+  llvm::Error linkAllInOne();
   llvm::Expected<std::string> emitRole(rtir::RoleOp role);
+  llvm::Error writeRoleObject(const LinkedRole &linked);
+  llvm::Error addRole(const LinkedRole &linked, LinkRequest &request);
   llvm::Error writeKernelObjects();
   llvm::Error copyLibraries();
   llvm::Error writeStarters();
@@ -216,35 +220,50 @@ llvm::Error BundleBuilder::writeKernelObjects() {
       if (object == kernelObjects.end())
         return worldError("kernel '{0}' of '{1}' has no object; expected one per kernel", step.getKernel(),
                           step.getName());
-      if (llvm::Error error = folder.writeFile((kScratch + ("/" + hash) + ".o").str(), object->second))
+      if (llvm::Error error = folder.writeFile(getObjectName(hash), object->second))
         return error;
     }
   return llvm::Error::success();
 }
 
-llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
-  rtir::RoleOp role = linked.role;
-  llvm::Expected<std::string> object = emitRole(role);
-  if (!object)
-    return object.takeError();
-  std::string name = std::string(kScratch) + "/" + linked.executable + ".o";
-  if (llvm::Error error = folder.writeFile(name, *object))
-    return error;
-  LinkRequest request;
-  request.objects.push_back(folder.path(name));
+llvm::Error BundleBuilder::writeRoleObject(const LinkedRole &linked) {
+  llvm::Expected<std::string> object = emitRole(linked.role);
+  return object ? folder.writeFile(getObjectName(linked.executable), *object) : object.takeError();
+}
+
+template <typename Range> static void addOnce(std::vector<std::string> &list, const Range &items) {
+  for (const std::string &item : items)
+    if (!llvm::is_contained(list, item))
+      list.push_back(item);
+}
+
+/// The objects of a role, its kernels, and what they need.
+llvm::Error BundleBuilder::addRole(const LinkedRole &linked, LinkRequest &request) {
   llvm::SetVector<StringRef> kernels;
-  for (rtir::StepOp step : role.getSteps()) {
+  for (rtir::StepOp step : rtir::RoleOp(linked.role).getSteps()) {
     StringRef hash = step.getKernel();
     hash.consume_front("k_");
     kernels.insert(hash);
   }
+  std::vector<std::string> objects = {folder.path(getObjectName(linked.executable))};
   for (StringRef hash : kernels)
-    request.objects.push_back(folder.path((kScratch + ("/" + hash) + ".o").str()));
-  llvm::Expected<RoleNeeds> needs = getRoleNeeds(module, role);
+    objects.push_back(folder.path(getObjectName(hash)));
+  addOnce(request.objects, objects);
+  llvm::Expected<RoleNeeds> needs = getRoleNeeds(module, linked.role);
   if (!needs)
     return needs.takeError();
-  request.archives.insert(request.archives.begin(), needs->archives.begin(), needs->archives.end());
-  request.libraries = needs->libraries;
+  addOnce(request.archives, needs->archives);
+  addOnce(request.libraries, needs->libraries);
+  return llvm::Error::success();
+}
+
+llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
+  if (llvm::Error error = writeRoleObject(linked))
+    return error;
+  LinkRequest request;
+  if (llvm::Error error = addRole(linked, request))
+    return error;
+  request.aliases = {{"penstock_role", getRoleSymbol(rtir::RoleOp(linked.role).getRole())}};
   request.output = folder.path(linked.executable);
   if (llvm::Error error = linkExecutable(installation, request))
     return error;
@@ -253,6 +272,26 @@ llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
     return systemError("read", request.output, code.value());
   summary.stages.push_back({int64_t(numBytes), linked.weights.numBytes, linked.weights.numBytesShared});
   return llvm::Error::success();
+}
+
+/// The same objects with a list of the roles, and `launch` instead of the `main` of one role.
+llvm::Error BundleBuilder::linkAllInOne() {
+  DiagnosticText diagnostics(module.getContext());
+  OwningOpRef<ModuleOp> list = createRoleList(module.getContext(), roles.size());
+  llvm::Expected<std::string> object = emitObject(*list, options.profile);
+  if (!object)
+    return object.takeError();
+  if (llvm::Error error = folder.writeFile(getObjectName(kAllInOne), *object))
+    return error;
+  LinkRequest request;
+  request.objects = {folder.path(getObjectName(kAllInOne))};
+  // Before the runtime, which has the `main` of one role.
+  request.archives.insert(request.archives.begin(), {"libPenstockLaunch.a", "libPenstockHost.a", "libz.a"});
+  for (const LinkedRole &linked : roles)
+    if (llvm::Error error = addRole(linked, request))
+      return error;
+  request.output = folder.path(kAllInOne);
+  return linkExecutable(installation, request);
 }
 
 /// What leads to stages on other hosts; opened by a launch that has some.
@@ -321,13 +360,16 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
     if (llvm::Error error = linkRole(linked))
       return std::move(error);
   }
+  if (options.allInOne)
+    if (llvm::Error error = linkAllInOne())
+      return std::move(error);
   folder.removeFolder(kScratch);
   if (llvm::Error error = copyLibraries())
     return std::move(error);
   if (llvm::Error error = writeStarters())
     return std::move(error);
-  PlanInfo info = {summary.fingerprint, options.version,        options.profile,
-                   libraries,           options.microbatchRows, options.flags};
+  PlanInfo info = {summary.fingerprint,    options.version, options.profile, libraries,
+                   options.microbatchRows, options.flags,   options.allInOne};
   llvm::Expected<std::string> plan = writePlanJson(module, roles, info);
   if (!plan)
     return plan.takeError();

@@ -27,6 +27,8 @@ function(penstock_install_shared name package)
   endif()
   configure_file(/usr/share/doc/${package}/copyright ${PENSTOCK_INSTALLATION}/notices/${name}.txt COPYONLY)
 endfunction()
+# What reads compressed archives of inputs, for the executable of all stages.
+penstock_install_file(libz.a ${PENSTOCK_INSTALLATION})
 penstock_install_shared(libdnnl.so.2 libdnnl2)
 penstock_install_shared(libgomp.so.1 libgomp1)
 penstock_install_shared(libgcc_s.so.1 libgcc-s1)
@@ -37,7 +39,7 @@ configure_file(${CMAKE_SOURCE_DIR}/THIRD_PARTY_NOTICES.md ${PENSTOCK_INSTALLATIO
 
 # The parts that this build makes.
 set(installed)
-foreach(target PenstockRuntime PenstockPlace PenstockOneDnn penstock-mpi launch)
+foreach(target PenstockRuntime PenstockPlace PenstockOneDnn PenstockHost PenstockLaunch penstock-mpi launch)
   if(TARGET ${target})
     add_custom_command(
       OUTPUT ${PENSTOCK_INSTALLATION}/.${target}.stamp

@@ -239,6 +239,8 @@ llvm::Error penstock::link::linkExecutable(const Installation &installation, con
     return systemError("open a pipe for", request.output, errno);
   Arguments arguments(installation);
   addFlags(arguments);
+  for (const auto &[name, symbol] : request.aliases)
+    arguments.add("--defsym=" + name + "=" + symbol);
   arguments.add("-o");
   arguments.add(linked.path());
   if (llvm::Error error = addInputs(arguments, request))

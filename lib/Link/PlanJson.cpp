@@ -332,6 +332,8 @@ llvm::Expected<std::string> PlanWriter::write() {
       {"target", {{"triple", info.profile.triple}, {"cpu", info.profile.cpu}, {"features", info.profile.features}}},
       {"libraries", info.libraries},
       {"flags", info.flags}};
+  if (info.allInOne)
+    root["all_in_one"] = kAllInOne;
   root["symbols"] = writeSymbols();
   root["inputs"] = writeTensors<pipe::InputOp>();
   root["outputs"] = writeTensors<pipe::OutputOp>();

@@ -133,6 +133,8 @@ SessionOptions Launcher::sessionOptions(Status &status) const {
   result.recordResults = options.recordResults;
   if (!options.onHang.empty())
     result.hangFile = hangFileName();
+  result.roles = options.roles;
+  result.ownsProcess = true;
   if (options.verifyWeights)
     result.verifyBytes = INT64_MAX;
   result.ownRole = role;
@@ -314,6 +316,9 @@ Status Launcher::run(bool &tells) {
   if (!status.ok() && session) {
     (void)session->close(); // then what other ranks have to say is known
     tells = session->failureIsOwn();
+    // A thread that is deep in a kernel does not notice; it ends with the process, as a role would be killed.
+    if (!options.roles.empty())
+      (void)session.release();
   }
   if (!status.ok() && writer)
     writer->incomplete(status);

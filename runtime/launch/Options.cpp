@@ -64,6 +64,8 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
       ->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
   app.add_flag("--no-shared-memory", options.noSharedMemory,
                "between ranks of one host too, send what ranks of different hosts send");
+  app.add_flag("--all-in-one", options.allInOne,
+               "run the stages as threads of one process, if the model was compiled with --all-in-one");
   app.add_flag("--verify-weights", options.verifyWeights, "checksum weights files above 1 GiB too");
   app.add_flag("--json", options.json, "print results as JSON");
   app.add_flag("--quiet", options.quiet, "print nothing but errors");

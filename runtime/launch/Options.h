@@ -15,12 +15,13 @@ namespace rt {
 
 struct LaunchOptions {
   std::string folder;
-  std::vector<std::string> inputs; ///< NAME=FILE
+  std::vector<const rt_role_desc *> roles; ///< linked into this program, which runs them as threads; else executables
+  std::vector<std::string> inputs;         ///< NAME=FILE
   std::vector<std::string> archives;
   std::vector<std::string> dims, shapes, faults;
   std::string outputFolder, traceFile, recordFile, onHang, launcher = "auto";
   bool random = false, json = false, quiet = false, verbose = false, verifyWeights = false, recordResults = false;
-  bool noSharedMemory = false;
+  bool noSharedMemory = false, allInOne = false;
   uint64_t seed = 1;
   int64_t repeat = 1, inFlight = 0;
   double timeoutSeconds = 30;
@@ -29,6 +30,15 @@ struct LaunchOptions {
 /// False: the program ends with `exitStatus` (help, version, or a mistake that has been printed if this process
 /// `tells`).
 bool parseLaunchOptions(int argc, char **argv, LaunchOptions &options, int &exitStatus, bool tells);
+
+/// The roles that this program has been linked with: none, or all of them.
+std::vector<const rt_role_desc *> listLinkedRoles();
+/// Becomes the folder's `all-in-one` with the same arguments; returns only on failure.
+Status becomeAllInOne(const LaunchOptions &options, char **argv);
+/// A program with all stages is to run as one process, not as one of several ranks.
+Status checkAlone(const LaunchOptions &options, const LaunchedRank &rank);
+/// A crash in any thread ends the process with status 1 and a line that names the stage. A debugger sees it first.
+void reportCrashes();
 
 /// Becomes `mpirun` or `srun` with one rank per stage and the same arguments; returns only on failure.
 Status becomeLauncher(const LaunchOptions &options, int argc, char **argv);

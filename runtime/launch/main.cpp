@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Lies in every output folder and runs it: `DIR/launch --input image=cat.npy --output-dir results/`. Under mpirun or
-// srun it runs one stage of it. Exit status: 0 done, 2 what the user gave is wrong, 1 the world failed.
+// srun it runs one stage of it. Linked with the roles, as `all-in-one`, it runs them as threads. Exit status: 0 done, 2
+// what the user gave is wrong, 1 the world failed.
 //
 //===----------------------------------------------------------------------===//
 #include "Options.h"
@@ -49,12 +50,20 @@ static int run(int argc, char **argv) {
     letFirstTell(rank);
     return exitStatus;
   }
+  options.roles = listLinkedRoles();
+  bool allInOne = options.allInOne || !options.roles.empty();
   bool wanted = options.launcher == "mpirun" || options.launcher == "srun";
+  if (status.ok() && allInOne)
+    status = checkAlone(options, rank);
+  if (status.ok() && allInOne && options.roles.empty())
+    status = becomeAllInOne(options, argv);
   if (status.ok() && wanted && !rank.launcher)
     status = becomeLauncher(options, argc, argv);
   int32_t role = -1;
-  if (status.ok())
+  if (status.ok() && !allInOne)
     status = chooseRole(options, rank, role);
+  if (allInOne)
+    reportCrashes();
   bool tells = rank.rank == 0;
   if (!status.ok())
     letFirstTell(rank);
@@ -67,6 +76,8 @@ static int run(int argc, char **argv) {
   }
   if (!status.ok() && tells)
     std::fprintf(stderr, "error: %s\n", status.message().c_str());
+  if (!status.ok() && allInOne)
+    _exit(status.exitStatus()); // threads of stages may still run
   return status.exitStatus();
 }
 

@@ -41,9 +41,9 @@ def test_recut_builds_no_kernel(name, tmp_path):
     cold = compiled(model, tmp_path / "cold", "--stages", 1, *cache)
     assert cold["built"] > 0 and cold["reused"] == 0, cold
     for stages in (1, max(model.stages)):
-        warm = compiled(model, tmp_path / "warm", "--stages", stages, *cache)
+        warm = compiled(model, tmp_path / "warm", "--stages", stages, "--all-in-one", *cache)
         assert warm["built"] == 0 and warm["reused"] >= cold["built"], warm
-        plain = compiled(model, tmp_path / "plain", "--stages", stages, "--no-cache")
+        plain = compiled(model, tmp_path / "plain", "--stages", stages, "--all-in-one", "--no-cache")
         assert plain["reused"] == 0 and plain["built"] == warm["reused"], plain
         assert differing(tmp_path / "warm", tmp_path / "plain") == []
 

@@ -143,6 +143,12 @@ POINTS = (
         ("lit per pass", tests("lit", r"")), ("GoogleTest with oracles", tests("unit", r"")),
         ("check scripts", tests("checks", r"")), ("whole models", tests("e2e", r"")), ("Python", tests("python", r"")),
         ("sanitizers", tests("sanitize", r"")), ("fuzzing", tests("fuzz", r"")))),
+    Point("t9", "one plan, three forms", (
+        ("all-in-one: the bytes of the processes, 1 to 4 stages of every model", tests("e2e", r"same_bytes_as_processes")),
+        ("from the same objects, listed, no further libraries", tests("e2e", r"all_in_one.*(listed|needed|without_it)")),
+        ("planted failures, crashes, deadlines end it in words", tests("unit", r"AllInOneProcess")),
+        ("under gdb", tests("e2e", r"under_a_debugger")),
+        ("one stage alone from a recording, of this form too", tests("e2e lit unit", r"test_recorded|Driver/replay|Recording")))),
     Point("t12", "cheap re-cuts", (
         ("a moved boundary of bert_base: no kernel built, 2 s", figures("bench/recut.py", {
             "bert_base": {"recut_s": 2, "recut_built": 0}})),

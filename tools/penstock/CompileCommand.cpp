@@ -66,6 +66,8 @@ void CompileCommand::addOptions(CLI::App &app) {
       ->type_name("P");
   app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
   app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
+  app.add_flag("--all-in-one", options.allInOne,
+               "also write 'all-in-one', one executable that runs all stages as threads");
   CLI::Option *cache =
       app.add_option(
              "--cache-dir", options.cacheFolder,

@@ -145,6 +145,9 @@ static void printFolder(const ordered_json &plan) {
   for (const char *key : {"model", "fingerprint"})
     llvm::outs() << llvm::format("%-14s %s\n", key, text(plan, key).c_str());
   llvm::outs() << llvm::format("target         %s\n", text(plan.value("target", ordered_json()), "cpu").c_str());
+  if (plan.contains("all_in_one"))
+    llvm::outs() << llvm::format("executables    one per stage, and %s for all of them\n",
+                                 text(plan, "all_in_one").c_str());
   for (const ordered_json &stage : plan["stages"])
     printStage(stage);
   for (const ordered_json &channel : plan.value("channels", ordered_json::array()))
@@ -186,7 +189,8 @@ int InspectCommand::inspectFolder(const std::string &folder, llvm::StringRef exe
     llvm::errs() << "error: '" << path << "' is no plan: expected an object with 'stages'\n";
     return 2;
   }
-  if (!executable.empty() && !keepStage(plan, executable)) {
+  bool isOneStage = !executable.empty() && text(plan, "all_in_one") != executable;
+  if (isOneStage && !keepStage(plan, executable)) {
     llvm::errs() << "error: '" << path << "' has no stage whose executable is '" << executable << "'\n";
     return 2;
   }

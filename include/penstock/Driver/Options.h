@@ -35,6 +35,7 @@ struct CompileOptions {
   std::string target = "cpu";
   std::string arch = "native";
   int64_t numThreads = 1; ///< per kernel
+  bool allInOne = false;  ///< write the executable that holds all stages too
   std::string precision;  ///< of contractions: f32, f16 or bf16; empty: as the model says
 
   std::string cacheFolder; ///< of compiled kernels; empty: in the user's cache folder, if there is one

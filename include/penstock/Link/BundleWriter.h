@@ -12,6 +12,7 @@
 //   stage-K.weights              the weights that stage K loads, if any
 //   plan.json                    the description (docs/plan-json.md)
 //   launch                       feeds inputs and collects outputs
+//   all-in-one                   if asked for: launch and all stages in one process, from the same objects
 //   lib/                         shared libraries that kernels need, the plug-in for MPI, and licences
 //   starters/                    files for mpirun, Slurm and Kubernetes
 //
@@ -45,6 +46,7 @@ struct BundleOptions {
   std::string version;            ///< of the compiler, for plan.json
   int64_t microbatchRows = 0;     ///< rows of a microbatch where the batch is a symbol; 0: 1
   std::vector<std::string> flags; ///< of the compilation, as far as they decide the bits of results
+  bool allInOne = false;          ///< write the executable of all stages too
   /// Hands over the bytes of a weight that is computed (`init`) or packed, by symbol; called once for each place.
   std::function<llvm::Error(llvm::StringRef name, ByteConsumer consume)> makeWeight;
 };

@@ -9,6 +9,7 @@
 // reads lies in one folder, `lib/penstock` beside the tool's `bin`, filled when Penstock is built:
 //
 //   libPenstockRuntime.a libPenstockPlace.a      the runtime
+//   libPenstockLaunch.a libPenstockHost.a libz.a the parts of launch, for the executable of all stages
 //   Scrt1.o crti.o crtbeginS.o crtendS.o crtn.o  start-up code
 //   libstdc++.a libgcc.a libgcc_eh.a             static parts of the C++ runtime
 //   libc.so.6 libm.so.6 libc_nonshared.a ...     what symbols of the C library are resolved against; the executables

@@ -36,6 +36,8 @@ struct LinkRequest {
   /// Shared libraries of the installation's `shared/` folder ("libdnnl.so.2"); the executable looks for them in
   /// `$ORIGIN/lib`.
   std::vector<std::string> libraries;
+  /// Other names of symbols that the objects define: {"penstock_role", "penstock_role_2"}.
+  std::vector<std::pair<std::string, std::string>> aliases;
   /// Path of the executable; replaced if it is there. Its folder must exist.
   std::string output;
 };

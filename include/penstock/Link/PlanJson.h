@@ -25,6 +25,9 @@ namespace link {
 /// Version of the schema that is written; the runtime reads the same (kPlanSchema).
 inline constexpr int64_t kPlanSchemaVersion = 1;
 
+/// File name of the executable that holds all stages.
+inline constexpr const char *kAllInOne = "all-in-one";
+
 /// A role whose files are written.
 struct LinkedRole {
   rtir::RoleOp role;       ///< with offsets, hashes and fingerprint
@@ -41,6 +44,7 @@ struct PlanInfo {
   std::vector<std::string> libraries; ///< files in lib/
   int64_t microbatchRows = 0;         ///< rows of a microbatch where the batch is a symbol; 0: 1
   std::vector<std::string> flags;     ///< of the compilation, as far as they decide the bits of results
+  bool allInOne = false;              ///< the folder has the executable of all stages
 };
 
 /// The text of plan.json.

@@ -2,7 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
-// The two functions that `penstock_role` points at. Both are built straight into the role's module.
+// The two functions that the table of a role points at. Both are built straight into the role's module.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_CONVERSION_RTTOLLVM_FUNCTIONS_H
 #define PENSTOCK_LIB_CONVERSION_RTTOLLVM_FUNCTIONS_H

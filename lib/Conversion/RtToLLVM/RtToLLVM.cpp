@@ -151,7 +151,7 @@ LogicalResult RoleConverter::convert() {
   std::vector<uint8_t> hash(16);
   if (role.getWeightsHash())
     hash = parseHex(*role.getWeightsHash());
-  tables.addStruct("penstock_role", types.role,
+  tables.addStruct(getRoleSymbol(role.getRole()), types.role,
                    {int64_t(RT_ABI_VERSION),
                     parseHex(*role.getFingerprint()),
                     tables.addString(role.getModel()),
@@ -186,6 +186,20 @@ OwningOpRef<ModuleOp> penstock::convertRoleToLLVM(rtir::RoleOp role) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(role.getLoc(), role.getSymName());
   if (failed(RoleConverter(role, *module).convert()))
     return nullptr;
+  return module;
+}
+
+std::string penstock::getRoleSymbol(int64_t role) { return "penstock_role_" + std::to_string(role); }
+
+OwningOpRef<ModuleOp> penstock::createRoleList(MLIRContext *context, int64_t numRoles) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(context), "roles");
+  AbiTypes types(context);
+  TableBuilder tables(*module, types);
+  std::vector<std::string> names;
+  for (int64_t role = 0; role < numRoles; ++role)
+    names.push_back(tables.declareStruct(getRoleSymbol(role), types.role));
+  tables.addVisiblePointers("penstock_roles", names);
+  tables.addVisibleNumber("penstock_num_roles", numRoles);
   return module;
 }
 

@@ -101,14 +101,31 @@ std::string TableBuilder::addPointers(ArrayRef<std::string> names) {
   if (names.empty())
     return "";
   std::string name = freshName("pointers");
+  addPointerTable(name, names, LLVM::Linkage::Internal);
+  return name;
+}
+
+void TableBuilder::addPointerTable(StringRef name, ArrayRef<std::string> names, LLVM::Linkage linkage) {
   auto type = LLVM::LLVMArrayType::get(types.ptr, names.size());
-  addGlobal(name, type, LLVM::Linkage::Internal, [&] {
+  addGlobal(name, type, linkage, [&] {
     Value value = builder.create<LLVM::UndefOp>(loc, type);
     for (auto [i, target] : llvm::enumerate(names))
       value = builder.create<LLVM::InsertValueOp>(loc, value, buildField(types.ptr, target), i);
     return value;
   });
-  return name;
+}
+
+void TableBuilder::addVisiblePointers(StringRef name, ArrayRef<std::string> names) {
+  addPointerTable(name, names, LLVM::Linkage::External);
+}
+
+void TableBuilder::addVisibleNumber(StringRef name, int64_t number) {
+  addGlobal(name, types.i32, LLVM::Linkage::External, [&] { return buildField(types.i32, number); });
+}
+
+std::string TableBuilder::declareStruct(StringRef name, LLVM::LLVMStructType type) {
+  builder.create<LLVM::GlobalOp>(loc, type, /*isConstant=*/true, LLVM::Linkage::External, name, Attribute());
+  return name.str();
 }
 
 std::string TableBuilder::addRows(StringRef name, LLVM::LLVMStructType type, ArrayRef<Row> rows) {

@@ -41,9 +41,15 @@ public:
   std::string addRows(llvm::StringRef name, mlir::LLVM::LLVMStructType type, llvm::ArrayRef<Row> rows);
   /// One visible struct.
   void addStruct(llvm::StringRef name, mlir::LLVM::LLVMStructType type, const Row &row);
+  /// A struct of another module; returns its name.
+  std::string declareStruct(llvm::StringRef name, mlir::LLVM::LLVMStructType type);
+  /// A visible table of addresses, and a visible i32.
+  void addVisiblePointers(llvm::StringRef name, llvm::ArrayRef<std::string> names);
+  void addVisibleNumber(llvm::StringRef name, int64_t number);
 
 private:
   std::string freshName(llvm::StringRef stem);
+  void addPointerTable(llvm::StringRef name, llvm::ArrayRef<std::string> names, mlir::LLVM::Linkage linkage);
   mlir::Value buildField(mlir::Type type, const Field &field);
   mlir::Value buildStruct(mlir::LLVM::LLVMStructType type, const Row &row);
   mlir::LLVM::GlobalOp addGlobal(llvm::StringRef name, mlir::Type type, mlir::LLVM::Linkage linkage,

@@ -45,8 +45,9 @@ std::vector<RoleOptions> Session::Impl::roleOptions() const {
     RoleOptions &role = result[i];
     role.timeoutNs = options.timeoutNs;
     role.spinNs = spins ? kSpinNs : 0;
-    // Threads of an embedding process are its own business; only executables are pinned.
-    role.cpu = spins && options.roles.empty() && options.ownRole < 0 ? int32_t(i) : -1;
+    // Threads of an embedding process are its own business.
+    bool mayPin = options.ownRole < 0 && (options.roles.empty() || options.ownsProcess);
+    role.cpu = spins && mayPin ? int32_t(i) : -1;
     role.verifyBytes = options.verifyBytes;
     role.folder = plan.folder;
     role.recordFd = recording.descriptor();

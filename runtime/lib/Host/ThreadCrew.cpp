@@ -8,12 +8,15 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <pthread.h>
 #include <thread>
 
 namespace penstock {
 namespace rt {
 
 namespace {
+constexpr int64_t kGraceNs = 500000000; // between "the run has failed" and not waiting any longer
+
 class ThreadCrew final : public Crew {
 public:
   ThreadCrew(const std::vector<const rt_role_desc *> &roles, InprocHub &hub, std::vector<RoleOptions> options,
@@ -41,7 +44,7 @@ public:
     ProgressWatch watch(control, patienceNs);
     watch.start(nowNs());
     std::unique_lock<std::mutex> lock(mutex);
-    while (numEnded < roles.size() && !watch.expired(nowNs()))
+    while (numEnded < roles.size() && !watch.expired(nowNs()) && nowNs() < giveUpNs)
       changed.wait_for(lock, std::chrono::milliseconds(20));
     if (failure.ok() && numEnded < roles.size()) {
       failure = fail(Code::kTimeout, "%zu of %zu roles did not end in time", roles.size() - numEnded, roles.size());
@@ -52,12 +55,15 @@ public:
 
   void stop() override {
     std::lock_guard<std::mutex> lock(mutex);
+    giveUpNs = std::min(giveUpNs, nowNs() + kGraceNs);
     if (numEnded < roles.size())
       hub.control().abort();
   }
 
 private:
   void runOne(size_t index) {
+    // Threads that kernels start inherit the name.
+    pthread_setname_np(pthread_self(), roles[index]->role_name);
     bool ready = false;
     Status status = runRole(*roles[index], *transports[index], hub.control(), options[index], [&] {
       ready = true;
@@ -91,6 +97,7 @@ private:
   std::mutex mutex; ///< guards what follows
   std::condition_variable changed;
   size_t numReady = 0, numEnded = 0;
+  int64_t giveUpNs = kNever;
   Status failure;
 };
 } // namespace

@@ -53,7 +53,7 @@
 // CHECK:         ^[[FAILED]](%[[CODE:.*]]: i32):
 // CHECK-NEXT:      llvm.return %[[CODE]] : i32
 
-// CHECK:         llvm.mlir.global external constant @penstock_role()
+// CHECK:         llvm.mlir.global external constant @penstock_role_0()
 // CHECK:           llvm.mlir.addressof @program
 rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0
     extents affine_map<()[s0] -> (s0, s0 * 3, s0 floordiv 2)>

@@ -12,7 +12,7 @@ def ConvertRtToLLVMPass : Pass<"convert-rt-to-llvm", "::mlir::ModuleOp"> {
   let description = [{
     Requires: `rt.role`s that know their fingerprint and, where they load weights, the weights file (its length and hash, and
               the offset of each weight).
-    Ensures:  in the place of each role a module of its name that defines `penstock_role` of Abi.h: constant tables, a
+    Ensures:  in the place of each role a module of its name that defines `penstock_role_K` of Abi.h: constant tables, a
               function that computes the extents, and the program. The program allocates nothing.
 
     Extents are computed in 64 bits as `nn::evaluate` does; an expression that overflows, divides by a number below one, or
@@ -45,7 +45,7 @@ def ConvertRtToLLVMPass : Pass<"convert-rt-to-llvm", "::mlir::ModuleOp"> {
     ...
         %11 = llvm.call @rt_wait(%arg0, %10) : (!llvm.ptr, i32) -> i32
     ...
-      llvm.mlir.global external constant @penstock_role() ...
+      llvm.mlir.global external constant @penstock_role_0() ...
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

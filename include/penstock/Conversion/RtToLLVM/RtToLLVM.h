@@ -17,6 +17,12 @@ namespace penstock {
 /// The module of one role, named as the role. Errors are diagnostics at the role; then the result is null.
 mlir::OwningOpRef<mlir::ModuleOp> convertRoleToLLVM(rtir::RoleOp role);
 
+/// The symbol that the module of a role defines: penstock_role_K.
+std::string getRoleSymbol(int64_t role);
+
+/// A module that lists the roles 0 to `numRoles` - 1 for the executable that holds them all, as Abi.h says.
+mlir::OwningOpRef<mlir::ModuleOp> createRoleList(mlir::MLIRContext *context, int64_t numRoles);
+
 #define GEN_PASS_DECL
 #include "penstock/Conversion/RtToLLVM/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

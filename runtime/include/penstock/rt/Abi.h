@@ -6,9 +6,13 @@
 // The one C header between compiled roles and the runtime. A role executable is the runtime archive (which has `main`),
 // the objects of its kernels, and one emitted object that defines
 //
-//     const rt_role_desc penstock_role;
+//     const rt_role_desc penstock_role_K;     // K: the number of the role
 //
-// constant tables plus a `program`. The runtime reads the tables, joins the channels, maps the weights, and calls the
+// constant tables plus a `program`. The linker gives it the name `penstock_role`, by which `main` knows it. The
+// executable of all roles is linked from the same objects, and one more that lists them in order:
+//
+//     const rt_role_desc *const penstock_roles[]; const int32_t penstock_num_roles;
+// The runtime reads the tables, joins the channels, maps the weights, and calls the
 // program once; the program loops over microbatches with the calls below and returns when the stream ends:
 //
 //     for (;;) {

@@ -38,6 +38,7 @@ struct SessionOptions {
   bool recordResults = false;                   ///< and what every kernel makes
   std::string hangFile; ///< a file to be made when a deadline has passed, with the state of all queues; empty: none
   std::vector<const rt_role_desc *> roles; ///< not empty: run these as threads of this process instead of executables
+  bool ownsProcess = false; ///< with `roles`: threads may be pinned, for nobody else has any in this process
   /// Not -1: run this role only; the others belong to other ranks of a launcher. Requests are those of the whole run,
   /// in the same order on every rank; what this role does not read need not be given (submitElsewhere).
   int32_t ownRole = -1;
