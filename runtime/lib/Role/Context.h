@@ -18,6 +18,12 @@
 #include <map>
 #include <mutex>
 
+namespace penstock {
+namespace rt {
+class CudaKernels;
+}
+} // namespace penstock
+
 struct rt_ctx {
   using Status = penstock::rt::Status;
 
@@ -100,6 +106,7 @@ struct rt_ctx {
   std::mutex kernelMutex; ///< guards kernelMessage
   std::string kernelMessage;
   std::vector<Local> locals;
+  penstock::rt::CudaKernels *cudaKernels = nullptr; ///< of a role on a CUDA device
 
 private:
   Status waitFor(Channel &channel, bool idle);

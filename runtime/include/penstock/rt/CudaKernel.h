@@ -44,17 +44,18 @@ typedef struct rt_cuda_function {
 typedef struct rt_cuda_kernel {
   uint32_t version; ///< RT_CUDA_KERNEL_VERSION
   uint32_t num_functions;
-  const char *name;  ///< the symbol of the kernel, "k_<hash>"
-  const char *archs; ///< what the image has cubins for, with commas: "sm_80,sm_90"; PTX of the last one serves later chips
+  const char *name; ///< the symbol of the kernel, "k_<hash>"
+  const char
+      *archs; ///< what the image has cubins for, with commas: "sm_80,sm_90"; PTX of the last one serves later chips
   const void *image; ///< a fat binary, as cuModuleLoadData takes it; the runtime does not look inside
   uint64_t image_bytes;
   const rt_cuda_function *functions;
 } rt_cuda_kernel;
 
-/// Enqueues one launch of `kernel->functions[function]` on the stream that ctx computes on. `grid`: blocks in x, y and z; if
-/// one is 0 there is nothing to do and nothing is launched. `dynamic_shared_bytes`: shared memory of a block beside the
-/// static part; 0 from today's compiler. `arguments`: num_arguments values in the order of the function's parameters, read
-/// before the call returns.
+/// Enqueues one launch of `kernel->functions[function]` on the stream that ctx computes on. `grid`: blocks in x, y and
+/// z; if one is 0 there is nothing to do and nothing is launched. `dynamic_shared_bytes`: shared memory of a block
+/// beside the static part; 0 from today's compiler. `arguments`: num_arguments values in the order of the function's
+/// parameters, read before the call returns.
 void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32_t function, const uint32_t grid[3],
                     uint32_t dynamic_shared_bytes, const uint64_t *arguments);
 

@@ -1,0 +1,41 @@
+//===- CudaKernels.h - The kernels of an executable on its device -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Loads what CudaKernel.h describes before the first request, and launches it on a stage's compute stream. In every
+// executable that has such kernels; no part of the plug-in.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_DEVICES_CUDAKERNELS_H
+#define PENSTOCK_RT_DEVICES_CUDAKERNELS_H
+
+#include "Stage.h"
+#include "penstock/rt/CudaKernel.h"
+
+#include <unordered_map>
+
+namespace penstock {
+namespace rt {
+
+class CudaKernels {
+public:
+  /// The stage must outlive the kernels.
+  explicit CudaKernels(DeviceStage &stage) : stage(stage) {}
+  /// `kernels`: as the linker bounds them, __start_rt_cuda_kernels to __stop_rt_cuda_kernels. kMismatch: one comes from
+  /// another version of the compiler, or has no code for this device.
+  Status load(Span<const rt_cuda_kernel *const> kernels);
+  /// See rt_cuda_launch. kProgram: the kernel was not loaded, or has no such function.
+  Status launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3], uint32_t sharedBytes,
+                const uint64_t *arguments);
+
+private:
+  DeviceStage &stage;
+  std::unordered_map<const rt_cuda_kernel *, std::vector<void *>> functions;
+  std::vector<void *> parameters; ///< addresses of the arguments of one launch
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_DEVICES_CUDAKERNELS_H

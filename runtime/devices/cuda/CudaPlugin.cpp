@@ -1,0 +1,224 @@
+//===- CudaPlugin.cpp - A CUDA device behind the table of Device.h -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Part of libpenstock-cuda.so, which is linked without any library of CUDA: the driver is opened when a device is. Each
+// call makes the device's primary context current first, as any thread may call.
+//
+//===----------------------------------------------------------------------===//
+#include "CudaDriver.h"
+
+#include <cstdio>
+#include <memory>
+
+using namespace penstock::rt;
+using namespace penstock::rt::cuda;
+
+namespace {
+
+struct Cuda {
+  DriverCalls calls;
+  Ordinal device = 0;
+  Context context = nullptr;
+  int urgentPriority = 0;
+};
+
+/// The calls of a device whose context is current for this thread; a context that is gone shows in the call itself.
+const DriverCalls &callsOf(void *self) {
+  Cuda &cuda = *static_cast<Cuda *>(self);
+  (void)cuda.calls.setContext(cuda.context);
+  return cuda.calls;
+}
+
+Address addressOf(const void *data) { return static_cast<Address>(reinterpret_cast<uintptr_t>(data)); }
+
+/// Codes of the driver that have a meaning on every device.
+int32_t translate(Result code) {
+  switch (code) {
+  case kOutOfMemory:
+    return kDeviceFull;
+  case kNoBinaryForDevice:
+  case kUnsupportedPtx:
+    return kDeviceWrongImage;
+  case kNotFound:
+    return kDeviceNoKernel;
+  default:
+    return code;
+  }
+}
+
+int32_t enter(void *self) {
+  Cuda &cuda = *static_cast<Cuda *>(self);
+  return cuda.calls.setContext(cuda.context);
+}
+
+int32_t freeBytes(void *self, int64_t *numBytes) {
+  size_t unused = 0, total = 0;
+  Result code = callsOf(self).memoryInfo(&unused, &total);
+  *numBytes = int64_t(unused);
+  return code;
+}
+
+int32_t allocate(void *self, int64_t numBytes, void **data) {
+  Address address = 0;
+  Result code = callsOf(self).allocate(&address, size_t(numBytes));
+  *data = reinterpret_cast<void *>(uintptr_t(address));
+  return translate(code);
+}
+int32_t release(void *self, void *data) { return callsOf(self).release(addressOf(data)); }
+
+int32_t allocateHost(void *self, int64_t numBytes, void **data) {
+  return translate(callsOf(self).allocateHost(data, size_t(numBytes), 0));
+}
+int32_t releaseHost(void *self, void *data) { return callsOf(self).releaseHost(data); }
+
+int32_t copyIn(void *self, void *to, const void *from, int64_t numBytes, void *stream) {
+  return callsOf(self).copyIn(addressOf(to), from, size_t(numBytes), static_cast<cuda::Stream>(stream));
+}
+int32_t copyOut(void *self, void *to, const void *from, int64_t numBytes, void *stream) {
+  return callsOf(self).copyOut(to, addressOf(from), size_t(numBytes), static_cast<cuda::Stream>(stream));
+}
+
+int32_t makeStream(void *self, int32_t urgent, void **stream) {
+  cuda::Stream made = nullptr;
+  int priority = urgent ? static_cast<Cuda *>(self)->urgentPriority : 0;
+  Result code = callsOf(self).makeStream(&made, kStreamNonBlocking, priority);
+  *stream = made;
+  return code;
+}
+int32_t dropStream(void *self, void *stream) { return callsOf(self).dropStream(static_cast<cuda::Stream>(stream)); }
+
+int32_t makeEvent(void *self, void **event) {
+  Event made = nullptr;
+  Result code = callsOf(self).makeEvent(&made, kEventWithoutTiming);
+  *event = made;
+  return code;
+}
+int32_t dropEvent(void *self, void *event) { return callsOf(self).dropEvent(static_cast<Event>(event)); }
+int32_t mark(void *self, void *event, void *stream) {
+  return callsOf(self).mark(static_cast<Event>(event), static_cast<cuda::Stream>(stream));
+}
+int32_t await(void *self, void *stream, void *event) {
+  return callsOf(self).await(static_cast<cuda::Stream>(stream), static_cast<Event>(event), 0);
+}
+int32_t test(void *self, void *event, int32_t *happened) {
+  Result code = callsOf(self).test(static_cast<Event>(event));
+  *happened = code == kSuccess;
+  return code == kNotReady ? int32_t(kSuccess) : code;
+}
+
+int32_t loadImage(void *self, const void *image, void **handle) {
+  Module module = nullptr;
+  Result code = callsOf(self).loadImage(&module, image);
+  *handle = module;
+  return translate(code);
+}
+int32_t dropImage(void *self, void *handle) { return callsOf(self).dropImage(static_cast<Module>(handle)); }
+int32_t findKernel(void *self, void *handle, const char *name, int32_t sharedBytes, void **kernel) {
+  const DriverCalls &calls = callsOf(self);
+  Function function = nullptr;
+  Result code = calls.findKernel(&function, static_cast<Module>(handle), name);
+  if (code == kSuccess && sharedBytes > kDefaultDynamicShared)
+    code = calls.setAttribute(function, kMaxDynamicShared, sharedBytes);
+  *kernel = function;
+  return translate(code);
+}
+int32_t launch(void *self, const Launch *launch, void *stream) {
+  const uint32_t *grid = launch->grid, *block = launch->block;
+  return callsOf(self).launch(static_cast<Function>(launch->kernel), grid[0], grid[1], grid[2], block[0], block[1],
+                              block[2], launch->sharedBytes, static_cast<cuda::Stream>(stream), launch->parameters,
+                              nullptr);
+}
+
+int32_t beginGraph(void *self, void *stream) {
+  return callsOf(self).beginGraph(static_cast<cuda::Stream>(stream), kCaptureThreadLocal);
+}
+int32_t endGraph(void *self, void *stream, void **graph) {
+  const DriverCalls &calls = callsOf(self);
+  Graph captured = nullptr;
+  GraphExec made = nullptr;
+  Result code = calls.endGraph(static_cast<cuda::Stream>(stream), &captured);
+  if (code == kSuccess)
+    code = calls.makeExecutable(&made, captured, 0);
+  if (captured)
+    (void)calls.dropGraph(captured);
+  *graph = made;
+  return translate(code);
+}
+int32_t runGraph(void *self, void *graph, void *stream) {
+  return callsOf(self).runGraph(static_cast<GraphExec>(graph), static_cast<cuda::Stream>(stream));
+}
+int32_t dropGraph(void *self, void *graph) { return callsOf(self).dropExecutable(static_cast<GraphExec>(graph)); }
+
+int32_t closeDevice(void *self) {
+  std::unique_ptr<Cuda> cuda(static_cast<Cuda *>(self));
+  return cuda->calls.releaseContext(cuda->device);
+}
+
+void explain(void *self, int32_t code, char *words, int64_t numBytes) {
+  const char *known = code == kDeviceFull         ? "its memory is full"
+                      : code == kDeviceWrongImage ? "the code was compiled for other chips"
+                      : code == kDeviceNoKernel   ? "the code has no kernel of this name"
+                                                  : nullptr;
+  std::string said = known ? known : wordsOf(static_cast<Cuda *>(self)->calls, code);
+  std::snprintf(words, size_t(numBytes), "%s", said.c_str());
+}
+
+int32_t refuse(char *error, int64_t numBytes, const std::string &words) {
+  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
+  return 1;
+}
+
+void fillTable(Device &device) {
+  device.enter = enter, device.freeBytes = freeBytes;
+  device.allocate = allocate, device.release = release;
+  device.allocateHost = allocateHost, device.releaseHost = releaseHost;
+  device.copyIn = copyIn, device.copyOut = copyOut;
+  device.makeStream = makeStream, device.dropStream = dropStream;
+  device.makeEvent = makeEvent, device.dropEvent = dropEvent;
+  device.mark = mark, device.await = await, device.test = test;
+  device.loadImage = loadImage, device.dropImage = dropImage;
+  device.findKernel = findKernel, device.launch = launch;
+  device.beginGraph = beginGraph, device.endGraph = endGraph;
+  device.runGraph = runGraph, device.dropGraph = dropGraph;
+  device.close = closeDevice, device.explain = explain;
+}
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(uint32_t version, int32_t index,
+                                                                               Device *device, char *error,
+                                                                               int64_t numBytes) {
+  if (version != kDeviceVersion)
+    return refuse(error, numBytes, text("the plug-in has version %u, expected %u", kDeviceVersion, version));
+  auto cuda = std::make_unique<Cuda>();
+  int driver = 0, count = 0;
+  std::string words;
+  if (!startDriver(cuda->calls, driver, words))
+    return refuse(error, numBytes, words);
+  Result code = cuda->calls.deviceCount(&count);
+  if (code == kSuccess && (index < 0 || index >= count))
+    return refuse(
+        error, numBytes,
+        text("no CUDA device %d: there %s %d%s", index, count == 1 ? "is" : "are", count, visibilityWords().c_str()));
+  if (code != kSuccess || !describeDevice(cuda->calls, index, cuda->device, device->facts))
+    return refuse(error, numBytes, text("the driver does not describe CUDA device %d", index));
+  int least = 0;
+  code = cuda->calls.retainContext(&cuda->context, cuda->device);
+  if (code == kSuccess)
+    code = cuda->calls.setContext(cuda->context);
+  if (code == kSuccess)
+    code = cuda->calls.priorities(&least, &cuda->urgentPriority);
+  if (code != kSuccess) {
+    if (cuda->context)
+      (void)cuda->calls.releaseContext(cuda->device);
+    return refuse(
+        error, numBytes,
+        text("cannot use CUDA device %d (%s): %s", index, device->facts.name, wordsOf(cuda->calls, code).c_str()));
+  }
+  std::snprintf(device->library, sizeof(device->library), "CUDA %s", versionWords(driver).c_str());
+  fillTable(*device);
+  device->self = cuda.release();
+  return 0;
+}

@@ -1,0 +1,101 @@
+//===- CudaProbe.cpp - What CUDA finds on this machine -----------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Part of libpenstock-cuda.so. Libraries are opened and asked for their version, nothing more; no context is made, so
+// that no memory of a device is taken.
+//
+//===----------------------------------------------------------------------===//
+#include "CudaDriver.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <dlfcn.h>
+
+using namespace penstock::rt;
+using namespace penstock::rt::cuda;
+
+namespace {
+
+/// How a library tells its version, and which one is needed.
+struct LibraryRow {
+  const char *name, *soname, *symbol, *package;
+  int64_t least;
+  int64_t (*ask)(void *symbol);
+};
+
+int64_t askSize(void *symbol) { return int64_t(reinterpret_cast<size_t (*)()>(symbol)()); }
+int64_t askNccl(void *symbol) {
+  int version = 0;
+  return reinterpret_cast<int (*)(int *)>(symbol)(&version) == 0 ? version : 0;
+}
+/// 13.1.0 is 130100 in cuBLASLt, 9.19.0 is 91900 in cuDNN, 2.28.9 is 22809 in NCCL.
+std::string wordsOf(int64_t version) {
+  return text("%lld.%lld.%lld", (long long)(version / 10000), (long long)(version / 100 % 100),
+              (long long)(version % 100));
+}
+constexpr LibraryRow kLibraries[] = {
+    {"cuBLASLt", "libcublasLt.so.13", "cublasLtGetVersion", "cuBLAS 13", 130000, askSize},
+    {"cuDNN", "libcudnn.so.9", "cudnnGetVersion", "cuDNN 9", 90000, askSize},
+    {"NCCL", "libnccl.so.2", "ncclGetVersion", "NCCL 2.18 or newer", 21800, askNccl}};
+
+template <size_t N> void put(char (&to)[N], const std::string &words) { std::snprintf(to, N, "%s", words.c_str()); }
+
+void probeLibrary(const LibraryRow &row, DeviceReport::Library &found) {
+  put(found.name, row.name);
+  put(found.soname, row.soname);
+  void *library = dlopen(row.soname, RTLD_LAZY | RTLD_LOCAL);
+  if (!library)
+    return put(found.trouble, text("%s; install %s", dlerror(), row.package));
+  void *symbol = dlsym(library, row.symbol);
+  if (!symbol)
+    return put(found.trouble, text("%s has no '%s'; install %s", row.soname, row.symbol, row.package));
+  int64_t version = row.ask(symbol);
+  put(found.version, wordsOf(version));
+  found.works = version >= row.least;
+  if (!found.works)
+    put(found.trouble,
+        text("version %s, expected %s or newer; install %s", found.version, wordsOf(row.least).c_str(), row.package));
+}
+
+void probeLinks(const DriverCalls &calls, DeviceReport &report) {
+  for (int32_t i = 0; i < report.numDevices; ++i)
+    for (int32_t k = 0; k < report.numDevices; ++k) {
+      int access = 0, atomics = 0;
+      if (i == k || calls.peerAttribute(&access, kPeerAccess, i, k) != kSuccess || !access)
+        continue;
+      bool native = calls.peerAttribute(&atomics, kPeerNativeAtomics, i, k) == kSuccess && atomics;
+      report.links[i][k] = native ? DeviceLink::kPeerWithAtomics : DeviceLink::kPeer;
+    }
+}
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) int32_t penstock_probe_devices(uint32_t version, DeviceReport *report,
+                                                                                 char *error, int64_t numBytes) {
+  if (version != kDeviceVersion) {
+    std::snprintf(error, size_t(numBytes), "the plug-in has version %u, expected %u", kDeviceVersion, version);
+    return 1;
+  }
+  DriverCalls calls;
+  int driver = 0, count = 0;
+  std::string trouble;
+  put(report->driver.name, "driver");
+  put(report->driver.soname, kDriverLibrary);
+  report->driver.works = startDriver(calls, driver, trouble);
+  if (driver > 0)
+    put(report->driver.version, versionWords(driver));
+  put(report->driver.trouble, trouble);
+  if (report->driver.works && calls.deviceCount(&count) == kSuccess) {
+    for (int32_t i = 0; i < std::min<int32_t>(count, kMaxDevices); ++i) {
+      Ordinal device = 0;
+      if (describeDevice(calls, i, device, report->devices[report->numDevices]))
+        ++report->numDevices;
+    }
+    probeLinks(calls, *report);
+  }
+  for (const LibraryRow &row : kLibraries)
+    probeLibrary(row, report->libraries[report->numLibraries++]);
+  return 0;
+}
