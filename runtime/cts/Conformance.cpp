@@ -69,6 +69,10 @@ void open(Channel &channel, const Candidate &candidate, int32_t depth, int32_t c
     status = channel.consumer(k).open(channel.desc, end, deadlineAfter(kLong), channel.in.back());
     ASSERT_TRUE(status.ok()) << status.message();
   }
+  for (int32_t role = 0; role <= consumers; ++role) {
+    status = channel.run->transport(role).start(deadlineAfter(kLong));
+    ASSERT_TRUE(status.ok()) << status.message();
+  }
 }
 
 /// Sends `count` equal integers.
@@ -77,8 +81,8 @@ Status sendInts(Channel &channel, int64_t count, int32_t value, int64_t deadline
   Status status = channel.producer().acquire(channel.out, count * 4, Stream(), deadlineNs, slot);
   if (!status.ok())
     return status;
-  for (int64_t i = 0; i < count; ++i)
-    static_cast<int32_t *>(slot.data)[i] = value;
+  std::vector<int32_t> values(size_t(count), value);
+  channel.run->write(0, slot.data, values.data(), values.size() * 4);
   int64_t symbols[] = {count, -value};
   MessageHeader header;
   header.request = value / 10;
@@ -102,8 +106,10 @@ void expectInts(Channel &channel, int32_t consumer, int64_t count, int32_t value
   ASSERT_EQ(header.symbols.count, 2u);
   EXPECT_EQ(header.symbols[1], -value);
   ASSERT_EQ(slot.numBytes, count * 4);
+  std::vector<int32_t> values(static_cast<size_t>(count));
+  channel.run->read(consumer + 1, slot.data, values.data(), values.size() * 4);
   for (int64_t i = 0; i < count; i += std::max<int64_t>(1, count / 16))
-    ASSERT_EQ(static_cast<const int32_t *>(slot.data)[i], value);
+    ASSERT_EQ(values[size_t(i)], value);
 }
 
 void receiveInts(Channel &channel, int32_t consumer, int64_t count, int32_t value) {
@@ -158,7 +164,9 @@ TEST_P(TransportConformance, heldSlotsKeepTheirBytes) {
     ASSERT_NO_FATAL_FAILURE(expectInts(channel, 0, 8, i, slots[i]));
   }
   for (int32_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(static_cast<const int32_t *>(slots[i].data)[7], i);
+    int32_t values[8] = {};
+    channel.run->read(1, slots[i].data, values, sizeof(values));
+    EXPECT_EQ(values[7], i);
     ASSERT_TRUE(channel.consumer(0).release(channel.in[0], slots[i], Stream()).ok());
     ASSERT_TRUE(sendInts(channel, 8, 10 + i, deadlineAfter(kLong)).ok());
   }
@@ -214,7 +222,7 @@ TEST_P(TransportConformance, slotsAreAligned) {
     Slot slot;
     ASSERT_TRUE(channel.producer().acquire(channel.out, 1000, Stream(), deadlineAfter(kLong), slot).ok());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(slot.data) % RT_ALIGNMENT, 0u);
-    std::memset(slot.data, i, 1000);
+    channel.run->write(0, slot.data, std::string(1000, char(i)).data(), 1000);
     int64_t dim = 250, symbols[2] = {0, 0};
     MessageHeader header;
     header.dims = {&dim, 1};
@@ -224,7 +232,9 @@ TEST_P(TransportConformance, slotsAreAligned) {
     Slot received;
     ASSERT_TRUE(channel.consumer(0).wait(channel.in[0], Stream(), deadlineAfter(kLong), received, header).ok());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(received.data) % RT_ALIGNMENT, 0u);
-    EXPECT_EQ(static_cast<const char *>(received.data)[999], i);
+    char bytes[1000] = {};
+    channel.run->read(1, received.data, bytes, sizeof(bytes));
+    EXPECT_EQ(bytes[999], i);
     ASSERT_TRUE(channel.consumer(0).release(channel.in[0], received, Stream()).ok());
   }
 }

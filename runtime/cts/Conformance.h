@@ -14,6 +14,7 @@
 
 #include "penstock/rt/Control.h"
 
+#include <cstring>
 #include <gtest/gtest.h>
 #include <memory>
 
@@ -25,6 +26,15 @@ class CandidateRun {
 public:
   virtual ~CandidateRun() = default;
   virtual Transport &transport(int32_t role) = 0;
+  /// Fills and reads a slot of a role; for slots in the memory of a device.
+  virtual void write(int32_t role, void *slot, const void *from, size_t numBytes) {
+    if (numBytes > 0)
+      std::memcpy(slot, from, numBytes);
+  }
+  virtual void read(int32_t role, const void *slot, void *to, size_t numBytes) {
+    if (numBytes > 0)
+      std::memcpy(to, slot, numBytes);
+  }
 };
 
 struct Candidate {

@@ -152,8 +152,8 @@ Status RingTransport::fillHeader(RingEnd &end, const Slot &slot, const MessageHe
   if (slot.numBytes < 0 || slot.numBytes > end.layout.slotBytes)
     return fail(Code::kInvalid, "%s: a message of %lld bytes, expected at most %lld", endWords(end).c_str(),
                 (long long)slot.numBytes, (long long)end.layout.slotBytes);
-  bool isEnd = header.flags & kFlagEnd;
-  if (!isEnd && (header.dims.count != end.desc.dims.size() || header.symbols.count != size_t(end.desc.numSymbols)))
+  bool isBare = header.flags & (kFlagEnd | kFlagSetUp);
+  if (!isBare && (header.dims.count != end.desc.dims.size() || header.symbols.count != size_t(end.desc.numSymbols)))
     return fail(Code::kProgram, "%s: a header of %zu extents and %zu symbols, expected %zu and %d",
                 endWords(end).c_str(), header.dims.count, header.symbols.count, end.desc.dims.size(),
                 end.desc.numSymbols);
@@ -162,8 +162,8 @@ Status RingTransport::fillHeader(RingEnd &end, const Slot &slot, const MessageHe
   raw->microbatch = header.microbatch;
   raw->numBytes = slot.numBytes;
   raw->flags = header.flags;
-  raw->numDims = isEnd ? 0 : int32_t(header.dims.count);
-  raw->numSymbols = isEnd ? 0 : int32_t(header.symbols.count);
+  raw->numDims = isBare ? 0 : int32_t(header.dims.count);
+  raw->numSymbols = isBare ? 0 : int32_t(header.symbols.count);
   int64_t *values = raw->values();
   for (int32_t i = 0; i < raw->numDims; ++i)
     *values++ = header.dims[size_t(i)];
@@ -179,9 +179,10 @@ Status RingTransport::publish(ChannelId channel, const Slot &slot, const Message
   if (Status status = fillHeader(*end, slot, header); !status.ok())
     return status;
   end->holding = false;
-  if (!(header.flags & kFlagEnd))
+  if (!(header.flags & (kFlagEnd | kFlagSetUp)))
     end->control->messages.fetch_add(1, std::memory_order_relaxed);
-  end->control->bytes.fetch_add(slot.numBytes, std::memory_order_relaxed);
+  if (!(header.flags & kFlagSetUp))
+    end->control->bytes.fetch_add(slot.numBytes, std::memory_order_relaxed);
   end->control->published.store(++end->next, std::memory_order_seq_cst);
   ringBell(end->control->publishBell, end->control->publishSleepers);
   return Status();
@@ -198,10 +199,10 @@ Status RingTransport::wait(ChannelId channel, Stream, int64_t deadlineNs, Slot &
   if (!status.ok())
     return status;
   RawHeader *raw = end->headerOf(end->next);
-  bool isEnd = raw->flags & kFlagEnd;
+  bool isBare = raw->flags & (kFlagEnd | kFlagSetUp);
   if (raw->numBytes < 0 || raw->numBytes > end->layout.slotBytes ||
-      raw->numDims != (isEnd ? 0 : int32_t(end->desc.dims.size())) ||
-      raw->numSymbols != (isEnd ? 0 : end->desc.numSymbols))
+      raw->numDims != (isBare ? 0 : int32_t(end->desc.dims.size())) ||
+      raw->numSymbols != (isBare ? 0 : end->desc.numSymbols))
     return fail(Code::kMismatch, "%s: a message whose header does not fit the channel", endWords(*end).c_str());
   header.request = raw->request;
   header.microbatch = raw->microbatch;

@@ -93,6 +93,8 @@ static Status setUp(rt_ctx &ctx) {
     ctx.state.clock.store(int64_t(clock) + 1, std::memory_order_release);
   if (Status status = ctx.openChannels(deadlineAfter(ctx.options.timeoutNs)); !status.ok())
     return status;
+  if (Status status = ctx.transport.start(deadlineAfter(ctx.options.timeoutNs)); !status.ok())
+    return status;
   Status status = ctx.weights.open(ctx.desc, ctx.folder, ctx.options.verifyBytes, ctx.control);
   if (!status.ok())
     return status;

@@ -100,6 +100,7 @@ public:
     }
     return status;
   }
+  Status start(int64_t deadlineNs) override { return inner.start(deadlineNs); }
   Status acquire(ChannelId channel, int64_t numBytes, Stream stream, int64_t deadlineNs, Slot &slot) override {
     if (Status status = count(FaultPlan::kAcquire, nameOf(channel)); !status.ok())
       return status;

@@ -27,6 +27,7 @@ public:
     numbers[size_t(channel)] = desc.id;
     return status;
   }
+  Status start(int64_t deadlineNs) override { return inner.start(deadlineNs); }
   Status acquire(ChannelId channel, int64_t numBytes, Stream stream, int64_t deadlineNs, Slot &slot) override {
     return inner.acquire(channel, numBytes, stream, deadlineNs, slot);
   }

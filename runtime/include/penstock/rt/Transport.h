@@ -28,7 +28,8 @@ namespace rt {
 
 /// Bits of MessageHeader::flags.
 enum MessageFlag : uint32_t {
-  kFlagEnd = 1, ///< no message follows; has no payload
+  kFlagEnd = 1,   ///< no message follows; has no payload
+  kFlagSetUp = 2, ///< between two halves of a transport, before the first message; has neither extents nor symbols
 };
 
 /// Travels with every message, so that no stage has to ask for an input that it does not have.
@@ -47,7 +48,7 @@ struct Stream {
 
 /// Room for one message. For a consumer `data` is read-only memory.
 struct Slot {
-  void *data = nullptr;
+  void *data = nullptr; ///< where the stage's kernels run: memory of the host, or of a device that the transport is on
   int64_t numBytes = 0; ///< producer: room; consumer: payload
   uint64_t sequence = 0;
 };
@@ -94,6 +95,9 @@ public:
   /// Takes one end of a channel. kMismatch: types, depths or sizes differ between the ends. kTimeout: an end is
   /// missing. Equivalent to: ncclCommInitRank / MPI_Comm_create / memfd + mmap.
   virtual Status open(const ChannelDesc &desc, const EndInfo &end, int64_t deadlineNs, ChannelId &channel) = 0;
+  /// Once all ends of this process are open, before the first message: makes the connections that first messages would
+  /// else have to wait for. kTimeout: a peer is missing.
+  virtual Status start(int64_t deadlineNs) { return Status(); }
   /// Producer: the next free slot, writable, at least `numBytes`. kTimeout: a consumer still holds it. kPeerLost.
   /// kInvalid: the message is larger than the slot.
   virtual Status acquire(ChannelId channel, int64_t numBytes, Stream stream, int64_t deadlineNs, Slot &slot) = 0;

@@ -103,6 +103,8 @@ bool readEnvironment(Configuration &configuration) {
     std::string key = item.substr(0, equals), value = equals == std::string::npos ? "" : item.substr(equals + 1);
     if (key == "driver")
       configuration.driverVersion = std::atoi(value.c_str());
+    if (key == "nccl")
+      configuration.ncclVersion = std::atoi(value.c_str());
     if (key == "nvlink")
       configuration.nvlink = value != "0";
     if (key != "device")

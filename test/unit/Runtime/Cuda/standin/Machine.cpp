@@ -283,6 +283,12 @@ int32_t enqueue(void *stream, const std::shared_ptr<Operation> &operation) {
   StreamState *state = liveStream(stream);
   return state ? machine().enqueue(*state, operation) : int32_t(cuda::kInvalidHandle);
 }
+int ncclVersion() {
+  std::lock_guard<std::recursive_mutex> lock(machine().mutex);
+  if (!machine().started)
+    (void)readEnvironment(machine().configuration);
+  return machine().configuration.ncclVersion;
+}
 bool reach(const std::shared_ptr<Operation> &operation) { return machine().reach(operation); }
 bool complete(const std::shared_ptr<Operation> &operation) { return machine().complete(operation); }
 void addLeakCheck(const std::function<void()> &check) { machine().leakChecks.push_back(check); }

@@ -18,7 +18,7 @@
 // which work happens to be done. All threads of the host count as one.
 //
 // Where the variable PENSTOCK_STANDIN is set, it describes the machine:
-//     driver=12040;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
+//     driver=12040;nccl=21200;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_TEST_STANDIN_H
@@ -42,6 +42,7 @@ struct DeviceModel {
 
 struct Configuration {
   int driverVersion = 13000;
+  int ncclVersion = 22809;
   bool nvlink = true; ///< between all devices; else PCIe
   std::vector<DeviceModel> devices = std::vector<DeviceModel>(4);
 };
@@ -107,6 +108,8 @@ public:
   int32_t code = 0;
 };
 
+/// The version that NCCL has on this machine.
+int ncclVersion();
 /// The ordinal of the device that is current for this thread, or -1.
 int currentDevice();
 int deviceOf(void *stream);
