@@ -34,6 +34,10 @@ config.available_features.add(platform.machine())
 for tool in ("penstock", "penstock-opt", "penstock-lsp-server"):
     if os.path.exists(os.path.join(config.penstock_bin, tool)):
         config.available_features.add(tool)
+standin = os.path.join(config.penstock_build, "test", "unit", "standin")
+if os.path.exists(os.path.join(standin, "libcuda.so.1")):
+    config.available_features.add("standin")
+config.substitutions.append(("%standin", standin))
 if os.geteuid() == 0:
     config.available_features.add("root")
 cpu_flags = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""

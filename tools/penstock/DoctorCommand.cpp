@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
 
+#include "devices/Device.h"
 #include "penstock/Driver/Calibration.h"
 #include "penstock/Link/Installation.h"
 #include "penstock/Support/Error.h"
@@ -67,6 +68,47 @@ Finding checkMpi() {
   return {"transport", "mpi", false, std::string(dlerror()) + "; install the package openmpi-bin"};
 }
 
+/// What CUDA's plug-in sees: a line for the target, one for each device and each pair of them, one for each library.
+void checkCuda(std::vector<Finding> &findings) {
+  llvm::Expected<link::Installation> installation = link::Installation::locate();
+  llvm::Expected<std::string> plugin =
+      installation ? installation->find("libpenstock-cuda.so") : llvm::Expected<std::string>(installation.takeError());
+  rt::DeviceReport report;
+  rt::Status status;
+  if (plugin)
+    status = rt::probeDevices(*plugin, report);
+  if (!plugin || !status.ok()) {
+    std::string trouble = plugin ? status.message() : llvm::toString(plugin.takeError());
+    findings.push_back({"target", "cuda", false, trouble + "; run ./dev build"});
+    return;
+  }
+  const rt::DeviceReport::Library &driver = report.driver;
+  std::string found = driver.works ? "the driver supports CUDA " + std::string(driver.version) + ", " +
+                                         std::to_string(report.numDevices) + " devices"
+                                   : std::string(driver.trouble);
+  findings.push_back({"target", "cuda", false, found + "; this version generates no code for CUDA yet"});
+  for (int32_t i = 0; i < report.numDevices; ++i) {
+    const rt::DeviceFacts &device = report.devices[i];
+    findings.push_back({"device", "cuda:" + std::to_string(i), true,
+                        rt::format("%s, %s, %.1f GiB, %d processors, at %s", device.name, device.arch,
+                                   double(device.totalBytes) / (1 << 30), device.numProcessors, device.bus)});
+  }
+  for (int32_t i = 0; i < report.numDevices; ++i)
+    for (int32_t k = i + 1; k < report.numDevices; ++k) {
+      rt::DeviceLink link = report.links[i][k];
+      findings.push_back({"link", "cuda:" + std::to_string(i) + "-" + std::to_string(k), link != rt::DeviceLink::kHost,
+                          link == rt::DeviceLink::kPeerWithAtomics ? "NVLink (peer access with atomics)"
+                          : link == rt::DeviceLink::kPeer          ? "PCIe (peer access)"
+                                                                   : "no peer access: through memory of the host"});
+    }
+  for (int32_t i = 0; i < report.numLibraries; ++i) {
+    const rt::DeviceReport::Library &library = report.libraries[i];
+    findings.push_back(
+        {"library", library.name, library.works != 0,
+         library.works ? std::string(library.soname) + ", " + library.version : std::string(library.trouble)});
+  }
+}
+
 Finding checkLauncher(const char *program, const char *package, bool hasMpi) {
   llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName(program);
   if (!path)
@@ -106,10 +148,12 @@ int runCalibration(const DoctorFlags &flags) {
 
 int runDoctor(const CommonOptions &common) {
   std::vector<Finding> findings = {
-      checkCpu(), checkInstallation(), {"target", "cuda", false, "not built in: this version compiles for CPUs only"},
-      checkShm(), checkMpi(),          {"launcher", "local", true, "penstock run, DIR/launch"}};
+      checkCpu(), checkInstallation(), checkShm(), checkMpi(), {"launcher", "local", true, "penstock run, DIR/launch"}};
+  // What a compilation for this machine needs.
+  bool isUsable = findings[0].works && findings[1].works && findings[2].works, hasMpi = findings[3].works;
   for (auto [program, package] : {std::pair("mpirun", "openmpi-bin"), std::pair("srun", "slurm-client")})
-    findings.push_back(checkLauncher(program, package, findings[4].works));
+    findings.push_back(checkLauncher(program, package, hasMpi));
+  checkCuda(findings);
   if (common.json) {
     ordered_json report = ordered_json::array();
     for (const Finding &finding : findings)
@@ -118,11 +162,10 @@ int runDoctor(const CommonOptions &common) {
     llvm::outs() << report.dump(2) << "\n";
   } else {
     for (const Finding &finding : findings)
-      llvm::outs() << llvm::format("%-10s %-8s %-4s %s\n", finding.kind.c_str(), finding.name.c_str(),
+      llvm::outs() << llvm::format("%-10s %-9s %-4s %s\n", finding.kind.c_str(), finding.name.c_str(),
                                    finding.works ? "yes" : "no", finding.detail.c_str());
   }
-  // What a compilation for this machine needs.
-  return findings[0].works && findings[1].works && findings[3].works ? 0 : 1;
+  return isUsable ? 0 : 1;
 }
 
 } // namespace
