@@ -198,4 +198,18 @@ POINTS = (
         ("torchrun itself", exported_too("test_torchrun_itself")),
         ("each launcher's variables", tests("unit", r"RankVariables")),
         ("a wrong number of ranks", tests("e2e unit", r"wrong_number_of_ranks|wrong_world_size|mistakesAreNamedOnce")))),
+    Point("c3", "CUDA: streams and graphs", (
+        ("kernels and copies joined by events, each of which is needed", tests("unit", r"CudaStage\.")),
+        ("one allocation per stage, none in steady state", tests("unit", r"CudaStage\.steadyState")),
+        ("not enough memory: how much, and for what", tests("unit", r"(CudaStage|Nccl)\.notEnoughMemory")),
+        ("the stand-in finds every fault that is planted", tests("unit", r"Standin\.")),
+        ("our declarations are those of CUDA and NCCL", tests("unit", r"CudaHeaders")),
+        ("stages of compiled models", tests("e2e", r"test_cuda_stages")))),
+    Point("c4", "CUDA: the NCCL transport", (
+        ("conformance suite", tests("unit", r"Conformance.*/nccl")),
+        ("transfers joined to kernels by events, each of which is needed", tests("unit", r"Nccl\.(streams|eachEvent)")),
+        ("a lost, missing or refusing peer is named", tests("unit", r"Nccl\.")),
+        ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
+    Point("c6", "CUDA: penstock doctor", (
+        ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
 )
