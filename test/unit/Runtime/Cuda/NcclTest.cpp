@@ -68,7 +68,7 @@ public:
       inner.push_back(std::make_unique<NcclTransport>(devices.back().table, links, host->transport(role),
                                                       host->control(role), place));
       if (isFaulty)
-        faulty.push_back(makeFaultyTransport(*inner.back(), FaultPlan()));
+        faulty.push_back(makeFaultyTransport(*inner.back(), nothing));
     }
   }
   ~NcclRun() override {
@@ -97,6 +97,7 @@ private:
   std::unique_ptr<HostRun> host;
   Links links;
   std::deque<OpenDevice> devices;
+  FaultInjector nothing{FaultPlan()};
   std::vector<std::unique_ptr<Transport>> faulty;
   std::vector<std::unique_ptr<NcclTransport>> inner;
   bool areFaultsExpected = false;
