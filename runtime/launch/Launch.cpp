@@ -113,7 +113,8 @@ Status Launcher::readRequests(const Plan &plan) {
 }
 
 /// A name in the current folder that nobody else has, or where that cannot be written, in the one for temporary files.
-static std::string hangFileName() {
+/// Every rank has its own view, and file.
+static std::string hangFileName(int32_t role) {
   uint64_t random = 0;
   if (getrandom(&random, sizeof(random), 0) != ssize_t(sizeof(random)))
     random = uint64_t(nowNs());
@@ -122,7 +123,8 @@ static std::string hangFileName() {
   std::string folder = temporary ? temporary : "/tmp";
   if (access(".", W_OK | X_OK) == 0 && getcwd(here, sizeof(here)))
     folder = here;
-  return folder + format("/penstock-hang-%016llx.json", (unsigned long long)random);
+  std::string view = role < 0 ? "" : "." + std::to_string(role);
+  return folder + format("/penstock-hang-%016llx%s.json", (unsigned long long)random, view.c_str());
 }
 
 SessionOptions Launcher::sessionOptions(Status &status) const {
@@ -132,7 +134,7 @@ SessionOptions Launcher::sessionOptions(Status &status) const {
   result.recordFile = options.recordFile;
   result.recordResults = options.recordResults;
   if (!options.onHang.empty())
-    result.hangFile = hangFileName();
+    result.hangFile = hangFileName(role);
   result.roles = options.roles;
   result.ownsProcess = true;
   if (options.verifyWeights)

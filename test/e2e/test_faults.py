@@ -4,6 +4,7 @@ results that it had."""
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import json
 import os
+import pathlib
 import re
 import resource
 import shutil
@@ -12,6 +13,8 @@ import time
 
 import faults
 import pytest
+import runner
+import tiny
 from faults import NUM_REQUESTS, PATIENCE_S, Pipeline, processes_of, send, stage_process, wait_for
 
 TIMEOUT_S = 0.7
@@ -19,6 +22,7 @@ TIMEOUT_S = 0.7
 STEPS = {"start": "start:1", "open": "open:2", "wait": "wait:3", "acquire": "acquire:3", "kernel": "kernel:3",
          "publish": "publish:3", "release": "release:3"}
 SIGNALS = {"kill": 9, "segv": 11}
+MEMORY_GROUPS = pathlib.Path("/sys/fs/cgroup/memory")
 needs_mount = pytest.mark.skipif(not faults.CAN_MOUNT, reason="a mount namespace of its own needs root")
 
 
@@ -231,11 +235,38 @@ def test_shared_memory_exhausted(pipeline, tmp_path, limit, value, words):
 
 
 def test_page_that_cannot_be_had(pipeline, tmp_path):
-    """Shared memory that the system has promised and cannot give is a SIGBUS of who touches it."""
+    """Shared memory that the system has promised and cannot give is a SIGBUS of who touches it; here it is planted."""
     status, errors, _ = pipeline.run(tmp_path / "out", "--fault", "1:kernel:2:bus")
     pipeline.check_failed(status, errors)
     assert re.search(r"stage 1 .* was ended by signal 7 .*; memory is exhausted\n", errors), errors
     pipeline.check_results(tmp_path / "out")
+
+
+@pytest.mark.skipif(not MEMORY_GROUPS.is_dir() or not os.access(MEMORY_GROUPS, os.W_OK),
+                    reason=f"no memory groups of our own to make in {MEMORY_GROUPS}")
+def test_out_of_memory(tmp_path):
+    """A stage needs more than its group of processes may have, and the system kills it."""
+    wide = 4096
+    nodes = [tiny.helper.make_node("MatMul", ["x", "w0"], ["m0"], name="widen"),
+             tiny.helper.make_node("Tanh", ["m0"], ["t0"], name="tanh"),
+             tiny.helper.make_node("MatMul", ["t0", "w1"], ["y"], name="narrow")]
+    model = tiny.model(nodes, [tiny.tensor("x", ["batch", tiny.WIDTH])], [tiny.tensor("y", ["batch", tiny.WIDTH])],
+                       [tiny.weights("w0", tiny.WIDTH, wide), tiny.weights("w1", wide, tiny.WIDTH)])
+    folder = tmp_path.resolve() / "wide.penstock"
+    runner.penstock("compile", tiny.save(model, tmp_path / "wide.onnx"), "-o", folder, "--microbatch", 8192)
+    group = MEMORY_GROUPS / f"penstock-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(64 << 20))
+        done = subprocess.run([folder / "launch", "--random", "--dim", "batch=8192", "--quiet"], text=True, capture_output=True,
+                              timeout=PATIENCE_S, preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done
+        assert re.match(r"error: stage 0 .* was ended by signal 9 .*; somebody killed it, or the system ran out of memory\n",
+                        done.stderr), done.stderr
+        assert wait_for(lambda: not processes_of(folder))
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
 
 
 def truncate(file):

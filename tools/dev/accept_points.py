@@ -170,7 +170,7 @@ POINTS = (
         ("the n-th call fails, for every n", tests("unit e2e", r"everyCallCan|every_call_fails")),
         ("a launcher that dies or is stopped, a peer that never starts", tests("e2e", r"test_launcher|never_starts|all_stopped")),
         ("disk full, results so far kept and marked", tests("e2e", r"disk_full_of|results_(so_far|of_a_killed)")),
-        ("shared memory exhausted, slow consumers", tests("unit e2e", r"memory_exhausted|cannot_be_had|slow_?consumer|stands_still")),
+        ("shared memory exhausted, slow consumers", tests("unit e2e", r"memory_exhausted|cannot_be_had|out_of_memory|slow_?consumer|stands_still")),
         ("weights changed under a running stage", tests("unit e2e", r"WeightsFile\.|weights_change")),
         ("docs/Reliability.md names tests that exist", tests("checks", r"check_reliability")),
         ("fault to exit a second after the deadline, first result of resnet50 in a second", figures("bench/faults.py", {

@@ -239,6 +239,8 @@ TEST_F(RankLaunch, faultsEndTheRun) {
                {"1:publish:2:kill", "stage 1 ('stage-1'"},
                {"1:wait:3:exit", "ended with status 3"},
                {"1:publish:2:stop", "for '/h2' from stage 1"},
+               {"0:publish:2:stop", "from stage 0"},
+               {"0:kernel:3:segv", "stage 0 ('stage-0'"},
                {"2:publish:2:stop", "stage 2"}};
   for (auto &[fault, words] : cases)
     for (const char *flags : {"", " --no-shared-memory"}) {
