@@ -9,6 +9,7 @@
 #include "penstock/Dialect/Pipe/Transforms/KernelShapes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Support/BuildCache.h"
+#include "penstock/Partition/PlanFile.h"
 #include "penstock/Support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -16,12 +17,13 @@
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 namespace penstock::driver {
 using namespace mlir;
+
+static constexpr size_t kMaxCostsBytes = size_t(64) << 20;
 
 llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options) {
   if (options.target == "cpu")
@@ -76,9 +78,13 @@ llvm::Error Partitioning::readCosts() {
   auto file = llvm::MemoryBuffer::getFile(options.costsFile);
   if (!file)
     return systemError("read", options.costsFile, file.getError().value());
+  if ((*file)->getBufferSize() > kMaxCostsBytes)
+    return userError("costs file '{0}' has {1} bytes; expected at most {2}", options.costsFile,
+                     (*file)->getBufferSize(), kMaxCostsBytes);
   if ((*file)->getBuffer().contains("\"throughput_per_second\"")) {
-    if (llvm::Error error = addMeasuredTimes((*file)->getBuffer(), options.costsFile, paper))
-      return error;
+    std::string error = partition::addMeasuredTimes((*file)->getBuffer().str(), options.costsFile, paper);
+    if (!error.empty())
+      return userError("{0}", error);
     profiles.push_back(std::move(paper));
     return llvm::Error::success();
   }
@@ -198,39 +204,6 @@ llvm::Expected<llvm::StringMap<std::string>> nameFunctions(ModuleOp module, cons
       result[name.getValue()] = functionOf.lookup(call.getKernel());
   });
   return std::move(result);
-}
-
-llvm::Error addMeasuredTimes(StringRef text, StringRef fileName, partition::DeviceProfile &profile) {
-  llvm::Expected<llvm::json::Value> json = llvm::json::parse(text);
-  if (!json)
-    return userError("costs file '{0}' is no JSON: {1}", fileName, llvm::toString(json.takeError()));
-  const llvm::json::Object *root = json->getAsObject();
-  const llvm::json::Array *stages = root ? root->getArray("stages") : nullptr;
-  if (!stages)
-    return userError("costs file '{0}' has no list 'stages'; expected what penstock bench --json writes", fileName);
-  std::map<std::string, std::pair<double, int>> sums; // by function alone
-  for (const llvm::json::Value &stage : *stages) {
-    const llvm::json::Object *object = stage.getAsObject();
-    const llvm::json::Array *kernels = object ? object->getArray("kernels") : nullptr;
-    if (!kernels)
-      return userError("costs file '{0}' has a stage without a list 'kernels'", fileName);
-    for (const llvm::json::Value &value : *kernels) {
-      const llvm::json::Object *kernel = value.getAsObject();
-      std::optional<StringRef> name = kernel ? kernel->getString("name") : std::nullopt;
-      std::optional<StringRef> function = kernel ? kernel->getString("kernel") : std::nullopt;
-      std::optional<double> ms = kernel ? kernel->getNumber("ms") : std::nullopt;
-      if (!name || !function || !ms || !(*ms >= 0))
-        return userError("costs file '{0}' has a kernel without name, kernel and ms (not negative)", fileName);
-      double seconds = std::max(*ms * 1e-3, 1e-9); // a profile has no kernel that takes no time
-      profile.profiledSeconds[(*function + " " + *name).str()] = seconds;
-      auto &[sum, count] = sums[function->str()];
-      sum += seconds;
-      ++count;
-    }
-  }
-  for (const auto &[function, sum] : sums)
-    profile.profiledSeconds[function] = sum.first / sum.second;
-  return llvm::Error::success();
 }
 
 std::string getCalibrationPath(const TargetBackend &target, int numThreads) {

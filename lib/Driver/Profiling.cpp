@@ -10,6 +10,7 @@
 #include "PhaseFunctions.h"
 
 #include "penstock/Driver/Partitioning.h"
+#include "penstock/Partition/PlanFile.h"
 #include "penstock/Support/Error.h"
 #include "penstock/rt/Bench.h"
 
@@ -71,8 +72,9 @@ LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPh
   if (llvm::Error error = runFolder(options.output, result))
     return compilation.fail(std::move(error));
   partition::DeviceProfile times;
-  if (llvm::Error error = addMeasuredTimes(rt::benchToJson(result), options.output, times))
-    return compilation.fail(std::move(error));
+  std::string error = partition::addMeasuredTimes(rt::benchToJson(result), options.output, times);
+  if (!error.empty())
+    return compilation.fail(worldError("{0}", error));
   compilation.measuredSeconds = std::move(times.profiledSeconds);
   compilation.kernels = std::move(first.kernels);
   compilation.target = std::move(first.target);

@@ -48,7 +48,10 @@ private:
 
   void error(const std::string &text) { errors.push_back(fileName + ": " + text); }
   void expected(const std::string &key, const Json &value, const char *what) {
-    std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    // What holds others may be nested deeper than a stack.
+    std::string shown = value.is_array()    ? "a list"
+                        : value.is_object() ? "an object"
+                                            : value.dump(-1, ' ', false, Json::error_handler_t::replace);
     error("'" + key + "' is " + (shown.size() > 40 ? shown.substr(0, 40) + "..." : shown) + "; expected " + what);
   }
 

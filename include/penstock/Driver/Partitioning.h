@@ -63,10 +63,6 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> makeOneStage(mlir::ModuleOp mo
 /// The function that each kernel of `@main` becomes on the target, "k_<hash>", by the kernel's name.
 llvm::Expected<llvm::StringMap<std::string>> nameFunctions(mlir::ModuleOp module, const TargetBackend &target);
 
-/// Adds the times of kernels that `penstock bench --json` wrote to a profile, as profiled ones. `fileName` serves
-/// messages.
-llvm::Error addMeasuredTimes(llvm::StringRef json, llvm::StringRef fileName, partition::DeviceProfile &profile);
-
 /// Where the calibration of this machine is kept: in $XDG_CACHE_HOME/penstock or ~/.cache/penstock, a file per
 /// processor, instruction set and version. Empty: there is no such folder.
 std::string getCalibrationPath(const TargetBackend &target, int numThreads);

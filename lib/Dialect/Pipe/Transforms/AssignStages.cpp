@@ -7,8 +7,7 @@
 
 #include "StageGraph.h"
 
-#include "llvm/Support/JSON.h"
-#include "llvm/Support/MemoryBuffer.h"
+#include "penstock/Partition/PlanFile.h"
 
 #include <map>
 
@@ -22,33 +21,10 @@ using namespace penstock;
 using namespace penstock::pipe;
 
 FailureOr<std::vector<std::vector<std::string>>> pipe::readPlanFile(StringRef path, Location loc) {
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer)
-    return emitError(loc) << "plan file '" << path << "' cannot be read: " << buffer.getError().message();
-  auto json = llvm::json::parse((*buffer)->getBuffer());
-  if (!json)
-    return emitError(loc) << "plan file '" << path << "' is no JSON: " << llvm::toString(json.takeError());
-  const llvm::json::Object *object = json->getAsObject();
-  const llvm::json::Array *stages = object ? object->getArray("stages") : nullptr;
-  if (!stages || stages->empty())
-    return emitError(loc) << "plan file '" << path << "' has no list 'stages'";
-  std::vector<std::vector<std::string>> result;
-  for (const llvm::json::Value &value : *stages) {
-    const llvm::json::Object *stage = value.getAsObject();
-    const llvm::json::Array *kernels = stage ? stage->getArray("kernels") : nullptr;
-    if (!kernels)
-      return emitError(loc) << "plan file '" << path << "' has no list 'kernels' in stage " << result.size();
-    std::vector<std::string> &names = result.emplace_back();
-    for (const llvm::json::Value &kernel : *kernels) {
-      // Either the name, or an object that has one.
-      const llvm::json::Object *entry = kernel.getAsObject();
-      std::optional<StringRef> name = entry ? entry->getString("name") : kernel.getAsString();
-      if (!name)
-        return emitError(loc) << "plan file '" << path << "' has a kernel without name in stage " << result.size() - 1;
-      names.push_back(name->str());
-    }
-  }
-  return result;
+  partition::PlanStages read = partition::readPlanStages(path.str());
+  if (!read.error.empty())
+    return emitError(loc) << read.error;
+  return std::move(read.stages);
 }
 
 //===----------------------------------------------------------------------===//
