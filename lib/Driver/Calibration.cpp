@@ -8,12 +8,11 @@
 #include "penstock/Driver/Diagnostics.h"
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Support/Error.h"
+#include "penstock/Support/Files.h"
 
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/xxhash.h"
 
 namespace penstock::driver {
@@ -54,22 +53,7 @@ static llvm::Error measureModel(const std::string &model, const CompileOptions &
 static llvm::Error writeProfile(const partition::DeviceProfile &profile, const std::string &path) {
   if (std::error_code code = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)))
     return systemError("create folder", llvm::sys::path::parent_path(path), code.value());
-  std::string fresh = path + ".new";
-  std::error_code code;
-  llvm::ToolOutputFile file(fresh, code, llvm::sys::fs::OF_Text);
-  if (code)
-    return systemError("write", fresh, code.value());
-  file.os() << partition::toJson(profile);
-  file.os().flush();
-  if (file.os().has_error()) {
-    int number = file.os().error().value();
-    file.os().clear_error();
-    return systemError("write", fresh, number);
-  }
-  file.keep();
-  if (std::error_code renamed = llvm::sys::fs::rename(fresh, path))
-    return systemError("write", path, renamed.value());
-  return llvm::Error::success();
+  return writeWholeFile(path, [&](llvm::raw_ostream &os) { os << partition::toJson(profile); });
 }
 
 llvm::Expected<CalibrationReport> calibrateTarget(const std::vector<std::string> &models,
@@ -81,13 +65,12 @@ llvm::Expected<CalibrationReport> calibrateTarget(const std::vector<std::string>
   report.path = getCalibrationPath(**target, options.numThreads);
   if (report.path.empty())
     return userError("neither XDG_CACHE_HOME nor HOME is set; a calibration is kept in the user's cache folder");
-  SmallString<128> scratch;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("penstock-calibrate", scratch))
-    return systemError("create a folder in", "the temporary folder", code.value());
-  auto remove = llvm::make_scope_exit([&] { llvm::sys::fs::remove_directories(scratch); });
+  llvm::Expected<PrivateFolder> scratch = PrivateFolder::createTemporary();
+  if (!scratch)
+    return scratch.takeError();
   std::vector<partition::Measurement> measurements;
   for (const std::string &model : models)
-    if (llvm::Error error = measureModel(model, options, scratch, measurements))
+    if (llvm::Error error = measureModel(model, options, scratch->getPath(), measurements))
       return std::move(error);
   partition::DeviceProfile paper = (*target)->getDeviceProfile(options.numThreads);
   partition::Calibration fitted = partition::calibrate(paper, measurements);

@@ -8,8 +8,8 @@
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 #include "penstock/Dialect/Pipe/Transforms/KernelShapes.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
-#include "penstock/Support/BuildCache.h"
 #include "penstock/Partition/PlanFile.h"
+#include "penstock/Support/BuildCache.h"
 #include "penstock/Support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -12,11 +12,8 @@
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Partition/PlanFile.h"
 #include "penstock/Support/Error.h"
+#include "penstock/Support/Files.h"
 #include "penstock/rt/Bench.h"
-
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 
 namespace penstock::driver {
 using namespace mlir;
@@ -50,12 +47,11 @@ static llvm::Error runFolder(const std::string &folder, rt::BenchResult &result)
 }
 
 LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPhase) {
-  SmallString<128> folder(getOutputFolder(compilation.options));
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory(folder.str() + ".profile", folder))
-    return compilation.fail(systemError("create a folder beside", getOutputFolder(compilation.options), code.value()));
-  auto remove = llvm::make_scope_exit([&] { llvm::sys::fs::remove_directories(folder); });
+  llvm::Expected<PrivateFolder> folder = PrivateFolder::createBeside(getOutputFolder(compilation.options));
+  if (!folder)
+    return compilation.fail(folder.takeError());
   CompileOptions options = compilation.options;
-  options.output = folder.str().str();
+  options.output = folder->getPath() + "/first.penstock";
   options.dumpPhases.clear();
   Compilation first(compilation.context, options);
   first.module = compilation.module->clone();

@@ -169,11 +169,16 @@ llvm::Error FolderWriter::copyFile(llvm::StringRef from, llvm::StringRef name, b
 
 void FolderWriter::removeFolder(llvm::StringRef name) { fs::remove_directories(path(name)); }
 
-/// The permissions that mkdir would have given.
-static mode_t folderMode() {
-  mode_t mask = ::umask(0);
-  ::umask(mask);
-  return 0777 & ~mask;
+/// The permissions that mkdir gives, by a folder made in `place`: to ask for the umask is to change it, and other
+/// threads may make files just then.
+static mode_t folderMode(const std::string &place) {
+  std::string sample = place + "/.mode";
+  struct stat status;
+  mode_t mode = 0700;
+  if (!::mkdir(sample.c_str(), 0777) && !::lstat(sample.c_str(), &status))
+    mode = status.st_mode & 0777;
+  ::rmdir(sample.c_str());
+  return mode;
 }
 
 /// Where the file system cannot exchange two names at once, there is a moment without the folder.
@@ -215,7 +220,7 @@ llvm::Error FolderWriter::exchange() {
 }
 
 llvm::Error FolderWriter::commit() {
-  if (::chmod(temporary.c_str(), folderMode()))
+  if (::chmod(temporary.c_str(), folderMode(temporary)))
     return systemError("write folder", target, errno);
   return exchange();
 }
