@@ -212,4 +212,10 @@ POINTS = (
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
+    Point("t11", "stages in the ONNX file", (
+        ("read", tests("lit unit", r"onnx-stages|Stages\.")),
+        ("written, read back as the same plan", tests("e2e", r"test_onnx_stages.*round_trip")),
+        ("the same folder, functions, branches, clones", tests("e2e", r"test_onnx_stages.*(folder|calls|cut|branches|clones|silent)")),
+        ("weights by reference", tests("e2e", r"external_data_stay|weights_are_not_loaded")),
+        ("refused where ONNX cannot say it", tests("e2e", r"one_number_of_stages|no_place_to_write|function_that_is_cut")))),
 )

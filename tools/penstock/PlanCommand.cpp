@@ -14,14 +14,14 @@
 #include "penstock/Dialect/Pipe/Transforms/PartitionProblem.h"
 #include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
+#include "penstock/Driver/OnnxStages.h"
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Partition/Cluster.h"
 #include "penstock/Support/Error.h"
+#include "penstock/Support/Files.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 #include <memory>
 #include <set>
@@ -71,17 +71,19 @@ public:
 
 private:
   bool parseOptions();
+  bool isImplied() const;
   llvm::Error readDevices();
   bool makeReport(mlir::ModuleOp module);
   PlanEntry planFor(mlir::ModuleOp module, int numStages);
   void note(const std::string &text);
   int print();
   llvm::Error writeHtml();
+  llvm::Error writeOnnx(mlir::ModuleOp module);
 
   CommonOptions common;
   driver::CompileOptions options;
   ImportFlags importFlags;
-  std::string stagesText, memoryText, htmlFile;
+  std::string stagesText, memoryText, htmlFile, onnxFile;
   StageRange range;
   std::unique_ptr<TargetBackend> target;
   std::optional<driver::Partitioning> partitioning;
@@ -113,6 +115,8 @@ void PlanCommand::addOptions(CLI::App &app) {
       ->type_name("FILE");
   app.add_option("--memory-limit", memoryText, "most memory of a stage, e.g. 8GiB")->type_name("BYTES");
   app.add_option("--html", htmlFile, "also write a page of tables and pictures")->type_name("FILE");
+  app.add_option("--write-onnx", onnxFile, "also write the model with the stages of its nodes; of one number of stages")
+      ->type_name("FILE");
   importFlags.addTo(app, options.import);
 }
 
@@ -132,7 +136,18 @@ bool PlanCommand::parseOptions() {
     }
     options.memoryLimitBytes = *limit;
   }
+  options.import.numbersNodes = !onnxFile.empty();
+  if (!onnxFile.empty() && !isImplied() && range.first != range.last) {
+    llvm::errs() << "error: --write-onnx writes the stages of one plan, but --stages is " << range.first << ".."
+                 << range.last << "; expected --stages N\n";
+    return false;
+  }
   return true;
+}
+
+/// The number of stages follows from other flags.
+bool PlanCommand::isImplied() const {
+  return stagesText.empty() && (!options.cuts.empty() || options.fromOnnxStages || !options.planFile.empty());
 }
 
 /// Devices and costs, before the model is read.
@@ -199,8 +214,7 @@ bool PlanCommand::makeReport(mlir::ModuleOp module) {
       return false;
     givenPlan = std::move(*plan);
   }
-  bool isImplied = stagesText.empty() && (!options.cuts.empty() || options.fromOnnxStages || !givenPlan.empty());
-  if (isImplied)
+  if (isImplied())
     range = {0, 0};
   for (int numStages = range.first; numStages <= range.last; ++numStages) {
     if (isatty(2) && !common.quiet)
@@ -231,29 +245,29 @@ bool PlanCommand::makeReport(mlir::ModuleOp module) {
 }
 
 llvm::Error PlanCommand::writeHtml() {
-  std::error_code code;
-  llvm::ToolOutputFile file(htmlFile, code, llvm::sys::fs::OF_Text);
-  if (code)
-    return systemError("write", htmlFile, code.value());
-  printHtml(report, file.os());
-  file.os().flush();
-  if (file.os().has_error()) {
-    int number = file.os().error().value();
-    file.os().clear_error();
-    return systemError("write", htmlFile, number);
-  }
-  file.keep();
-  return llvm::Error::success();
+  return writeWholeFile(htmlFile, [&](llvm::raw_ostream &os) { printHtml(report, os); });
+}
+
+/// The plan is then the one that the nodes can say.
+llvm::Error PlanCommand::writeOnnx(mlir::ModuleOp module) {
+  PlanEntry &entry = report.entries.front();
+  llvm::Expected<onnximport::NodeStages> stages = driver::chooseOnnxStages(module, entry.problem, *entry.plan);
+  if (!stages)
+    return stages.takeError();
+  return onnximport::writeOnnxStages(options.model, onnxFile, *stages, entry.numStages);
+}
+
+int fail(llvm::Error error) {
+  std::string message;
+  int status = exitStatus(std::move(error), message);
+  llvm::errs() << "error: " << message << "\n";
+  return status;
 }
 
 int PlanCommand::print() {
   if (!htmlFile.empty())
-    if (llvm::Error error = writeHtml()) {
-      std::string message;
-      int status = exitStatus(std::move(error), message);
-      llvm::errs() << "error: " << message << "\n";
-      return status;
-    }
+    if (llvm::Error error = writeHtml())
+      return fail(std::move(error));
   if (!common.quiet)
     for (const std::string &text : report.notes)
       llvm::errs() << "note: " << text << "\n";
@@ -267,12 +281,8 @@ int PlanCommand::print() {
 int PlanCommand::run() {
   if (!parseOptions())
     return 2;
-  if (llvm::Error error = readDevices()) {
-    std::string message;
-    int status = exitStatus(std::move(error), message);
-    llvm::errs() << "error: " << message << "\n";
-    return status;
-  }
+  if (llvm::Error error = readDevices())
+    return fail(std::move(error));
   mlir::DialectRegistry registry;
   driver::registerDialects(registry);
   mlir::MLIRContext context(registry);
@@ -286,6 +296,9 @@ int PlanCommand::run() {
   }
   if (!makeReport(*compilation.module))
     return 2;
+  if (!onnxFile.empty())
+    if (llvm::Error error = writeOnnx(*compilation.module))
+      return fail(std::move(error));
   return print();
 }
 

@@ -161,6 +161,9 @@ LogicalResult GraphImporter::convertNode(const onnx::NodeProto &node, Scope &sco
   std::string domain = normalizeDomain(node.domain()).str();
   Location loc = getNodeLoc(context, node);
   llvm::SaveAndRestore outerStage(stages.current);
+  llvm::SaveAndRestore outerNumbers(stages.numbers);
+  if (options.numbersNodes)
+    stages.enterNumbered(node);
   if (options.pipelineStages && failed(stages.enter(node, loc)))
     return failure();
   for (const std::string &input : node.input())

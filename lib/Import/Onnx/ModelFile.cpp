@@ -33,12 +33,13 @@ static std::unique_ptr<llvm::MemoryBuffer> mapFile(StringRef file, std::string &
   return nullptr;
 }
 
-std::unique_ptr<ModelFile> ModelFile::open(StringRef path, ArrayRef<std::string> externalDirs, std::string &error) {
+std::unique_ptr<ModelFile> ModelFile::open(StringRef path, ArrayRef<std::string> externalDirs, std::string &error,
+                                           bool numbersNodes) {
   std::unique_ptr<llvm::MemoryBuffer> buffer = mapFile(path, error);
   if (!buffer)
     return nullptr;
   std::unique_ptr<ModelFile> file(new ModelFile(path, externalDirs));
-  if (failed(file->parse(buffer->getBuffer(), error)))
+  if (failed(file->parse(buffer->getBuffer(), error, numbersNodes)))
     return nullptr;
   file->files[path] = std::move(buffer);
   return file;
@@ -50,14 +51,14 @@ std::unique_ptr<ModelFile> ModelFile::parse(StringRef bytes, StringRef path, Arr
   return succeeded(file->parse(bytes, error)) ? std::move(file) : nullptr;
 }
 
-LogicalResult ModelFile::parse(StringRef bytes, std::string &error) {
+LogicalResult ModelFile::parse(StringRef bytes, std::string &error, bool numbersNodes) {
   ownBytes = bytes;
   if (bytes.empty()) {
     error = "the file is empty; expected an ONNX model";
     return failure();
   }
   std::string graph;
-  if (failed(extractTensorData(bytes, kMaxInlineBytes, graph, error))) {
+  if (failed(extractTensorData(bytes, kMaxInlineBytes, graph, error, numbersNodes))) {
     error = "not an ONNX model: " + error;
     return failure();
   }

@@ -20,13 +20,17 @@ namespace penstock::onnximport {
 
 class ModelFile {
 public:
-  static std::unique_ptr<ModelFile> open(StringRef path, ArrayRef<std::string> externalDirs, std::string &error);
+  /// `numbersNodes`: nodes carry their numbers, see WireReader.h.
+  static std::unique_ptr<ModelFile> open(StringRef path, ArrayRef<std::string> externalDirs, std::string &error,
+                                         bool numbersNodes = false);
   /// `bytes` must outlive the result.
   static std::unique_ptr<ModelFile> parse(StringRef bytes, StringRef path, ArrayRef<std::string> externalDirs,
                                           std::string &error);
 
   onnx::ModelProto &getModel() { return model; }
   StringRef getPath() const { return path; }
+  /// The whole file.
+  StringRef getBytes() const { return ownBytes; }
 
   /// Where the `numBytes` bytes of a tensor with external data lie.
   FailureOr<TensorRange> locate(const onnx::TensorProto &tensor, int64_t numBytes, std::string &error);
@@ -36,7 +40,7 @@ public:
 private:
   ModelFile(StringRef path, ArrayRef<std::string> externalDirs)
       : path(path), externalDirs(externalDirs.begin(), externalDirs.end()) {}
-  LogicalResult parse(StringRef bytes, std::string &error);
+  LogicalResult parse(StringRef bytes, std::string &error, bool numbersNodes = false);
   FailureOr<std::string> resolve(StringRef location, std::string &error);
   FailureOr<StringRef> map(StringRef file, std::string &error);
 

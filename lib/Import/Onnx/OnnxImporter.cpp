@@ -68,8 +68,9 @@ FailureOr<OwnedModule> importOpened(MLIRContext &context, StringRef path, const 
 } // namespace
 
 FailureOr<OwnedModule> importOnnxModel(MLIRContext &context, StringRef path, const ImportOptions &options) {
-  return importOpened(context, path, options,
-                      [&](std::string &error) { return ModelFile::open(path, options.externalDataDirs, error); });
+  return importOpened(context, path, options, [&](std::string &error) {
+    return ModelFile::open(path, options.externalDataDirs, error, options.numbersNodes);
+  });
 }
 
 FailureOr<OwnedModule> importOnnxBuffer(MLIRContext &context, StringRef bytes, StringRef path,

@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "PipelineStages.h"
+#include "NodeFlow.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/NN/IR/NodeNumbers.h"
 
 namespace penstock::onnximport {
 namespace {
@@ -94,6 +96,11 @@ LogicalResult PipelineStages::enter(const onnx::NodeProto &node, Location loc) {
   return success();
 }
 
+void PipelineStages::enterNumbered(const onnx::NodeProto &node) {
+  if (int64_t number = getNodeNumber(node); number >= 0)
+    numbers.push_back(number);
+}
+
 LogicalResult PipelineStages::check(func::FuncOp function) const {
   int64_t next = 0;
   for (int64_t stage : seen) {
@@ -107,10 +114,14 @@ LogicalResult PipelineStages::check(func::FuncOp function) const {
 
 void PipelineStages::notifyOperationInserted(Operation *op, OpBuilder::InsertPoint) {
   // Constants are shared by nodes of all stages, and belong to their readers.
-  if (!current || isa<nn::ConstantOp, nn::LoadWeightOp, nn::ExtentTensorOp, nn::IotaOp, nn::WeightOp, nn::SymbolOp,
-                      nn::ConstraintOp, nn::YieldOp>(op))
+  if (isa<nn::ConstantOp, nn::LoadWeightOp, nn::ExtentTensorOp, nn::IotaOp, nn::WeightOp, nn::SymbolOp,
+          nn::ConstraintOp, nn::YieldOp>(op))
     return;
-  op->setAttr(nn::kOnnxStageAttr, Builder(op->getContext()).getI64IntegerAttr(*current));
+  Builder builder(op->getContext());
+  if (current)
+    op->setAttr(nn::kOnnxStageAttr, builder.getI64IntegerAttr(*current));
+  if (!numbers.empty())
+    op->setAttr(nn::kOnnxNodesAttr, builder.getDenseI64ArrayAttr(numbers));
 }
 
 } // namespace penstock::onnximport

@@ -14,7 +14,6 @@ namespace {
 
 using NodeList = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
 
-/// Names that a node reads, with those its subgraphs take from outside (and, harmlessly, their own).
 void collectReads(const onnx::NodeProto &node, std::vector<StringRef> &reads) {
   for (const std::string &input : node.input())
     reads.push_back(input);
@@ -67,9 +66,7 @@ LogicalResult findOrder(const NodeList &nodes, std::vector<int> &order, std::str
   std::vector<std::set<int>> producers(nodes.size());
   std::vector<std::vector<int>> consumers(nodes.size());
   for (int i = 0; i < nodes.size(); ++i) {
-    std::vector<StringRef> reads;
-    collectReads(nodes.Get(i), reads);
-    for (StringRef name : reads) {
+    for (StringRef name : listReads(nodes.Get(i))) {
       auto it = producerOf.find(name);
       if (it == producerOf.end())
         continue;
@@ -129,6 +126,12 @@ LogicalResult sortList(NodeList &nodes, std::string &error) {
 LogicalResult sortGraph(onnx::GraphProto &graph, std::string &error) { return sortList(*graph.mutable_node(), error); }
 
 } // namespace
+
+std::vector<StringRef> listReads(const onnx::NodeProto &node) {
+  std::vector<StringRef> reads;
+  collectReads(node, reads);
+  return reads;
+}
 
 LogicalResult sortNodes(onnx::ModelProto &model, std::string &error) {
   for (onnx::FunctionProto &function : *model.mutable_functions())

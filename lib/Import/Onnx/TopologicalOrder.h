@@ -10,8 +10,12 @@
 #include "mlir/Support/LLVM.h"
 #include "onnx/onnx_pb.h"
 #include <string>
+#include <vector>
 
 namespace penstock::onnximport {
+
+/// Names that a node reads, with those its subgraphs take from outside (and, harmlessly, their own).
+std::vector<llvm::StringRef> listReads(const onnx::NodeProto &node);
 
 /// Put the nodes of the main graph, of every subgraph and of every function after the producers of what they and their
 /// subgraphs read; otherwise they keep their order. Fails with a message on a cycle and on a name that two nodes

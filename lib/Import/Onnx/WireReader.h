@@ -19,11 +19,16 @@ namespace penstock::onnximport {
 
 /// Location of data that lie in the model's file itself.
 constexpr llvm::StringLiteral kSelfLocation("\1model");
+/// Key of the metadata that hold a node's number: its place among all nodes of the file, those of subgraphs and of
+/// functions included, each before the nodes inside of it.
+constexpr llvm::StringLiteral kNodeNumberKey("\1node");
+/// `NodeProto.metadata_props`.
+constexpr uint32_t kNodeMetadataField = 9;
 
-/// Write `model` to `result` without tensor data above `maxInlineBytes`. On failure `error` says what is wrong, and
-/// where.
+/// Write `model` to `result` without tensor data above `maxInlineBytes`; with `numbersNodes` every node gets its number
+/// as its first metadata. On failure `error` says what is wrong, and where.
 mlir::LogicalResult extractTensorData(llvm::StringRef model, int64_t maxInlineBytes, std::string &result,
-                                      std::string &error);
+                                      std::string &error, bool numbersNodes = false);
 
 } // namespace penstock::onnximport
 

@@ -52,6 +52,9 @@ struct ImportOptions {
   std::string batchDim;
   /// Give every op the pipeline stage that its node carries, as `nn.onnx_stage`.
   bool pipelineStages = false;
+  /// Give every op the numbers of the nodes that it was made for, as `nn.onnx_nodes` (see StageWriter.h). Only for a
+  /// model in a file.
+  bool numbersNodes = false;
 };
 
 /// Parse the text of one flag into `options`: `NAME=N` or `NAME=LO..HI[:TYPICAL]`; `INPUT=1x3x?x224`;

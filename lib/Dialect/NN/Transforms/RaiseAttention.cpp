@@ -225,13 +225,13 @@ struct RaiseAttention : OpRewritePattern<MatmulOp> {
     attributes.set("scale", rewriter.getF64FloatAttr(match->scale));
     if (match->zeroMaskedRows)
       attributes.set("zero_masked_rows", rewriter.getUnitAttr());
-    if (Attribute tensor = op->getAttr(kTensorAttr))
-      attributes.set(kTensorAttr, tensor);
     OperationState state(op.getLoc(), AttentionOp::getOperationName());
     state.addOperands(operands);
     state.addTypes(op.getType());
     state.addAttributes(attributes);
-    rewriter.replaceOp(op, rewriter.create(state));
+    Operation *raised = rewriter.create(state);
+    takePlace(op, raised);
+    rewriter.replaceOp(op, raised);
     ++count;
     return success();
   }

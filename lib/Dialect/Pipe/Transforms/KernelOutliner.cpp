@@ -132,6 +132,7 @@ nn::KernelDefOp buildDef(nn::KernelOp kernel, const Choice &choice) {
   def.walk([](Operation *op) {
     op->removeDiscardableAttr(nn::kTensorAttr);
     op->removeDiscardableAttr(nn::kOnnxStageAttr);
+    op->removeDiscardableAttr(nn::kOnnxNodesAttr);
   });
   replaceExpressions(def, choice);
   return def;

@@ -6,6 +6,7 @@
 #define PENSTOCK_DIALECT_NN_TRANSFORMS_PASSES_H
 
 #include "penstock/Dialect/NN/IR/NNOps.h"
+#include "penstock/Dialect/NN/IR/NodeNumbers.h"
 
 #include "mlir/Pass/Pass.h"
 
@@ -29,9 +30,10 @@ inline constexpr llvm::StringLiteral kKernelPackingAttr = "kernel.packing";
 /// Every call gives its kernel weights in the layouts that the kernel asks for.
 mlir::LogicalResult verifyPacking(mlir::ModuleOp module);
 
-/// `to` takes the place of `from`: it makes the same ONNX tensor, in the same stage of the model's own.
+/// `to` takes the place of `from`: it makes the same ONNX tensor, for the same node, in the same stage of the model's
+/// own.
 inline void takePlace(Operation *from, Operation *to) {
-  for (StringRef name : {StringRef(kTensorAttr), StringRef(kOnnxStageAttr)})
+  for (StringRef name : {StringRef(kTensorAttr), StringRef(kOnnxStageAttr), StringRef(kOnnxNodesAttr)})
     if (Attribute value = from->getAttr(name))
       to->setAttr(name, value);
 }
