@@ -93,11 +93,13 @@ static void flushForGood(void *) {
   (void)mode;
 }
 
-Library::Library(int32_t numThreads) : engine(dnnl::engine::kind::cpu, 0), stream(engine) {
-  omp_set_num_threads(numThreads);
+Library::Library(int32_t numThreads) : numThreads(numThreads), engine(dnnl::engine::kind::cpu, 0), stream(engine) {
+  holdThreads();
   if (numThreads > 1)
     GOMP_parallel(flushForGood, nullptr, static_cast<unsigned>(numThreads), 0);
 }
+
+void Library::holdThreads() const { omp_set_num_threads(numThreads); }
 
 static bool fitsWorkspace(const rt_dnnl_desc &desc, const Primitive &primitive) {
   return primitive.scratchBytes() <= static_cast<size_t>(desc.workspace_bytes);
@@ -154,6 +156,7 @@ std::string Library::run(const rt_dnnl_desc &desc, void *const *buffers, const i
     return "";
   if (isEmpty(desc.source, extents) || isEmpty(desc.weights, extents))
     return "a product over no elements; expected at least one";
+  holdThreads();
   try {
     std::string error;
     Primitive *primitive = find(desc, extents, error);
@@ -173,6 +176,7 @@ std::string Library::probe(const rt_dnnl_desc &desc, const int64_t *extents, Pro
   std::string error = selectIsa(desc.isa);
   if (!error.empty())
     return error;
+  holdThreads();
   std::unique_ptr<Primitive> made = Primitive::create(desc, extents, engine, error, /*onlyDescribed=*/true);
   if (!made)
     return error;
@@ -196,6 +200,7 @@ std::string Library::pack(const dnnl::memory::dims &dims, const std::string &fro
     return "layout '" + from + "' has " + std::to_string(before.get_size()) + " bytes and '" + to + "' has " +
            std::to_string(after.get_size()) + "; expected " + std::to_string(sourceBytes) + " and " +
            std::to_string(resultBytes);
+  holdThreads();
   try {
     dnnl::memory input(before, engine, const_cast<void *>(source)), output(after, engine, result);
     dnnl::reorder(input, output).execute(stream, input, output);

@@ -55,6 +55,10 @@ public:
                    size_t sourceBytes, void *result, size_t resultBytes);
 
 private:
+  /// OpenMP keeps the number of threads for each thread that calls it, and oneDNN chooses code by that number: what is
+  /// made must not depend on who asks for it.
+  void holdThreads() const;
+
   struct Known {
     std::vector<int64_t> extents;
     std::unique_ptr<Primitive> primitive;
@@ -63,6 +67,7 @@ private:
 
   Primitive *find(const rt_dnnl_desc &desc, const int64_t *extents, std::string &error);
 
+  int32_t numThreads;
   dnnl::engine engine;
   dnnl::stream stream;
   std::unordered_map<const rt_dnnl_desc *, std::vector<Known>> primitives;

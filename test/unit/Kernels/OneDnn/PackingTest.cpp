@@ -18,6 +18,9 @@
 #include "gmock/gmock.h"
 #include <cmath>
 #include <malloc.h>
+#include <thread>
+
+extern "C" void omp_set_num_threads(int numThreads);
 
 using namespace penstock;
 using namespace penstock::test;
@@ -198,6 +201,22 @@ TEST(OneDnn, RefusesToPackForAnotherLibrary) {
   EXPECT_THAT(pack(own, "40xq ab to ba"), HasSubstr("is no packing of"));
   EXPECT_THAT(pack(own, "40x25 ab to bc"), HasSubstr("is no layout of 2 axes"));
   EXPECT_THAT(pack(own, "40x26 ab to ba"), HasSubstr("expected 4000 and 4000"));
+}
+
+// The compiler asks from threads of its own, and OpenMP has a number of threads for each of them.
+TEST(OneDnn, CallersThreadsDoNotMatter) {
+  makeLibraryKernel(convText("2").str());
+  auto build = [](const std::string &text, int numThreads) {
+    std::string object;
+    std::thread([&] {
+      omp_set_num_threads(numThreads);
+      object = makeLibraryKernel(text)->compiled.object;
+    }).join();
+    return object;
+  };
+  for (const std::string &text :
+       {convText("2").str(), withWeight(convText("2"), 1), productText("64").str(), withWeight(productText("64"), 1)})
+    EXPECT_TRUE(build(text, 1) == build(text, 8)) << text;
 }
 
 // Scratch memory is the workspace where the extents have bounds; no run after the first one allocates anything that
