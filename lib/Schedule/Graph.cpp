@@ -90,9 +90,11 @@ private:
     graph.edges.push_back({kind, from, to, tokens, timeNs});
   }
 
+  /// The steady part begins at firstBase, which need not be a multiple of the period.
   void addProgram(const Program &program) {
     int32_t first = static_cast<int32_t>(graph.events.size());
-    for (int64_t base = 0; base < round; base += program.period)
+    int64_t begin = program.firstBase % program.period;
+    for (int64_t base = begin; base < begin + round; base += program.period)
       for (const Step &step : program.steady)
         for (Event event : eventsOf(problem, step)) {
           event.microbatch += base;

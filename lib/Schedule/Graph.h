@@ -41,6 +41,21 @@ struct Graph {
   std::vector<Edge> edges;
 };
 
+/// Calls visit(step, microbatch) for the steps of a program with `numMicrobatches`, in order; those of other
+/// microbatches are left out.
+template <typename Visit> void forEachStep(const Program &program, int64_t numMicrobatches, Visit visit) {
+  auto follow = [&](const std::vector<Step> &part, int64_t base) {
+    for (const Step &step : part)
+      if (int64_t microbatch = base + step.microbatch; microbatch >= 0 && microbatch < numMicrobatches)
+        visit(step, microbatch);
+  };
+  follow(program.prologue, 0);
+  int64_t base = program.firstBase;
+  for (; base + program.period <= numMicrobatches; base += program.period)
+    follow(program.steady, base);
+  follow(program.epilogue, base);
+}
+
 /// The events of one stage's run of a microbatch are spread over its steps: a receive waits; a run acquires, runs and
 /// releases; a send publishes.
 std::vector<Event> eventsOf(const Problem &problem, const Step &step);

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "penstock/Schedule/Algorithms.h"
+#include "Graph.h"
 
 #include <algorithm>
 #include <map>
@@ -14,6 +14,21 @@ using namespace penstock::schedule;
 
 namespace {
 using Faults = std::vector<std::string>;
+
+/// "stage 1 receives channel 'c0' ('relu_3') from stage 0", "stage 0 sends channel 'c0' ('relu_3') to stage 1 and
+/// sink".
+std::string describe(const Problem &problem, const Step &step) {
+  std::string text = stageName(problem, step.stage);
+  if (step.kind == Step::Kind::kRun)
+    return text + " runs";
+  const Channel &channel = problem.channels[step.channel];
+  if (step.kind == Step::Kind::kReceive)
+    return text + " receives " + channelName(problem, step.channel) + " from " + stageName(problem, channel.producer);
+  text += " sends " + channelName(problem, step.channel);
+  for (size_t i = 0; i < channel.consumers.size(); ++i)
+    text += (i == 0 ? " to " : " and ") + stageName(problem, channel.consumers[i]);
+  return text;
+}
 
 /// What can be said of the programs without following them.
 class Structure {
@@ -80,19 +95,21 @@ private:
 
   void checkMessage(const Step &step) {
     bool receives = step.kind == Step::Kind::kReceive;
-    std::string what = stageName(problem, step.stage) + (receives ? " receives " : " sends ");
     if (step.channel < 0 || step.channel >= static_cast<int32_t>(problem.channels.size())) {
-      faults.push_back(what + "on channel " + std::to_string(step.channel) + ", which does not exist");
+      faults.push_back(stageName(problem, step.stage) + (receives ? " receives" : " sends") + " on channel " +
+                       std::to_string(step.channel) + ", which does not exist");
       return;
     }
     const Channel &channel = problem.channels[step.channel];
-    what += channelName(problem, step.channel);
+    std::string what = describe(problem, step);
     if (!receives && channel.producer != step.stage)
-      faults.push_back(what + ", whose producer is " + stageName(problem, channel.producer));
+      faults.push_back(what + ", but its producer is " + stageName(problem, channel.producer));
     if (receives && std::count(channel.consumers.begin(), channel.consumers.end(), step.stage) == 0)
-      faults.push_back(what + ", of which it is not a consumer");
+      faults.push_back(what + ", but is not among its consumers");
+    if (!step.tensor.empty() && step.tensor != channel.tensor)
+      faults.push_back(what + " as tensor '" + step.tensor + "'; the channel carries '" + channel.tensor + "'");
     if (!step.type.empty() && step.type != channel.type)
-      faults.push_back(what + " as " + step.type + "; its type is " + channel.type);
+      faults.push_back(what + " as " + step.type + "; the channel carries " + channel.type);
   }
 
   const Problem &problem;
@@ -107,8 +124,7 @@ public:
       : problem(problem), program(program), numMicrobatches(numMicrobatches), faults(faults) {}
 
   void follow() {
-    for (const Step &step : expand(program, numMicrobatches))
-      visit(step);
+    forEachStep(program, numMicrobatches, [&](const Step &step, int64_t microbatch) { visit(step, microbatch); });
     for (size_t i = 0; i < problem.stages.size(); ++i)
       if (problem.stages[i].role == program.role)
         checkEnd(static_cast<int32_t>(i));
@@ -117,39 +133,37 @@ public:
 private:
   std::string ofAll() const { return " (of " + std::to_string(numMicrobatches) + ")"; }
 
-  void visit(const Step &step) {
+  void visit(const Step &step, int64_t microbatch) {
     if (step.kind == Step::Kind::kRun)
-      return visitRun(step);
+      return visitRun(step, microbatch);
     bool receives = step.kind == Step::Kind::kReceive;
-    std::string what = stageName(problem, step.stage) + (receives ? " receives " : " sends ");
-    count(receives ? numReceived[{step.stage, step.channel}] : numSent[step.channel], step,
-          what + channelName(problem, step.channel));
-    if (!receives && step.microbatch >= numRun[step.stage])
-      faults.push_back(what + channelName(problem, step.channel) + " for microbatch " +
-                       std::to_string(step.microbatch) + " before it has run it" + ofAll());
+    count(receives ? numReceived[{step.stage, step.channel}] : numSent[step.channel], step, microbatch);
+    if (!receives && microbatch >= numRun[step.stage])
+      faults.push_back(describe(problem, step) + " for microbatch " + std::to_string(microbatch) +
+                       " before it has run it" + ofAll());
   }
 
-  void visitRun(const Step &step) {
+  void visitRun(const Step &step, int64_t microbatch) {
     for (size_t c = 0; c < problem.channels.size(); ++c) {
       const std::vector<int32_t> &consumers = problem.channels[c].consumers;
       int32_t channel = static_cast<int32_t>(c);
       if (std::count(consumers.begin(), consumers.end(), step.stage) > 0 &&
-          numReceived[{step.stage, channel}] <= step.microbatch)
-        faults.push_back(stageName(problem, step.stage) + " runs microbatch " + std::to_string(step.microbatch) +
+          numReceived[{step.stage, channel}] <= microbatch)
+        faults.push_back(stageName(problem, step.stage) + " runs microbatch " + std::to_string(microbatch) +
                          " before it has received " + channelName(problem, channel) + " from " +
                          stageName(problem, problem.channels[c].producer) + ofAll());
     }
-    count(numRun[step.stage], step, stageName(problem, step.stage) + " runs");
+    count(numRun[step.stage], step, microbatch);
   }
 
   /// Microbatches come in order, each once.
-  void count(int64_t &next, const Step &step, const std::string &what) {
-    if (step.microbatch < next)
-      faults.push_back(what + " for microbatch " + std::to_string(step.microbatch) + " a second time" + ofAll());
-    else if (step.microbatch > next)
-      faults.push_back(what + " for microbatch " + std::to_string(step.microbatch) + " where " + std::to_string(next) +
-                       " is next" + ofAll());
-    next = std::max(next, step.microbatch + 1);
+  void count(int64_t &next, const Step &step, int64_t microbatch) {
+    std::string what = " for microbatch " + std::to_string(microbatch);
+    if (microbatch < next)
+      faults.push_back(describe(problem, step) + what + " a second time" + ofAll());
+    else if (microbatch > next)
+      faults.push_back(describe(problem, step) + what + " where " + std::to_string(next) + " is next" + ofAll());
+    next = std::max(next, microbatch + 1);
   }
 
   void checkEnd(int32_t stage) {
@@ -178,6 +192,54 @@ private:
   std::map<int32_t, int64_t> numRun, numSent;
   std::map<std::pair<int32_t, int32_t>, int64_t> numReceived;
 };
+/// A program for any number of microbatches is the endless run of its steady part, from which the steps of microbatches
+/// that do not exist are left out. So every order that the graph of the steady part proves holds for all of them: a
+/// prologue or epilogue in an order of its own could wait where the steady part does not.
+class CutOff {
+public:
+  CutOff(const Problem &problem, const Program &program, int64_t numMicrobatches)
+      : problem(problem), program(program), numMicrobatches(numMicrobatches) {}
+
+  /// Empty, or what differs first.
+  std::string check() {
+    std::vector<Item> wanted, found;
+    int64_t period = program.period, first = program.firstBase % period - period;
+    for (int64_t base = first; base < numMicrobatches + program.firstBase; base += period)
+      for (const Step &step : program.steady)
+        if (int64_t microbatch = base + step.microbatch; microbatch >= 0 && microbatch < numMicrobatches)
+          wanted.push_back({&step, microbatch});
+    forEachStep(program, numMicrobatches,
+                [&](const Step &step, int64_t microbatch) { found.push_back({&step, microbatch}); });
+    size_t at = 0;
+    while (at < wanted.size() && at < found.size() && isSame(wanted[at], found[at]))
+      ++at;
+    if (at == wanted.size() && at == found.size())
+      return std::string();
+    return "the program of role " + std::to_string(program.role) + " is not its steady part cut off: of " +
+           std::to_string(numMicrobatches) + " microbatches, step " + std::to_string(at) + " is '" +
+           (at < found.size() ? describeItem(found[at]) : "nothing") + "'; expected '" +
+           (at < wanted.size() ? describeItem(wanted[at]) : "nothing") + "'";
+  }
+
+private:
+  struct Item {
+    const Step *step;
+    int64_t microbatch;
+  };
+
+  static bool isSame(const Item &a, const Item &b) {
+    return a.microbatch == b.microbatch && a.step->kind == b.step->kind && a.step->stage == b.step->stage &&
+           a.step->channel == b.step->channel;
+  }
+
+  std::string describeItem(const Item &item) const {
+    return describe(problem, *item.step) + " microbatch " + std::to_string(item.microbatch);
+  }
+
+  const Problem &problem;
+  const Program &program;
+  int64_t numMicrobatches;
+};
 } // namespace
 
 std::vector<std::string> penstock::schedule::match(const Problem &problem, const Schedule &schedule) {
@@ -190,5 +252,9 @@ std::vector<std::string> penstock::schedule::match(const Problem &problem, const
   for (int64_t numMicrobatches = 0; numMicrobatches <= most && faults.empty(); ++numMicrobatches)
     for (const Program &program : schedule.programs)
       Follower(problem, program, numMicrobatches, faults).follow();
+  for (int64_t numMicrobatches = 0; numMicrobatches <= most && faults.empty(); ++numMicrobatches)
+    for (const Program &program : schedule.programs)
+      if (std::string fault = CutOff(problem, program, numMicrobatches).check(); !fault.empty())
+        faults.push_back(fault);
   return faults;
 }

@@ -222,19 +222,9 @@ bool penstock::schedule::makeSchedule(const Problem &problem, Schedule &schedule
 
 std::vector<Step> penstock::schedule::expand(const Program &program, int64_t numMicrobatches) {
   std::vector<Step> steps;
-  auto append = [&](const std::vector<Step> &part, int64_t base) {
-    for (const Step &step : part) {
-      int64_t microbatch = base + step.microbatch;
-      if (microbatch < 0 || microbatch >= numMicrobatches)
-        continue;
-      steps.push_back(step);
-      steps.back().microbatch = microbatch;
-    }
-  };
-  append(program.prologue, 0);
-  int64_t base = program.firstBase;
-  for (; base + program.period <= numMicrobatches; base += program.period)
-    append(program.steady, base);
-  append(program.epilogue, base);
+  forEachStep(program, numMicrobatches, [&](const Step &step, int64_t microbatch) {
+    steps.push_back(step);
+    steps.back().microbatch = microbatch;
+  });
   return steps;
 }

@@ -8,7 +8,8 @@
 // makeSchedule() writes one program per role. match() and prove() accept any programs, also edited ones, and are run on
 // what will be executed:
 //
-//   match()  every send has its receives, with the same type, once, in order; every stage runs every microbatch once
+//   match()  every send has its receives, of the same tensor and type, once, in order; every stage runs every
+//            microbatch once; prologue and epilogue are the steady part, cut off
 //   prove()  no cyclic wait for any number of microbatches, and the period of the steady part
 //
 // The proof. The events of a role, in order, are: wait for the inputs, acquire the output slots in channel order, run,
@@ -50,7 +51,8 @@ struct Step {
   int32_t channel = -1;   ///< of a receive or send
   int64_t microbatch = 0; ///< see Program: absolute, or relative to the round
   Task task = Task::kForward;
-  std::string type; ///< of a receive or send; empty: not checked
+  std::string type;   ///< of a receive or send; empty: not checked
+  std::string tensor; ///< the same
 };
 
 /// The program of one role. With M microbatches it does, in this order:
@@ -82,7 +84,7 @@ std::vector<Step> expand(const Program &program, int64_t numMicrobatches);
 
 /// All faults found by matching sends, receives and runs; empty when there are none. The programs are followed for
 /// every number of microbatches up to three rounds; from there on, one more round only repeats what two rounds have
-/// shown.
+/// shown (docs/Schedule.md). Expects that check() found no fault.
 std::vector<std::string> match(const Problem &problem, const Schedule &schedule);
 
 /// No round of a program is of more microbatches, and no prologue begins more of them.

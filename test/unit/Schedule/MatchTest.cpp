@@ -59,24 +59,25 @@ TEST(Match, DroppedReceive) {
 
 TEST(Match, DroppedRun) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.erase(p.steady.begin() + 1); }),
-            "stage 1 sends channel 'c1' ('t_c1') for microbatch 0 before it has run it (of 1)");
+            "stage 1 sends channel 'c1' ('t_c1') to stage 2 ('head') for microbatch 0 before it has run it (of 1)");
 }
 
 TEST(Match, DuplicateSend) {
-  EXPECT_EQ(faultAfter(0, [](Program &p) { p.steady.push_back(p.steady.back()); }),
-            "stage 0 sends channel 'c0' ('t_c0') for microbatch 0 a second time (of 1)");
+  EXPECT_EQ(
+      faultAfter(0, [](Program &p) { p.steady.push_back(p.steady.back()); }),
+      "stage 0 sends channel 'c0' ('t_c0') to stage 1 and stage 2 ('head') for microbatch 0 a second time (of 1)");
 }
 
 TEST(Match, DuplicateReceive) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.insert(p.steady.begin(), p.steady.front()); }),
-            "stage 1 receives channel 'c0' ('t_c0') for microbatch 0 a second time (of 1)");
+            "stage 1 receives channel 'c0' ('t_c0') from stage 0 for microbatch 0 a second time (of 1)");
 }
 
 TEST(Match, SwappedSteps) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { std::swap(p.steady[0], p.steady[1]); }),
             "stage 1 runs microbatch 0 before it has received channel 'c0' ('t_c0') from stage 0 (of 1)");
   EXPECT_EQ(faultAfter(1, [](Program &p) { std::swap(p.steady[1], p.steady[2]); }),
-            "stage 1 sends channel 'c1' ('t_c1') for microbatch 0 before it has run it (of 1)");
+            "stage 1 sends channel 'c1' ('t_c1') to stage 2 ('head') for microbatch 0 before it has run it (of 1)");
 }
 
 // Two microbatches in one round, sent the other way round.
@@ -95,19 +96,25 @@ TEST(Match, SwappedMicrobatches) {
   EXPECT_TRUE(match(problem, {{round(0, {0, 1}), round(1, {0, 1})}}).empty());
   std::vector<std::string> faults = match(problem, {{round(0, {0, 1}), round(1, {1, 0})}});
   ASSERT_FALSE(faults.empty());
-  EXPECT_EQ(faults.front(), "stage 1 receives channel 'c0' ('t_c0') for microbatch 1 where 0 is next (of 2)");
+  EXPECT_EQ(faults.front(),
+            "stage 1 receives channel 'c0' ('t_c0') from stage 0 for microbatch 1 where 0 is next (of 2)");
 }
 
 TEST(Match, WrongType) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.front().type = "tensor<4xf16>"; }),
-            "stage 1 receives channel 'c0' ('t_c0') as tensor<4xf16>; its type is tensor<4xf32>");
+            "stage 1 receives channel 'c0' ('t_c0') from stage 0 as tensor<4xf16>; the channel carries tensor<4xf32>");
+}
+
+TEST(Match, WrongTensor) {
+  EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.front().tensor = "t_c1"; }),
+            "stage 1 receives channel 'c0' ('t_c0') from stage 0 as tensor 't_c1'; the channel carries 't_c0'");
 }
 
 TEST(Match, WrongEnds) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.back().channel = 0; }),
-            "stage 1 sends channel 'x' ('t_x'), whose producer is source");
+            "stage 1 sends channel 'x' ('t_x') to stage 0, but its producer is source");
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.front().channel = 3; }),
-            "stage 1 receives channel 'y' ('t_y'), of which it is not a consumer");
+            "stage 1 receives channel 'y' ('t_y') from stage 2 ('head'), but is not among its consumers");
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.front().channel = 9; }),
             "stage 1 receives on channel 9, which does not exist");
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.steady.front().stage = 2; }),
@@ -126,6 +133,36 @@ TEST(Match, WrongRounds) {
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.role = 0; }), "the program of role 0 has a step of stage 1, which belongs "
                                                            "to role 1");
   EXPECT_EQ(faultAfter(1, [](Program &p) { p.role = 8; }), "there is a program for role 8; the roles are 0 to 2");
+}
+
+// Two stages of one role, two microbatches a round. With an odd number of them, the last round is cut off: a stage that
+// comes first in it would wait for the one behind it, which no round of the steady part shows.
+TEST(Match, EpilogueInAnOrderOfItsOwn) {
+  Problem problem = makeChain({5, 5}, 1);
+  auto steps = [&](std::vector<std::pair<int32_t, int64_t>> runs) {
+    std::vector<Step> result;
+    for (auto [stage, microbatch] : runs)
+      for (const Step &step : stepsOf(problem, stage, microbatch))
+        result.push_back(step);
+    return result;
+  };
+  Program program;
+  program.period = 2;
+  program.steady = steps({{0, 0}, {0, 1}, {1, 0}, {1, 1}});
+  program.epilogue = steps({{0, 0}, {1, 0}});
+  EXPECT_TRUE(match(problem, {{program}}).empty());
+  program.epilogue = steps({{1, 0}, {0, 0}});
+  EXPECT_TRUE(prove(problem, {{program}}).live);
+  Timeline timeline;
+  std::string error;
+  EXPECT_TRUE(simulate(problem, {{program}}, 2, timeline, error));
+  EXPECT_FALSE(simulate(problem, {{program}}, 3, timeline, error));
+  std::vector<std::string> faults = match(problem, {{program}});
+  ASSERT_FALSE(faults.empty());
+  EXPECT_EQ(faults.front(),
+            "the program of role 0 is not its steady part cut off: of 1 microbatches, step 0 is 'stage 1 "
+            "receives channel 'c0' ('t_c0') from stage 0 microbatch 0'; expected 'stage 0 receives "
+            "channel 'x' ('t_x') from source microbatch 0'");
 }
 
 TEST(Match, MissingProgram) {
