@@ -25,6 +25,7 @@ struct StageRow {
 struct PlanRows {
   std::vector<StageRow> stages;
   double bottleneckMs = 0, lowerBoundMs = 0, gap = 0;
+  double periodMs = 0; ///< as the proof over the programs predicts it; 0: no stage has a time
   bool optimal = false;
   std::string costs;                ///< where the predictions come from
   std::vector<std::string> devices; ///< what each stage runs on
@@ -66,6 +67,8 @@ PlanRows readPlan(ModuleOp module) {
     }
   size_t index = 0;
   for (auto program : module.getOps<pipe::ProgramOp>()) {
+    if (program.getPeriod())
+      rows.periodMs = program.getPeriod()->convertToDouble() * 1e3;
     auto memory = program->getAttrOfType<DictionaryAttr>("pipe.memory");
     if (!memory || index >= rows.stages.size())
       break;
@@ -139,6 +142,8 @@ void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
       rows.optimal
           ? "optimal under the cost model"
           : (llvm::Twine("within ") + llvm::Twine(static_cast<int>(rows.gap * 100 + 0.5)) + " %").str().c_str());
+  if (rows.periodMs > 0)
+    os << llvm::format("proved to run for any number of microbatches: a result every %.3f ms\n", rows.periodMs);
   if (!rows.costs.empty())
     os << "costs: " << rows.costs << ", for " << llvm::join(getDistinct(rows.devices), ", ") << "\n";
   printKernels(compilation, os);
@@ -150,6 +155,7 @@ void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
     json.attribute("output", compilation.output);
     json.attribute("bottleneck_ms", rows.bottleneckMs);
     json.attribute("lower_bound_ms", rows.lowerBoundMs);
+    json.attribute("period_ms", rows.periodMs);
     json.attribute("gap", rows.gap);
     json.attribute("optimal", rows.optimal);
     json.attribute("costs", rows.costs);

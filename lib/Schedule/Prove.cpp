@@ -40,27 +40,41 @@ std::string describe(const Problem &problem, const Graph &graph, const std::vect
   return text;
 }
 
-/// What the cycle with the greatest ratio consists of: one role, one link, or a circle of waits.
-std::string describeLimit(const Problem &problem, const Graph &graph, const std::vector<int32_t> &cycle) {
-  if (cycle.empty())
-    return "no stage has a time";
-  std::string waits = describe(problem, graph, cycle);
-  if (!waits.empty())
-    return "limited by a circle of waits: " + waits;
-  const Event &event = graph.events[graph.edges[cycle.front()].from];
-  if (event.kind == Event::Kind::kTransfer)
-    return "limited by the link of " + channelName(problem, event.channel) + " to " + stageName(problem, event.stage);
-  if (event.stage < 0)
-    return "limited by the " + stageName(problem, event.stage);
-  return "limited by role " + std::to_string(problem.stages[event.stage].role);
-}
-
 /// Microbatches per round of the graph: how often one stage runs in it.
 int64_t microbatchesPerRound(const Graph &graph) {
   int64_t count = 0;
   for (const Event &event : graph.events)
     count += event.kind == Event::Kind::kRun && event.stage == kSource;
   return count;
+}
+
+/// A role that is always busy with this period, or -1.
+int32_t findBusyRole(const Problem &problem, const Graph &graph, const Period &period) {
+  std::vector<int64_t> timeNs(numRoles(problem), 0);
+  for (const Event &event : graph.events)
+    if (event.kind == Event::Kind::kRun && event.stage >= 0)
+      timeNs[problem.stages[event.stage].role] += event.timeNs;
+  for (size_t role = 0; role < timeNs.size(); ++role)
+    if (Period{timeNs[role], microbatchesPerRound(graph)} == period)
+      return static_cast<int32_t>(role);
+  return -1;
+}
+
+/// What the cycle with the greatest ratio consists of: one role, one link, or a circle of waits. Where several have it,
+/// a role says most.
+std::string describeLimit(const Problem &problem, const Graph &graph, const std::vector<int32_t> &cycle,
+                          const Period &period) {
+  if (cycle.empty())
+    return "no stage has a time";
+  if (int32_t role = findBusyRole(problem, graph, period); role >= 0)
+    return "limited by role " + std::to_string(role);
+  std::string waits = describe(problem, graph, cycle);
+  if (!waits.empty())
+    return "limited by a circle of waits: " + waits;
+  const Event &event = graph.events[graph.edges[cycle.front()].from];
+  if (event.kind == Event::Kind::kTransfer)
+    return "limited by the link of " + channelName(problem, event.channel) + " to " + stageName(problem, event.stage);
+  return "limited by the " + stageName(problem, event.stage);
 }
 
 Period periodOf(const Graph &graph, std::vector<int32_t> &cycle) {
@@ -81,9 +95,27 @@ Proof penstock::schedule::prove(const Problem &problem, const Schedule &schedule
   }
   proof.live = true;
   proof.period = periodOf(graph, cycle);
-  proof.message = describeLimit(problem, graph, cycle);
+  proof.message = describeLimit(problem, graph, cycle, proof.period);
   proof.periodNoLimit = periodOf(makeGraph(problem, schedule, /*limitDepths=*/false), cycle);
   return proof;
+}
+
+Verdict penstock::schedule::verify(const Problem &problem, const Schedule &schedule) {
+  Verdict verdict;
+  std::string error;
+  if (!check(problem, error)) {
+    verdict.faults.push_back(error);
+    return verdict;
+  }
+  verdict.faults = match(problem, schedule);
+  if (verdict.holds())
+    verdict.faults = checkOwners(problem);
+  if (!verdict.holds())
+    return verdict;
+  verdict.proof = prove(problem, schedule);
+  if (!verdict.proof.live)
+    verdict.faults.push_back(verdict.proof.message);
+  return verdict;
 }
 
 std::vector<DepthLoss> penstock::schedule::lossOfDepths(const Problem &problem, const Schedule &schedule) {

@@ -5,12 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// makeSchedule() writes one program per role. match() and prove() accept any programs, also edited ones, and are run on
-// what will be executed:
+// makeSchedule() writes one program per role. verify() accepts any programs, also edited ones, and is run on what will
+// be executed: by the compiler, and again by whoever starts a compiled folder. It is made of
 //
-//   match()  every send has its receives, of the same tensor and type, once, in order; every stage runs every
-//            microbatch once; prologue and epilogue are the steady part, cut off
-//   prove()  no cyclic wait for any number of microbatches, and the period of the steady part
+//   match()        every send has its receives, of the same tensor and type, once, in order; every stage runs every
+//                  microbatch once; prologue and epilogue are the steady part, cut off
+//   checkOwners()  every kernel of the model has one owner stage, every clone is marked, no stage is empty
+//   prove()        no cyclic wait for any number of microbatches, and the period of the steady part
 //
 // The proof. The events of a role, in order, are: wait for the inputs, acquire the output slots in channel order, run,
 // publish the outputs, release the inputs. They form a marked graph: program order, data edges with `delay` tokens, and
@@ -87,6 +88,10 @@ std::vector<Step> expand(const Program &program, int64_t numMicrobatches);
 /// shown (docs/Schedule.md). Expects that check() found no fault.
 std::vector<std::string> match(const Problem &problem, const Schedule &schedule);
 
+/// All faults of the owners of kernels: one that no stage owns or that several do, a clone of no kernel, a stage
+/// without kernels. Empty when there are none, or when the problem does not say which kernels the model has.
+std::vector<std::string> checkOwners(const Problem &problem);
+
 /// No round of a program is of more microbatches, and no prologue begins more of them.
 constexpr int64_t kMaxPeriod = 256;
 
@@ -108,6 +113,16 @@ struct Proof {
 
 /// Expects that check() and match() found no fault.
 Proof prove(const Problem &problem, const Schedule &schedule);
+
+/// What verify() found: faults, or a proof.
+struct Verdict {
+  std::vector<std::string> faults; ///< each one line; empty: everything holds
+  Proof proof;                     ///< only when there is no fault
+  bool holds() const { return faults.empty(); }
+};
+
+/// check(), match(), checkOwners() and prove(); all faults of the first that finds some.
+Verdict verify(const Problem &problem, const Schedule &schedule);
 
 /// A channel whose depth is below its default.
 struct DepthLoss {

@@ -34,10 +34,18 @@ constexpr int32_t kSink = -2;
 /// No time in a problem is longer than this (9 hours), so that sums cannot overflow.
 constexpr int64_t kMaxTimeNs = int64_t(1) << 45;
 
+/// One kernel call of a stage.
+struct Kernel {
+  std::string name;    ///< unique in the model; a clone has one of its own
+  std::string tensor;  ///< ONNX tensor that it makes, for messages; empty: unknown
+  std::string cloneOf; ///< a clone: the kernel that it repeats; empty: the stage owns the kernel
+};
+
 struct Stage {
-  std::string name;   ///< for messages; "stage N" is used when empty
-  int32_t role = 0;   ///< roles are 0, 1, ... without a gap
-  int64_t timeNs = 0; ///< compute time of one microbatch
+  std::string name;            ///< for messages; "stage N" is used when empty
+  int32_t role = 0;            ///< roles are 0, 1, ... without a gap
+  int64_t timeNs = 0;          ///< compute time of one microbatch
+  std::vector<Kernel> kernels; ///< that it runs
 };
 
 struct Channel {
@@ -55,9 +63,10 @@ struct Channel {
 struct Problem {
   std::vector<Stage> stages;
   std::vector<Channel> channels;
-  int64_t sourceNs = 0;    ///< time in which the source makes one microbatch
-  int64_t sinkNs = 0;      ///< time in which the sink takes one microbatch
-  int32_t maxInFlight = 0; ///< microbatches fed and not yet collected, or 0: as many as the slots allow
+  std::vector<std::string> kernels; ///< of the model, without clones; empty: not known, and checkOwners() finds nothing
+  int64_t sourceNs = 0;             ///< time in which the source makes one microbatch
+  int64_t sinkNs = 0;               ///< time in which the sink takes one microbatch
+  int32_t maxInFlight = 0;          ///< microbatches fed and not yet collected, or 0: as many as the slots allow
 };
 
 /// True if the problem is well formed; otherwise `error` says which stage or channel is wrong and what was expected.

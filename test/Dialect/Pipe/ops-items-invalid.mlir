@@ -38,7 +38,7 @@ module {
     pipe.return %x : tensor<4xf32>
   }
   pipe.program @r0 runs [@s0] steady {
-    // expected-error @below {{'pipe.recv' op has type 'tensor<5xf32>' but the channel carries 'tensor<4xf32>'}}
+    // expected-error @below {{'pipe.recv' op has type 'tensor<5xf32>'; channel @x (from @source to @s0) carries 'tensor<4xf32>'}}
     %0 = pipe.recv @x : tensor<5xf32>
     %1 = pipe.run @s0(%0) : (tensor<5xf32>) -> tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>
@@ -111,7 +111,7 @@ module {
   pipe.program @r0 runs [@s0, @s1] steady {
     %0 = pipe.recv @x : tensor<4xf32>
     %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
-    // expected-error @below {{'pipe.send' op has type 'tensor<4xf32>' but the channel carries 'tensor<5xf32>'}}
+    // expected-error @below {{'pipe.send' op has type 'tensor<4xf32>'; channel @y1 (from @s1 to @sink) carries 'tensor<5xf32>'}}
     pipe.send %1 to @y1 : tensor<4xf32>
     %2 = pipe.recv @x1 : tensor<5xf32>
     %3 = pipe.run @s1(%2) : (tensor<5xf32>) -> tensor<5xf32>
@@ -216,7 +216,7 @@ module {
   pipe.program @r0 runs [@s0, @s1] steady {
     %0 = pipe.recv @x : tensor<4xf32>
     %2 = pipe.recv @x1 : tensor<4xf32>
-    // expected-error @below {{'pipe.run' op operand #0 is not received from @x}}
+    // expected-error @below {{'pipe.run' op operand #0 is not received from @x (from @source to @s0)}}
     %1 = pipe.run @s0(%2) : (tensor<4xf32>) -> tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>
     %3 = pipe.run @s1(%0) : (tensor<4xf32>) -> tensor<4xf32>
@@ -235,7 +235,7 @@ module {
   }
   pipe.program @r0 runs [@s0] steady {
     %0 = pipe.recv @x : tensor<4xf32>
-    // expected-error @below {{'pipe.run' op result #0 is not sent once}}
+    // expected-error @below {{'pipe.run' op result #0 is not sent once, to @y (from @s0 to @sink)}}
     %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>

@@ -3,7 +3,7 @@
 // RUN: penstock-opt %s --pipe-assign-stages=num-stages=1 --pipe-split-stages | FileCheck %s --check-prefix=ONE
 
 // A kernel that was moved by hand: the plan's figures follow, the bound that was proved stays, the plan is no longer optimal.
-// MOVED:       module attributes {pipe.plan = {balance = "time"
+// MOVED:       module attributes {pipe.kernels = ["a", "b", "c", "d"], pipe.plan = {balance = "time"
 // MOVED-SAME:    proved_optimal = false
 // MOVED-SAME:    kernels = 3 : i64
 // MOVED-SAME:    kernels = 1 : i64

@@ -134,3 +134,31 @@ func.func @main(%x: tensor<?xf32, #nn.extents<[s0]>> {nn.name = "s0"}) -> (tenso
   }
   return %0 : tensor<?xf32, #nn.extents<[s0]>>
 }
+
+// -----
+
+// The module lists the model's kernels for the proof; the call of a clone says of which one it is a copy.
+// CHECK:       module attributes {pipe.kernels = ["mask", "a", "b"]
+// CHECK:       pipe.stage @s0
+// CHECK:         nn.kernel_name = "mask"}
+// CHECK:       pipe.stage @s1
+// CHECK:         nn.call @{{.*}} {nn.clone_of = "mask", nn.kernel_name = "mask@1"}
+func.func @main(%x: tensor<4xf32> {nn.name = "x"}) -> (tensor<4xf32> {nn.name = "y"}) {
+  %0 = nn.kernel "mask" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 0 : i32} {
+    %t = nn.unary neg %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  %1 = nn.kernel "mask@1" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) attributes {nn.clone_of = "mask", pipe.stage_id = 1 : i32} {
+    %t = nn.unary neg %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  %2 = nn.kernel "a" ins(%i = %0 : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 0 : i32} {
+    %t = nn.unary exp %i : tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  %3 = nn.kernel "b" ins(%i = %1 : tensor<4xf32>, %j = %2 : tensor<4xf32>) -> (tensor<4xf32>) attributes {pipe.stage_id = 1 : i32} {
+    %t = nn.binary add %i, %j : tensor<4xf32>, tensor<4xf32>
+    nn.yield %t : tensor<4xf32>
+  }
+  return %3 : tensor<4xf32>
+}

@@ -319,7 +319,10 @@ private:
     if (auto tensor = last->getAttrOfType<StringAttr>(kTensorAttr))
       if (names.insert(tensor.getValue()).second)
         return tensor.str();
-    std::string name = ("kernel_" + Twine(nextNumber++)).str();
+    std::string name;
+    do
+      name = ("kernel_" + Twine(nextNumber++)).str();
+    while (!names.insert(name).second);
     return name;
   }
 

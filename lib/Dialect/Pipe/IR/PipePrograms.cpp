@@ -104,6 +104,23 @@ LogicalResult ProgramOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Items
 //===----------------------------------------------------------------------===//
 
+/// "@c0 ('relu_3', from @s0 to @s1 and @sink)"; the name alone where there is no such channel.
+static std::string describeChannel(Operation *op, FlatSymbolRefAttr name, SymbolTableCollection &symbols) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << name;
+  auto channel = symbols.lookupNearestSymbolFrom<ChannelOp>(op, name);
+  if (!channel)
+    return stream.str();
+  stream << " (";
+  if (channel.getTensor())
+    stream << "'" << *channel.getTensor() << "', ";
+  stream << "from " << channel.getProducerAttr() << " to ";
+  llvm::interleave(channel.getConsumers(), stream, " and ");
+  stream << ")";
+  return stream.str();
+}
+
 /// The channel that an item names, if one of the program's stages is at the right end of it and the type agrees.
 template <typename OpT>
 static LogicalResult verifyItemChannel(OpT op, Type type, bool isRecv, SymbolTableCollection &symbols) {
@@ -118,8 +135,8 @@ static LogicalResult verifyItemChannel(OpT op, Type type, bool isRecv, SymbolTab
     return op.emitOpError() << "names " << op.getChannelAttr() << ", which no stage of @" << program.getSymName()
                             << (isRecv ? " reads" : " writes"); // recv_c2, send_c2
   if (channel.getType() != type)
-    return op.emitOpError() << "has type " << type << " but the channel carries "
-                            << channel.getType(); // recv_c3, send_c3
+    return op.emitOpError() << "has type " << type << "; channel " << describeChannel(op, op.getChannelAttr(), symbols)
+                            << " carries " << channel.getType(); // recv_c3, send_c3
   return success();
 }
 
@@ -150,17 +167,20 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto program = cast<ProgramOp>((*this)->getParentOp());
   if (!stage || !runsStage(program, getStage()))
     return emitOpError() << "runs " << getStageAttr() << ", which is no stage of @" << program.getSymName(); // run_c1
+  auto describe = [&](FlatSymbolRefAttr name) { return describeChannel(*this, name, symbols); };
   TypeRange reads = TypeRange(stage.getBody().getArgumentTypes()).take_front(stage.getReads().size());
   TypeRange writes = TypeRange(stage.getReturn()->getOperandTypes()).take_front(stage.getWrites().size());
   if (getOperandTypes() != reads || getResultTypes() != writes)
     return emitOpError() << "does not have the types of " << getStageAttr(); // run_c2
   for (auto [i, pair] : llvm::enumerate(llvm::zip(getInputs(), stage.getReads()))) {
     auto recv = std::get<0>(pair).getDefiningOp<RecvOp>();
-    if (!recv || recv.getChannelAttr() != std::get<1>(pair))
-      return emitOpError() << "operand #" << i << " is not received from " << std::get<1>(pair); // run_c3
+    auto name = cast<FlatSymbolRefAttr>(std::get<1>(pair));
+    if (!recv || recv.getChannelAttr() != name)
+      return emitOpError() << "operand #" << i << " is not received from " << describe(name); // run_c3
   }
   for (OpResult output : getOperation()->getResults())
     if (!output.hasOneUse() || !isa<SendOp>(*output.user_begin()))
-      return emitOpError() << "result #" << output.getResultNumber() << " is not sent once"; // run_c4
+      return emitOpError() << "result #" << output.getResultNumber() << " is not sent once, to "
+                           << describe(cast<FlatSymbolRefAttr>(stage.getWrites()[output.getResultNumber()])); // run_c4
   return success();
 }

@@ -49,7 +49,7 @@ void makeClones(ArrayRef<nn::KernelOp> kernels, const partition::Plan &plan) {
     builder.setInsertionPointAfter(original);
     auto copy = cast<nn::KernelOp>(builder.clone(*original));
     copy.setName((original.getName() + "@" + Twine(clone.stage)).str());
-    copy->setAttr("nn.clone_of", original.getNameAttr());
+    copy->setAttr(kCloneOfAttr, original.getNameAttr());
     setStage(copy, clone.stage);
     copies[{original, clone.stage}] = copy;
     all.emplace_back(copy, clone.stage);
@@ -244,7 +244,7 @@ struct AssignStagesPass : pipe::impl::AssignStagesPassBase<AssignStagesPass> {
     if (failed(assignStages(module, options)))
       return failure();
     for (nn::KernelOp kernel : getKernels(findEntry(module)))
-      numClones += kernel->hasAttr("nn.clone_of");
+      numClones += kernel->hasAttr(kCloneOfAttr);
     return success();
   }
 

@@ -121,7 +121,7 @@ nn::KernelDefOp buildDef(nn::KernelOp kernel, const Choice &choice) {
   state.addAttribute("sym_name", builder.getStringAttr("k"));
   state.addAttribute("num_symbols", builder.getI64IntegerAttr(choice.size()));
   // What is said of one place in the graph is no part of the structure.
-  const StringRef ofPlace[] = {PipeDialect::getStageIdAttrName(), kSecondsAttr, nn::kTensorsAttr, "nn.clone_of"};
+  const StringRef ofPlace[] = {PipeDialect::getStageIdAttrName(), kSecondsAttr, nn::kTensorsAttr, kCloneOfAttr};
   for (NamedAttribute attribute : kernel->getDiscardableAttrs())
     if (!llvm::is_contained(ofPlace, attribute.getName().getValue()))
       state.addAttribute(attribute.getName(), attribute.getValue());

@@ -137,19 +137,14 @@ struct SchedulePass : pipe::impl::SchedulePassBase<SchedulePass> {
 
   /// Period in seconds; null when no stage has a time.
   FailureOr<FloatAttr> prove(const schedule::Problem &problem, const schedule::Schedule &schedule) {
-    std::vector<std::string> faults = schedule::match(problem, schedule);
-    for (const std::string &fault : faults)
-      getOperation().emitError() << fault;
-    if (!faults.empty())
+    FailureOr<schedule::Proof> proof = proveSchedule(getOperation(), problem, schedule);
+    if (failed(proof))
       return failure();
-    schedule::Proof proof = schedule::prove(problem, schedule);
-    if (!proof.live)
-      return getOperation().emitError() << proof.message;
     for (const schedule::DepthLoss &loss : schedule::lossOfDepths(problem, schedule))
       getOperation().emitRemark() << loss.message;
-    if (proof.period.numerator == 0)
+    if (proof->period.numerator == 0)
       return FloatAttr();
-    return FloatAttr::get(Float64Type::get(&getContext()), proof.period.ns() * 1e-9);
+    return FloatAttr::get(Float64Type::get(&getContext()), proof->period.ns() * 1e-9);
   }
 
   void writeDepths(const schedule::Problem &problem) {

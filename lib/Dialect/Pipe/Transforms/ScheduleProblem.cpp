@@ -4,6 +4,9 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/Pipe/Transforms/ScheduleProblem.h"
 
+#include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
+
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -55,6 +58,22 @@ schedule::Channel readChannel(ChannelOp op, const Numbers &numbers) {
   return channel;
 }
 
+/// The calls of a stage by the names that `pipe-split-stages` gave them.
+std::vector<schedule::Kernel> readKernels(StageOp stage) {
+  std::vector<schedule::Kernel> kernels;
+  for (auto call : stage.getBody().getOps<nn::CallOp>()) {
+    schedule::Kernel &kernel = kernels.emplace_back();
+    auto name = call->getAttrOfType<StringAttr>("nn.kernel_name"),
+         original = call->getAttrOfType<StringAttr>(kCloneOfAttr);
+    auto tensors = call->getAttrOfType<ArrayAttr>(nn::kTensorsAttr);
+    auto tensor = tensors && !tensors.empty() ? dyn_cast<StringAttr>(tensors.getValue().back()) : StringAttr();
+    kernel.name = name ? name.str() : call.getKernel().str();
+    kernel.tensor = tensor ? tensor.str() : "";
+    kernel.cloneOf = original ? original.str() : "";
+  }
+  return kernels;
+}
+
 } // namespace
 
 FailureOr<schedule::Problem> pipe::buildScheduleProblem(ModuleOp module, ArrayRef<int64_t> roles) {
@@ -65,8 +84,12 @@ FailureOr<schedule::Problem> pipe::buildScheduleProblem(ModuleOp module, ArrayRe
     stage.name = op.getSymName().str();
     stage.role = roles.empty() ? i : i < roles.size() ? roles[i] : -1;
     stage.timeNs = getTimeNs(module, i);
+    stage.kernels = readKernels(op);
     problem.stages.push_back(stage);
   }
+  if (auto kernels = module->getAttrOfType<ArrayAttr>(kKernelsAttr))
+    for (auto name : kernels.getAsRange<StringAttr>())
+      problem.kernels.push_back(name.str());
   if (!roles.empty() && roles.size() != problem.stages.size())
     return module.emitError() << "roles are given for " << roles.size() << " stages; the module has "
                               << problem.stages.size();
@@ -91,6 +114,16 @@ FailureOr<SmallVector<int64_t>> pipe::getRoles(ModuleOp module) {
     if (role < 0)
       return stage.emitError() << "stage @" << stage.getSymName() << " is run by no pipe.program";
   return roles;
+}
+
+FailureOr<schedule::Proof> pipe::proveSchedule(ModuleOp module, const schedule::Problem &problem,
+                                               const schedule::Schedule &schedule) {
+  schedule::Verdict verdict = schedule::verify(problem, schedule);
+  for (const std::string &fault : verdict.faults)
+    module.emitError() << fault;
+  if (!verdict.holds())
+    return failure();
+  return verdict.proof;
 }
 
 /// The steps of one region. A receive and a send are for the stage and microbatch of their run.

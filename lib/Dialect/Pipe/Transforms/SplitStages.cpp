@@ -55,6 +55,7 @@ public:
   LogicalResult readStages();
   LogicalResult readStates();
   void copyStates();
+  void listKernels();
   void findCrossings();
   void createGraph();
   void createStages();
@@ -71,6 +72,7 @@ public:
 
 private:
   std::string makeName(StringRef wanted);
+  std::string makeKernelName(std::string wanted);
   void addCrossing(Value value, int64_t producer, StringRef name, StringRef tensor);
   void createStage(int64_t stage);
   Value getValueIn(Value value, int64_t stage, IRMapping &values);
@@ -151,10 +153,26 @@ LogicalResult Splitter::readStates() {
 void Splitter::copyStates() {
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
   for (const KeptState &state : states) {
-    nn::KernelOp copy = createCopy(ret, state.output, "state_" + state.name);
+    nn::KernelOp copy = createCopy(ret, state.output, makeKernelName("state_" + state.name));
     kernels.push_back(copy);
     stageOf[copy] = state.stage;
   }
+}
+
+/// What the proof compares the stages with.
+void Splitter::listKernels() {
+  SmallVector<StringRef> names;
+  for (nn::KernelOp kernel : kernels)
+    if (!kernel->hasAttr(kCloneOfAttr))
+      names.push_back(kernel.getName());
+  module->setAttr(kKernelsAttr, builder.getStrArrayAttr(names));
+}
+
+/// The wanted name, or one made from it that no kernel has.
+std::string Splitter::makeKernelName(std::string wanted) {
+  while (llvm::any_of(kernels, [&](nn::KernelOp kernel) { return kernel.getName() == wanted; }))
+    wanted += "_";
+  return wanted;
 }
 
 /// The wanted name, or one made from it that nothing in the module has. Never a name of a pseudo-stage.
@@ -276,8 +294,9 @@ void Splitter::createCall(nn::KernelOp kernel, int64_t stage, IRMapping &values)
       kernel.getLoc(), kernel.getResultTypes(), outlined.name, inputs, outs,
       /*workspace=*/Value(), nn::ExtentsAttr::get(module.getContext(), outlined.symbols), kernel.getDefinesAttr());
   call->setAttr("nn.kernel_name", kernel.getNameAttr());
-  if (Attribute tensors = kernel->getAttr(nn::kTensorsAttr))
-    call->setAttr(nn::kTensorsAttr, tensors);
+  for (StringRef name : {StringRef(nn::kTensorsAttr), StringRef(kCloneOfAttr)})
+    if (Attribute value = kernel->getAttr(name))
+      call->setAttr(name, value);
   values.map(kernel.getResults(), call.getResults());
   ++numCalls;
 }
@@ -346,6 +365,7 @@ struct SplitStagesPass : pipe::impl::SplitStagesPassBase<SplitStagesPass> {
     if (failed(splitter.readStages()) || failed(splitter.readStates()) || failed(refreshPlan(getOperation())))
       return signalPassFailure();
     splitter.copyStates();
+    splitter.listKernels();
     getOperation()->removeAttr(kStatesAttr);
     splitter.findCrossings();
     splitter.createGraph();

@@ -33,15 +33,7 @@ LogicalResult pipe::verifySchedule(ModuleOp module) {
   FailureOr<schedule::Schedule> schedule = readSchedule(module);
   if (failed(problem) || failed(schedule))
     return failure();
-  std::vector<std::string> faults = schedule::match(*problem, *schedule);
-  for (const std::string &fault : faults)
-    module.emitError() << fault;
-  if (!faults.empty())
-    return failure();
-  schedule::Proof proof = schedule::prove(*problem, *schedule);
-  if (!proof.live)
-    return module.emitError() << proof.message;
-  return success();
+  return proveSchedule(module, *problem, *schedule);
 }
 
 namespace {

@@ -9,8 +9,8 @@
 
 namespace penstock::pipe {
 
-/// Writes down, for each kernel with symbols, the values that they have in its calls: `kernel.typical` (of the first
-/// call), and `kernel.lower` and `kernel.upper` over all calls unless one of them is free.
+/// Writes down, for each kernel with symbols, the values that they have in its calls: `kernel.typical` (the largest
+/// ones), and `kernel.lower` and `kernel.upper` over all calls unless one of them is free.
 void setKernelShapes(mlir::ModuleOp module);
 
 } // namespace penstock::pipe

@@ -16,6 +16,10 @@ namespace penstock::pipe {
 inline constexpr llvm::StringLiteral kBatchDimAttr = "nn.batch_dim";
 /// Discardable attribute of a kernel: predicted seconds of one run (see `pipe-assign-stages`).
 inline constexpr llvm::StringLiteral kSecondsAttr = "pipe.seconds";
+/// Discardable attribute of a kernel and of its call: the name of the kernel of which it is a copy in another stage.
+inline constexpr llvm::StringLiteral kCloneOfAttr = "nn.clone_of";
+/// Discardable attribute of the module: the names of the model's kernels without clones (see `pipe-split-stages`).
+inline constexpr llvm::StringLiteral kKernelsAttr = "pipe.kernels";
 /// Discardable attribute of the module: outputs fed back as inputs of the next call, pairs of names (input, output).
 inline constexpr llvm::StringLiteral kStatesAttr = "nn.states";
 /// Discardable attribute of the module: why requests cannot be cut into microbatches.

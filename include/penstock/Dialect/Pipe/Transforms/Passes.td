@@ -96,7 +96,8 @@ def SplitStagesPass : Pass<"pipe-split-stages", "::mlir::ModuleOp"> {
               channel. Kernels are `nn.kernel_def` symbols; those of equal structure, up to their symbols, are one. An
               output that is a weight, a constant or an input is copied by a kernel of its own. `@main` is gone;
               `pipe.input` and `pipe.output` keep its signature. Where kernels were moved by hand since `pipe.plan` was
-              written, its figures are those of what is there now; the proven bound stays.
+              written, its figures are those of what is there now; the proven bound stays. `pipe.kernels` of the module
+              lists the kernels, and calls of clones keep `nn.clone_of`, for the proof (see `pipe-schedule`).
     Does not: choose cuts, or order microbatches (see `pipe-schedule`).
 
     `nn.states` of the module lists pairs of an input and the output that is fed back into it: they become a `pipe.state`
@@ -151,7 +152,7 @@ def SchedulePass : Pass<"pipe-schedule", "::mlir::ModuleOp"> {
   let description = [{
     Requires: stages and channels (see `pipe-split-stages`); times of the stages in `pipe.plan`, if any.
     Ensures:  one `pipe.program` per role with a matching receive for each send; every channel has a depth; the programs
-              are proved to run for every number of microbatches; `period` is the predicted time between two results. A
+              are proved to run for every number of microbatches, and every kernel of `pipe.kernels` to have one owner; `period` is the predicted time between two results. A
               slot from stage i to stage j is held while a microbatch moves through stages i ... j, so that is the default
               depth, j - i + 1. A depth that is written already is kept, and a remark tells what it costs.
     Does not: change stages.
@@ -258,7 +259,8 @@ def VerifySchedulePass : Pass<"pipe-verify-schedule", "::mlir::ModuleOp"> {
     Requires: nothing.
     Ensures:  what must hold after schedule, also of programs that were written by hand: every stage is run by one program,
               every send has its receives, of one type and in order, no cyclic wait for any number of microbatches, every
-              channel has a depth. Changes nothing.
+              channel has a depth; if the module has `pipe.kernels`, each of these is called by one stage, other calls are
+              marked as clones, and no stage is without a call. Changes nothing.
 
     Before:
     ```mlir

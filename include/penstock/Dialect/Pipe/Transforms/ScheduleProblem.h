@@ -20,8 +20,12 @@ mlir::FailureOr<schedule::Problem> buildScheduleProblem(mlir::ModuleOp module, l
 /// Role of each stage, as the programs of the module say; an error if one has none.
 mlir::FailureOr<llvm::SmallVector<int64_t>> getRoles(mlir::ModuleOp module);
 
-/// The programs of the module in the scheduler's form, for schedule::match(), prove() and simulate().
+/// The programs of the module in the scheduler's form, for schedule::verify() and simulate().
 mlir::FailureOr<schedule::Schedule> readSchedule(mlir::ModuleOp module);
+
+/// schedule::verify(); every fault is an error on the module.
+mlir::FailureOr<schedule::Proof> proveSchedule(mlir::ModuleOp module, const schedule::Problem &problem,
+                                               const schedule::Schedule &schedule);
 
 } // namespace penstock::pipe
 

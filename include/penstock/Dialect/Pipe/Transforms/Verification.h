@@ -13,7 +13,7 @@
 namespace penstock::pipe {
 
 /// Every send has its receives, of one type and in order; every stage runs every microbatch once; no cyclic wait, for
-/// any number of microbatches; every channel has a depth.
+/// any number of microbatches; every kernel has one owner; every channel has a depth.
 mlir::LogicalResult verifySchedule(mlir::ModuleOp module);
 
 /// Every value of every stage has a storage that is large enough for as long as it is used, and no two values that are
