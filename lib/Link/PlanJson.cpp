@@ -9,6 +9,7 @@
 
 #include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/rt/Abi.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -36,9 +37,14 @@ private:
   template <typename OpT> Json writeTensors();
   Json writeStage(const LinkedRole &role);
   Json writeKernels(const LinkedRole &role);
+  void writeCall(Json &object, nn::CallOp call);
   Json writeWeights(const LinkedRole &role);
   Json writeMemory(const LinkedRole &role);
   Json writeChannels();
+  Json writeModelKernels();
+  Json writeProgram(const LinkedRole &linked);
+  Json writeSteps(Region &region, const LinkedRole &linked);
+  Json writeMessage(StringRef verb, FlatSymbolRefAttr channel, Type type, const LinkedRole &linked);
   Json writeConstraints();
   Json writeMicrobatch();
   Json stageRef(StringRef name);
@@ -203,14 +209,74 @@ Json PlanWriter::writeKernels(const LinkedRole &linked) {
     Json object = {{"name", step.getName().str()}, {"kernel", step.getKernel().str()}};
     if (nn::KernelDefOp kernel = kernels.lookup(step.getKernel()))
       writeLibrary(object, kernel);
-    if (std::string node = i < calls.size() ? findName(calls[i].getLoc()) : ""; !node.empty())
-      object["node"] = node;
-    object["results"] = Json::array();
-    for (Value result : i < calls.size() ? calls[i].getResults() : ValueRange())
-      writeType(object["results"].emplace_back(), result.getType());
+    if (i < calls.size())
+      writeCall(object, calls[i]);
     list.push_back(object);
   }
   return list;
+}
+
+void PlanWriter::writeCall(Json &object, nn::CallOp call) {
+  if (std::string node = findName(call.getLoc()); !node.empty())
+    object["node"] = node;
+  if (auto tensors = call->getAttrOfType<ArrayAttr>(nn::kTensorsAttr); tensors && !tensors.empty())
+    object["tensor"] = cast<StringAttr>(tensors.getValue().back()).getValue().str();
+  if (auto original = call->getAttrOfType<StringAttr>(pipe::kCloneOfAttr))
+    object["clone_of"] = original.getValue().str();
+  object["results"] = Json::array();
+  for (Value result : call.getResults())
+    writeType(object["results"].emplace_back(), result.getType());
+}
+
+/// The model's kernels by name; of stages written by hand, what they call.
+Json PlanWriter::writeModelKernels() {
+  if (auto names = module->getAttrOfType<ArrayAttr>(pipe::kKernelsAttr))
+    return toJson(names);
+  Json list = Json::array();
+  for (const LinkedRole &linked : roles)
+    for (rtir::StepOp step : rtir::RoleOp(linked.role).getSteps())
+      list.push_back(step.getName().str());
+  return list;
+}
+
+/// A send or receive as the role's own tables have it: the proof compares them with the plan's channels.
+Json PlanWriter::writeMessage(StringRef verb, FlatSymbolRefAttr name, Type type, const LinkedRole &linked) {
+  Json object = {{verb.str(), name.getValue().str()}};
+  for (rtir::ChannelOp channel : rtir::RoleOp(linked.role).getChannels())
+    if (channel.getSymName() == name.getValue())
+      object["tensor"] = channel.getTensor().str();
+  writeType(object, type);
+  return object;
+}
+
+Json PlanWriter::writeSteps(Region &region, const LinkedRole &linked) {
+  Json list = Json::array();
+  for (Operation &op : region.getOps()) {
+    pipe::RunOp run = dyn_cast<pipe::RunOp>(op);
+    Json object;
+    if (auto recv = dyn_cast<pipe::RecvOp>(op)) {
+      object = writeMessage("receive", recv.getChannelAttr(), recv.getType(), linked);
+      run = cast<pipe::RunOp>(*recv->user_begin());
+    } else if (auto send = dyn_cast<pipe::SendOp>(op)) {
+      object = writeMessage("send", send.getChannelAttr(), send.getValue().getType(), linked);
+      run = send.getValue().getDefiningOp<pipe::RunOp>();
+    } else {
+      object["run"] = stageRef(run.getStage());
+    }
+    if (run.getMicrobatch() != 0)
+      object["microbatch"] = int64_t(run.getMicrobatch());
+    list.push_back(object);
+  }
+  return list;
+}
+
+Json PlanWriter::writeProgram(const LinkedRole &linked) {
+  pipe::ProgramOp program = linked.program;
+  return {{"base", int64_t(program.getBase())},
+          {"round", int64_t(program.getRound())},
+          {"prologue", writeSteps(program.getPrologue(), linked)},
+          {"steady", writeSteps(program.getSteady(), linked)},
+          {"epilogue", writeSteps(program.getEpilogue(), linked)}};
 }
 
 Json PlanWriter::writeWeights(const LinkedRole &role) {
@@ -255,6 +321,7 @@ Json PlanWriter::writeStage(const LinkedRole &linked) {
   object["predicted_ms"] = known ? Json(seconds * 1e3) : Json(nullptr);
   object["memory"] = writeMemory(linked);
   object["kernels"] = writeKernels(linked);
+  object["program"] = writeProgram(linked);
   object["weight_tensors"] = writeWeights(linked);
   return object;
 }
@@ -337,6 +404,7 @@ llvm::Expected<std::string> PlanWriter::write() {
   root["symbols"] = writeSymbols();
   root["inputs"] = writeTensors<pipe::InputOp>();
   root["outputs"] = writeTensors<pipe::OutputOp>();
+  root["kernels"] = writeModelKernels();
   root["stages"] = Json::array();
   for (const LinkedRole &role : roles)
     root["stages"].push_back(writeStage(role));

@@ -218,4 +218,10 @@ POINTS = (
         ("the same folder, functions, branches, clones", tests("e2e", r"test_onnx_stages.*(folder|calls|cut|branches|clones|silent)")),
         ("weights by reference", tests("e2e", r"external_data_stay|weights_are_not_loaded")),
         ("refused where ONNX cannot say it", tests("e2e", r"one_number_of_stages|no_place_to_write|function_that_is_cut")))),
+    Point("t2", "a proof over all role programs, before anything runs", (
+        ("planted faults and random programs, against a simulation", tests("unit", r"ScheduleTests")),
+        ("planted faults in the IR", tests("lit", r"Pipe/(verify-)?schedule|ops-items-invalid")),
+        ("planted faults in a folder, refused before anything starts", tests("unit e2e", r"Prove\.|test_proof")),
+        ("the predicted period beside the measured one", tests("lit", r"Driver/bench")),
+        ("64 stages proved in 100 ms", figures("bench/proof.py", {"64": {"proof_ms": 100}})))),
 )

@@ -67,7 +67,7 @@ def include_fault(owner, header):
         return None
     part = part_of(header[len("penstock/"):])
     if owner == "runtime":
-        return None if part in ("rt", "Place") else "the runtime knows only itself and Place"
+        return None if part in ("rt", "Place", "Schedule") else "the runtime knows only itself, Place and Schedule"
     if part == "rt":
         return None if owner in ("Driver", "Conversion", "Dialect/Rt", "Link", "Target") else \
             f"{owner} does not know the runtime"

@@ -117,6 +117,12 @@ void printResult(const rt::BenchResult &result) {
     std::printf(
         "limit       %.4g requests per second if the slowest stage, measured alone, were always busy: %.0f%% reached\n",
         result.limitPerSecond, 100 * result.throughputPerSecond / result.limitPerSecond);
+  if (result.predictedPeriodMs > 0)
+    std::printf("period      %.4g ms per microbatch, predicted %.4g ms (measured/predicted %.2f): %s\n",
+                result.periodMs, result.predictedPeriodMs, result.periodMs / result.predictedPeriodMs,
+                result.periodLimit.c_str());
+  else
+    std::printf("period      %.4g ms per microbatch; the plan predicts none\n", result.periodMs);
   printLatency("one request in flight", result.alone);
   printLatency("under load", result.loaded);
   printStages(result.stages);

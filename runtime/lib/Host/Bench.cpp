@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Bench.h"
 
+#include "penstock/rt/Prove.h"
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -195,7 +197,13 @@ Status bench(Session &session, const TensorMap &inputs, const BenchOptions &opti
   }
   result.loaded = summarizeLatency(loaded.latencies);
   result.throughputPerSecond = double(loaded.latencies.size()) * 1e9 / double(std::max<int64_t>(1, loaded.elapsedNs));
-  return Status();
+  if (result.throughputPerSecond > 0)
+    result.periodMs = 1e3 / (result.throughputPerSecond * double(result.microbatchesPerRequest));
+  PlanProof proof;
+  Status status = provePlan(session.plan(), proof);
+  result.predictedPeriodMs = proof.periodMs;
+  result.periodLimit = proof.limit;
+  return status;
 }
 
 std::string benchToJson(const BenchResult &result) {
@@ -209,15 +217,20 @@ std::string benchToJson(const BenchResult &result) {
       list.push_back({{"name", kernel.name}, {"kernel", kernel.kernel}, {"ms", kernel.ms}});
     return list;
   };
-  ordered_json root = {{"throughput_per_second", result.throughputPerSecond},
-                       {"limit_per_second", result.limitPerSecond},
-                       {"in_flight", result.inFlight},
-                       {"microbatches_per_request", result.microbatchesPerRequest},
-                       {"spinning", result.spinning},
-                       {"latency_ms", latency(result.alone)},
-                       {"latency_under_load_ms", latency(result.loaded)},
-                       {"stages", ordered_json::array()},
-                       {"channels", ordered_json::array()}};
+  ordered_json root = {
+      {"throughput_per_second", result.throughputPerSecond},
+      {"limit_per_second", result.limitPerSecond},
+      {"in_flight", result.inFlight},
+      {"microbatches_per_request", result.microbatchesPerRequest},
+      {"spinning", result.spinning},
+      {"period_ms",
+       {{"measured", result.periodMs},
+        {"predicted", result.predictedPeriodMs < 0 ? ordered_json() : ordered_json(result.predictedPeriodMs)},
+        {"limit", result.periodLimit}}},
+      {"latency_ms", latency(result.alone)},
+      {"latency_under_load_ms", latency(result.loaded)},
+      {"stages", ordered_json::array()},
+      {"channels", ordered_json::array()}};
   for (const BenchStage &stage : result.stages)
     root["stages"].push_back(
         {{"name", stage.name},

@@ -7,6 +7,7 @@
 #include "penstock/rt/Plan.h"
 
 #include <fcntl.h>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ using nlohmann::json;
 namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t(256) << 20;
-constexpr size_t kMaxStages = 4096, kMaxChannels = 1 << 16, kMaxDims = 64, kMaxDepthOfExpr = 64;
+constexpr size_t kMaxStages = 4096, kMaxChannels = 1 << 16, kMaxDims = 64, kMaxDepthOfExpr = 64, kMaxItems = 1 << 16;
+constexpr int64_t kMaxRound = 256; ///< microbatches of a round of a program
 
 /// Reads fields and remembers the first mistake; everything after it is ignored.
 class Reader {
@@ -186,9 +188,83 @@ std::vector<PlanStep> readSteps(Reader &reader, const json &stage, const std::st
   const json &list = reader.list(stage, "kernels", where, kMaxChannels);
   for (size_t i = 0; i < list.size() && !reader.failed(); ++i) {
     std::string at = where + ".kernels[" + std::to_string(i) + "]";
-    steps.push_back({reader.text(list[i], "name", at), reader.text(list[i], "kernel", at)});
+    auto given = [&](const char *key) {
+      return reader.optional(list[i], key) ? reader.text(list[i], key, at) : std::string();
+    };
+    steps.push_back(
+        {reader.text(list[i], "name", at), reader.text(list[i], "kernel", at), given("tensor"), given("clone_of")});
   }
   return steps;
+}
+
+/// "f32[batch, 3, 48]"
+std::string readType(Reader &reader, const json &object, const std::string &where) {
+  std::string text;
+  std::vector<std::string> names = reader.plan.symbolNames();
+  const char *dtype = dtypeName(readDtype(reader, object, where));
+  for (const json &dim : reader.list(object, "dims", where, kMaxDims))
+    text += (text.empty() ? "" : ", ") + reader.expr(dim, where + ".dims").toString(names);
+  return std::string(dtype) + "[" + text + "]";
+}
+
+using ChannelNumbers = std::map<std::string, int32_t>; // by name
+
+/// {"receive": CHANNEL, ...}, {"run": STAGE}, {"send": CHANNEL, ...}
+PlanItem readItem(Reader &reader, const json &object, const ChannelNumbers &channels, const std::string &where) {
+  PlanItem item;
+  if (reader.optional(object, "microbatch"))
+    item.microbatch = reader.number(object, "microbatch", where, -kMaxRound, kMaxRound);
+  bool receives = reader.optional(object, "receive"), sends = reader.optional(object, "send");
+  if (!receives && !sends) {
+    item.stage = int32_t(reader.number(object, "run", where, 0, int64_t(reader.plan.stages.size()) - 1));
+    return item;
+  }
+  item.kind = receives ? PlanItem::kReceive : PlanItem::kSend;
+  std::string name = reader.text(object, receives ? "receive" : "send", where);
+  auto found = channels.find(name);
+  if (found == channels.end())
+    reader.mistake(where, "a channel of the plan instead of '" + name + "'");
+  else
+    item.channel = found->second;
+  item.tensor = reader.text(object, "tensor", where);
+  item.type = readType(reader, object, where);
+  return item;
+}
+
+/// The programs name channels, and so they are read last.
+void readPrograms(Reader &reader, const json &root) {
+  ChannelNumbers channels;
+  for (const ChannelDesc &channel : reader.plan.channels)
+    channels[channel.name] = channel.id;
+  const json &list = reader.list(root, "stages", "plan", kMaxStages);
+  for (size_t i = 0; i < list.size() && !reader.failed(); ++i) {
+    const json *object = reader.optional(list[i], "program");
+    std::string where = at("stages", i) + ".program";
+    if (!object)
+      return reader.mistake(at("stages", i), "a field 'program'; compile the model again with this version");
+    PlanProgram &program = reader.plan.stages[i].program;
+    program.base = reader.number(*object, "base", where, 0, kMaxRound);
+    program.round = reader.number(*object, "round", where, 1, kMaxRound);
+    auto read = [&](const char *key, std::vector<PlanItem> &items) {
+      const json &steps = reader.list(*object, key, where, kMaxItems);
+      for (size_t k = 0; k < steps.size() && !reader.failed(); ++k)
+        items.push_back(readItem(reader, steps[k], channels, where + "." + at(key, k)));
+    };
+    read("prologue", program.prologue);
+    read("steady", program.steady);
+    read("epilogue", program.epilogue);
+  }
+}
+
+void readKernelNames(Reader &reader, const json &root) {
+  const json &list = reader.list(root, "kernels", "plan", kMaxItems);
+  if (list.empty())
+    reader.mistake("kernels", "at least one");
+  for (const json &name : list)
+    if (name.is_string())
+      reader.plan.kernels.push_back(name.get<std::string>());
+    else
+      reader.mistake("kernels", "names");
 }
 
 void readStages(Reader &reader, const json &root) {
@@ -224,6 +300,7 @@ void readChannels(Reader &reader, const json &root) {
     channel.name = reader.text(list[i], "name", where);
     channel.tensor = reader.text(list[i], "tensor", where);
     channel.dtype = readDtype(reader, list[i], where);
+    reader.plan.channelTypes.push_back(readType(reader, list[i], where));
     for (const json &dim : reader.list(list[i], "dims", where, kMaxDims)) {
       Expr extent = reader.expr(dim, where + ".dims");
       channel.dims.push_back(extent.isNumber() && extent.value >= 0 ? extent.value : -1);
@@ -374,6 +451,8 @@ Status Plan::parse(const std::string &text, const std::string &path, Plan &plan)
     readTensors(reader, root, false);
     readConstraints(reader, root);
     readMicrobatch(reader, root);
+    readKernelNames(reader, root);
+    readPrograms(reader, root);
   }
   if (!reader.failed())
     checkWhole(reader);

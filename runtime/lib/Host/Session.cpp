@@ -7,6 +7,7 @@
 #include "SessionImpl.h"
 
 #include "Cpu.h"
+#include "penstock/rt/Prove.h"
 #include "transports/record/Record.h"
 
 #include <algorithm>
@@ -162,6 +163,9 @@ Status Session::Impl::openEnds() {
 Status Session::Impl::open(const std::string &folder, const SessionOptions &given) {
   options = given;
   if (Status status = Plan::load(folder, plan); !status.ok())
+    return status;
+  PlanProof proof;
+  if (Status status = provePlan(plan, proof); !status.ok())
     return status;
   if (options.ownRole >= int32_t(plan.stages.size()))
     return rt::fail(Code::kInvalid, "stage %d was asked for, expected one of 0..%zu", options.ownRole,

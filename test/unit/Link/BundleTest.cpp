@@ -256,6 +256,10 @@ TEST_F(BundleTest, PlanDescribesTheFolder) {
   EXPECT_EQ(plan["stages"][0]["kernels"][0],
             nlohmann::json::parse(R"({"name":"first","kernel":"k_shift","kind":"generated",
                                       "results":[{"dtype":"f32","dims":["batch","seq"]}]})"));
+  EXPECT_EQ(plan["kernels"], nlohmann::json::parse(R"(["first","relu","out"])"));
+  EXPECT_EQ(plan["stages"][0]["program"], nlohmann::json::parse(R"({"base":0,"round":1,"prologue":[],"steady":[
+      {"receive":"x","tensor":"x","dtype":"f32","dims":["batch","seq"]}, {"run":0},
+      {"send":"h","tensor":"relu","dtype":"f32","dims":["batch","seq"]}],"epilogue":[]})"));
   EXPECT_TRUE(plan["stages"][1]["weights"].is_null());
   EXPECT_EQ(plan["stages"][1]["memory"]["arena"], -1);
 }

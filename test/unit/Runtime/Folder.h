@@ -44,6 +44,26 @@ inline void writeFile(const std::string &path, const std::string &bytes) {
   ASSERT_TRUE(file.good()) << path;
 }
 
+/// The program of one stage of a chain: its receives, the run, its send.
+inline json chainProgram(const json &plan, int32_t stage) {
+  json steady = json::array();
+  auto message = [&](const char *verb, const json &channel) {
+    json item = {{verb, channel["name"]}};
+    for (const char *field : {"tensor", "dtype", "dims"})
+      item[field] = channel[field];
+    steady.push_back(item);
+  };
+  for (const json &channel : plan["channels"])
+    for (const json &to : channel["to"])
+      if (to == stage)
+        message("receive", channel);
+  steady.push_back({{"run", stage}});
+  for (const json &channel : plan["channels"])
+    if (channel["from"] == stage)
+      message("send", channel);
+  return {{"base", 0}, {"round", 1}, {"prologue", json::array()}, {"steady", steady}, {"epilogue", json::array()}};
+}
+
 /// plan.json of the chain of TestRole.h.
 inline json chainPlan(int32_t stages, bool isStatic, int64_t rows = 0) {
   json dims = isStatic ? json{kStaticRows, 4} : json{"n", 4};
@@ -68,13 +88,18 @@ inline json chainPlan(int32_t stages, bool isStatic, int64_t rows = 0) {
       channel["to"].push_back(stages - 1);
     plan["channels"].push_back(channel);
   }
-  for (int32_t i = 0; i < stages; ++i)
+  for (int32_t i = 0; i < stages; ++i) {
+    std::string add = "/add_" + std::to_string(i), finish = "/finish_" + std::to_string(i);
+    plan["kernels"].push_back(add);
+    plan["kernels"].push_back(finish);
     plan["stages"].push_back({{"name", kRoleNames[i]},
                               {"executable", kRoleNames[i]},
                               {"predicted_ms", 0.5},
                               {"kernels",
-                               {{{"name", "/add"}, {"kernel", "k_add"}, {"kind", "generated"}},
-                                {{"name", "/finish"}, {"kernel", "k_finish"}, {"kind", "generated"}}}}});
+                               {{{"name", add}, {"kernel", "k_add"}, {"kind", "generated"}},
+                                {{"name", finish}, {"kernel", "k_finish"}, {"tensor", kTensorNames[i + 1]}}}},
+                              {"program", chainProgram(plan, i)}});
+  }
   json axis = rows > 0 ? json(0) : json();
   plan["inputs"] = {{{"name", "x"}, {"dtype", "f32"}, {"dims", dims}, {"batch_axis", axis}, {"channels", {"c0"}}}};
   plan["outputs"] = {

@@ -31,8 +31,16 @@ TEST(Plan, readsTheChain) {
   EXPECT_EQ(plan.channels[1].consumerStages, (std::vector<int32_t>{1, 2}));
   EXPECT_EQ(plan.channels[0].dims, (std::vector<int64_t>{-1, 4}));
   ASSERT_EQ(plan.stages[2].steps.size(), 2u);
-  EXPECT_EQ(plan.stages[2].steps[1].name, "/finish");
+  EXPECT_EQ(plan.stages[2].steps[1].name, "/finish_2");
   EXPECT_EQ(plan.stages[2].steps[1].kernel, "k_finish");
+  EXPECT_EQ(plan.stages[2].steps[1].tensor, "/h3");
+  EXPECT_EQ(plan.kernels.size(), 6u);
+  EXPECT_EQ(plan.channelTypes[1], "f32[n, 4]");
+  ASSERT_EQ(plan.stages[2].program.steady.size(), 4u);
+  EXPECT_EQ(plan.stages[2].program.steady[0].channel, 1);
+  EXPECT_EQ(plan.stages[2].program.steady[2].kind, PlanItem::kRun);
+  EXPECT_EQ(plan.stages[2].program.steady[2].stage, 2);
+  EXPECT_EQ(plan.stages[2].program.steady[3].type, "f32[n, 4]");
   EXPECT_EQ(plan.microbatchRows, 2);
   EXPECT_EQ(plan.batchSymbol, 0);
 }
@@ -75,6 +83,16 @@ TEST(Plan, refusesWrongFields) {
   refuse(with("/symbols/0/upper", -3), "symbols[0].upper");
   refuse(with("/microbatch", json{{"rows", 0}}), "microbatch.rows");
   refuse(with("/constraints", json{{{"relation", "lt"}}}), "eq or le");
+  refuse(with("/kernels", json::array()), "kernels: expected at least one");
+  refuse(with("/kernels/0", 1), "kernels: expected names");
+  refuse(with("/stages/1/program", nullptr), "stages[1]: expected a field 'program'");
+  refuse(with("/stages/1/program/base", -1), "stages[1].program.base");
+  refuse(with("/stages/1/program/round", 0), "stages[1].program.round");
+  refuse(with("/stages/1/program/steady", 0), "stages[1].program.steady");
+  refuse(with("/stages/1/program/steady/0/receive", "c9"), "a channel of the plan instead of 'c9'");
+  refuse(with("/stages/1/program/steady/0/dtype", "f31"), "instead of 'f31'");
+  refuse(with("/stages/1/program/steady/1/run", 3), "stages[1].program.steady[1].run");
+  refuse(with("/stages/1/program/steady/1/microbatch", 257), "stages[1].program.steady[1].microbatch");
   json missing = good;
   missing["channels"][0].erase("tensor");
   refuse(missing, "channels[0]: expected a field 'tensor'");

@@ -63,6 +63,10 @@ struct BenchResult {
   bool spinning = false; ///< stages spin and are pinned: there are cores enough
   /// What the slowest stage would allow, were it always busy and never disturbed by the others.
   double limitPerSecond = 0;
+  /// Time between two microbatches under load; what the proof predicts from the plan's times, -1 where it has none, and
+  /// what that comes from.
+  double periodMs = 0, predictedPeriodMs = -1;
+  std::string periodLimit;
   Latency alone, loaded;
   std::vector<BenchStage> stages;
   std::vector<ChannelFigures> channels; ///< under load

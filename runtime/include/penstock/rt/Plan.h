@@ -52,7 +52,24 @@ struct PlanTensor {
 
 /// One kernel call of a stage.
 struct PlanStep {
-  std::string name, kernel; ///< of the ONNX node; of the function, which is named by its content
+  std::string name, kernel;    ///< of the ONNX node; of the function, which is named by its content
+  std::string tensor, cloneOf; ///< that it makes; the kernel of which it is a copy; each empty: none
+};
+
+/// One line of a stage's program.
+struct PlanItem {
+  enum Kind { kReceive, kRun, kSend } kind = kRun;
+  int32_t channel = -1;     ///< of a receive or send
+  int32_t stage = 0;        ///< of a run
+  int64_t microbatch = 0;   ///< absolute in the prologue, relative to the round elsewhere
+  std::string tensor, type; ///< of a receive or send, as the stage has them
+};
+
+/// What a stage does for any number of microbatches (see penstock/Schedule/Algorithms.h), for the proof. Stages
+/// themselves run the code that was made of it.
+struct PlanProgram {
+  int64_t base = 0, round = 1;
+  std::vector<PlanItem> prologue, steady, epilogue;
 };
 
 struct PlanStage {
@@ -60,6 +77,7 @@ struct PlanStage {
   int32_t numThreads = 1;
   double predictedMs = -1;
   std::vector<PlanStep> steps; ///< empty: not given
+  PlanProgram program;
 };
 
 /// Two extents that a request's shapes must agree in.
@@ -75,6 +93,8 @@ struct Plan {
   std::vector<PlanTensor> inputs, outputs;
   std::vector<PlanStage> stages;
   std::vector<ChannelDesc> channels;
+  std::vector<std::string> channelTypes; ///< as text, with the names of symbols; by channel
+  std::vector<std::string> kernels;      ///< names of the model's kernels, without clones
   std::vector<PlanConstraint> constraints;
   // How a request is cut. rows 0: not at all. A symbol: its value in one microbatch is `rows`, less in the last one. No
   // symbol: the batch is static, and a request is a multiple of it.

@@ -78,7 +78,8 @@ Status checkInputs(const Plan &plan, const TensorViewMap &inputs);
 
 class Session {
 public:
-  /// Returns when every role is ready. The roles end when this object does.
+  /// Reads and proves the plan (Prove.h), then starts the roles; returns when every one is ready. They end when this
+  /// object does.
   static Status open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session);
   ~Session();
 
