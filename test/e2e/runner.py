@@ -2,13 +2,16 @@
 """Compile and run whole models and compare: with ONNX Runtime, and between numbers of stages.
 
 usage: runner.py [--stages 1,2,3,4] [--tier ci,accept,torch] [--keep] [--threads N] [MODEL]...
+       runner.py --cuts N [--seed S] [--isa AVX2] [--tier ...] [--threads N] [MODEL]...
 
-Prints one line per model and number of stages: pass, fail or missing, the worst error norm and what is allowed. Exit
-status 1 if anything failed.
+Prints one line per model and number of stages: pass, fail or missing, the worst error norm and what is allowed. With
+--cuts, one line per random cut into 1 to 6 stages, whose results must have the bits of the uncut model; --isa lowers the
+instruction set of oneDNN's kernels (DNNL_MAX_CPU_ISA), of all of them alike. Exit status 1 if anything failed.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import argparse
+import os
 import pathlib
 import re
 import shutil
@@ -18,8 +21,10 @@ import tempfile
 import time
 
 import numpy as np
+import onnx
 
 import compare
+import cuts
 import models
 
 COMPILE_TIMEOUT_S, RUN_TIMEOUT_S = 600, 300
@@ -29,7 +34,7 @@ class Failure(Exception):
     """What went wrong, with the command and what it printed."""
 
 
-def penstock(*arguments, timeout_s=RUN_TIMEOUT_S):
+def penstock(*arguments, timeout_s=RUN_TIMEOUT_S, environment=()):
     """Run the command line; returns stdout. Anything but exit status 0 is a Failure."""
     tool = models.BUILD / "bin/penstock"
     if not tool.exists():
@@ -37,7 +42,7 @@ def penstock(*arguments, timeout_s=RUN_TIMEOUT_S):
     command = [str(tool), *map(str, arguments)]
     try:
         done = subprocess.run(command, text=True, errors="replace", capture_output=True, timeout=timeout_s,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, env=os.environ | dict(environment))
     except subprocess.TimeoutExpired:
         raise Failure(f"{' '.join(command)}\nran longer than {timeout_s} s")
     if done.returncode != 0:
@@ -53,10 +58,11 @@ def file_name(output):
 class Folder:
     """One compiled folder and how to run requests on it."""
 
-    def __init__(self, model, num_stages, where, extra=()):
+    def __init__(self, model, num_stages, where, extra=(), environment=()):
         self.path = pathlib.Path(where) / f"{model.name}-{num_stages}.penstock"
+        self.environment = environment
         penstock("compile", model.path(), "-o", self.path, "--stages", num_stages, *model.flags, *extra,
-                 timeout_s=COMPILE_TIMEOUT_S)
+                 timeout_s=COMPILE_TIMEOUT_S, environment=environment)
         executables = [path for path in self.path.glob("stage-*") if path.suffix == ""]
         if len(executables) != num_stages:
             raise Failure(f"{self.path.name} holds {len(executables)} executables; expected {num_stages}")
@@ -70,7 +76,7 @@ class Folder:
         for index, feeds in enumerate(requests):
             np.savez(where / f"in{index}.npz", **feeds)
             flags += ["--inputs", where / f"in{index}.npz"]
-        penstock("run", self.path, *flags, "--output-dir", where / "out")
+        penstock("run", self.path, *flags, "--output-dir", where / "out", environment=self.environment)
         found = []
         for index in range(len(requests)):
             folder = where / "out" / str(index) if len(requests) > 1 else where / "out"
@@ -136,9 +142,9 @@ def reference_step(reference, level, feeds):
     return dict(zip(reference.names, outputs))
 
 
-def outputs_of(model, expected, num_stages, where, extra=(), keep=False):
+def outputs_of(model, expected, num_stages, where, extra=(), keep=False, environment=()):
     """Compile for a number of stages, run every request; the folder is removed unless kept."""
-    folder = Folder(model, num_stages, where, extra)
+    folder = Folder(model, num_stages, where, extra, environment)
     try:
         scratch = pathlib.Path(where) / f"{model.name}-run"
         if model.feedback:
@@ -188,12 +194,59 @@ def run_model(model, stages, where, extra=(), keep=False):
             yield num_stages, "fail", str(error)
 
 
+def kernels_of(model, where, extra=()):
+    """The kernels of a model, as the compiler has fused them."""
+    dumps = pathlib.Path(where) / f"{model.name}-dumps"
+    penstock("compile", model.path(), "-o", dumps / "none.penstock", *model.flags, *extra, "--compile-to=fuse",
+             f"--dump-phases={dumps}", timeout_s=COMPILE_TIMEOUT_S)
+    return cuts.Kernels.parse(next(dumps.glob("*.fuse.mlir")).read_text())
+
+
+class Requests:
+    """What run_cuts() needs to know of a model's requests where nothing is compared with ONNX Runtime."""
+
+    def __init__(self, model):
+        requests = model.requests()
+        self.requests, self.labels = [feeds for _, feeds in requests], [what for what, _ in requests]
+        self.names = [output.name for output in onnx.load(str(model.path()), load_external_data=False).graph.output]
+
+
+def run_cuts(model, num_cuts, where, seed=0, isa=None, extra=()):
+    """Yields (number of stages, status, text) for the uncut model and for random cuts of it: the same bits."""
+    environment = {"DNNL_MAX_CPU_ISA": isa}.items() if isa else ()
+    rng = np.random.default_rng([seed, *model.name.encode()])
+    try:
+        requests = Requests(model)
+        single = outputs_of(model, requests, 1, where, extra, environment=environment)
+        kernels = kernels_of(model, where, extra)
+    except models.NotHere as error:
+        yield 1, "missing", str(error)
+        return
+    except Failure as error:
+        yield 1, "fail", str(error)
+        return
+    yield 1, "pass", f"{len(requests.requests)} requests, {len(kernels.names)} kernels"
+    for index in range(num_cuts if kernels.most_stages() > 1 else 0):
+        num_stages = int(rng.integers(2, kernels.most_stages() + 1))
+        plan = cuts.write_plan(kernels.random_cut(rng, num_stages), pathlib.Path(where) / f"{model.name}-plan.json")
+        start = time.monotonic()
+        try:
+            outputs = outputs_of(model, requests, num_stages, where, (*extra, "--plan", plan), environment=environment)
+            check_bits(requests, outputs, single)
+            yield num_stages, "pass", f"cut {index} ({time.monotonic() - start:.1f} s)"
+        except Failure as error:
+            yield num_stages, "fail", f"cut {index}: {error}\n{plan.read_text()}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default="1,2,3,4")
     parser.add_argument("--tier", default="ci,accept,torch")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--isa")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     options = parser.parse_args()
     unknown = set(options.models) - set(models.MODELS)
@@ -206,7 +259,11 @@ def main():
     for name, model in models.MODELS.items():
         if (name not in options.models) if options.models else (model.tier not in options.tier.split(",")):
             continue
-        for num_stages, status, text in run_model(model, [s for s in stages if s in model.stages], where, extra, options.keep):
+        if options.cuts:
+            runs = run_cuts(model, options.cuts, where, options.seed, options.isa, extra)
+        else:
+            runs = run_model(model, [s for s in stages if s in model.stages], where, extra, options.keep)
+        for num_stages, status, text in runs:
             print(f"{status:7} {name} {f'{num_stages} stages' if num_stages else ''}: {text}", flush=True)
             failed |= status == "fail"
     if options.keep:

@@ -6,7 +6,8 @@ usage: accept.py --build FOLDER [--without-torch] [--without-fresh] [--quick] [P
 A point is made of claims (accept_points.py). Each is shown by something that runs here: tests chosen by name, whole
 models, commands, figures of a benchmark beside what they must reach. A claim that nothing shows is missing; a point
 passes when all its claims do. The README's two commands run first, in a new clone in a new Debian root, and what their
-tests found there is the evidence of the claims on tests. All of it takes about 75 minutes on two cores. --without-torch
+tests found there is the evidence of the claims on tests. All of it takes hours on two cores, most of them for point t1 (twenty
+cuts of every model, twice); the rest takes about 75 minutes. --without-torch
 leaves out the models that torch exports (it is installed into build/venv-torch), --without-fresh the new root (the tests
 then run here), --quick these, all other whole models, and the benchmarks. Exit status: 0 every point passes, 1 otherwise.
 """
@@ -86,6 +87,14 @@ class Workbench:
             self.models[name] = list(runner.run_model(model, model.stages, self.scratch))
         return self.models[name]
 
+    def cuts(self, name, num_cuts, isa):
+        """The same of random cuts of one whole model, held to an instruction set."""
+        sys.path.insert(0, str(ROOT / "test/e2e"))
+        import models
+        import runner
+        print(f"... cutting {name}{f' with {isa}' if isa else ''}", file=sys.stderr, flush=True)
+        return list(runner.run_cuts(models.MODELS[name], num_cuts, self.scratch, isa=isa))
+
     def tested(self, name, num_stages):
         words = {"passed": "pass", "failed": "fail", "skipped": "missing"}
         for result in self.results("e2e"):
@@ -137,13 +146,25 @@ def exported_too(pattern):
 
 def whole_model(*names):
     """A claim shown by whole models, each with every number of stages it is listed for; several at once."""
+    def runs_of(bench, pool):
+        bench.results("e2e")
+        return pool.map(bench.model, names)
+    return of_runs(names, runs_of)
+
+
+def random_cuts(num_cuts, isa, *names):
+    """A claim shown by random cuts of whole models, whose results have the bits of the uncut ones; several at once."""
+    return of_runs(names, lambda bench, pool: pool.map(lambda name: bench.cuts(name, num_cuts, isa), names))
+
+
+def of_runs(names, runs_of):
+    """A claim on runs of whole models; runs_of(bench, pool) gives [(number of stages, status, text)] for each."""
     def look(bench):
         if bench.options.quick:
             return Evidence("missing", "whole models are left out by --quick")
         missing, failed, passed = [], [], 0
-        bench.results("e2e")
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            runs = list(pool.map(bench.model, names))
+            runs = list(runs_of(bench, pool))
         for name, run in zip(names, runs):
             for num_stages, status, text in run:
                 line = f"{name}, {num_stages} stages: {text.splitlines()[-1] if text else ''}"

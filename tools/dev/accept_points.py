@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, edit_round, exists, exported_too, figures, fresh, limit, peers, tests, whole_model
+from accept import ROOT, command, edit_round, exists, exported_too, figures, fresh, limit, peers, random_cuts, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -218,6 +218,12 @@ POINTS = (
         ("the same folder, functions, branches, clones", tests("e2e", r"test_onnx_stages.*(folder|calls|cut|branches|clones|silent)")),
         ("weights by reference", tests("e2e", r"external_data_stay|weights_are_not_loaded")),
         ("refused where ONNX cannot say it", tests("e2e", r"one_number_of_stages|no_place_to_write|function_that_is_cut")))),
+    Point("t1", "the same bits whatever the cut", (
+        ("random cuts in every test run, with AVX2 too", tests("e2e", r"test_cuts")),
+        ("twenty random cuts of every model into 1 to 6 stages", random_cuts(20, None, *models.MODELS)),
+        ("the same with AVX2", random_cuts(20, "AVX2", *models.MODELS)),
+        ("code that does not depend on who compiles it", tests("unit", r"CallersThreads|SameBytesFromAnyNumberOfThreads")),
+        ("what could break it, and why it does not", exists("docs/Bits.md")))),
     Point("t2", "a proof over all role programs, before anything runs", (
         ("planted faults and random programs, against a simulation", tests("unit", r"ScheduleTests")),
         ("planted faults in the IR", tests("lit", r"Pipe/(verify-)?schedule|ops-items-invalid")),
