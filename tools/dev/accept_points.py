@@ -209,6 +209,7 @@ POINTS = (
         ("conformance suite", tests("unit", r"Conformance.*/nccl")),
         ("transfers joined to kernels by events, each of which is needed", tests("unit", r"Nccl\.(streams|eachEvent)")),
         ("a lost, missing or refusing peer is named", tests("unit", r"Nccl\.")),
+        ("every call of the driver and NCCL fails once: an error, no hang, nothing left", tests("unit", r"CudaFaults")),
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
