@@ -407,7 +407,7 @@ ClusterResult penstock::partition::readCluster(const std::string &fileName) {
   if (readTextFile(fileName, text, error))
     return parseCluster(text, fileName);
   ClusterResult result;
-  result.errors.push_back(error);
+  result.errors.push_back(fileName + ": " + error);
   return result;
 }
 

@@ -69,7 +69,7 @@ PlanStages penstock::partition::readPlanStages(const std::string &fileName) {
   std::string text;
   if (readTextFile(fileName, text, result.error))
     return parsePlanStages(text, fileName);
-  result.error = "plan file " + result.error;
+  result.error = "plan file '" + fileName + "' " + result.error;
   return result;
 }
 

@@ -215,7 +215,7 @@ Calibration penstock::partition::readProfile(const std::string &fileName) {
   std::string text, error;
   if (!readTextFile(fileName, text, error)) {
     Calibration result;
-    result.errors.push_back(error);
+    result.errors.push_back(fileName + ": " + error);
     return result;
   }
   return parseProfile(text, fileName);

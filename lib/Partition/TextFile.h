@@ -15,11 +15,11 @@
 
 namespace penstock::partition {
 
-/// False, and why, if the file cannot be read or holds more than 64 MiB.
+/// False, and why, without the file's name, if the file cannot be read or holds more than 64 MiB.
 inline bool readTextFile(const std::string &fileName, std::string &text, std::string &error) {
   std::FILE *file = std::fopen(fileName.c_str(), "rb");
   if (!file) {
-    error = fileName + ": cannot be read: " + std::strerror(errno);
+    error = std::string("cannot be read: ") + std::strerror(errno);
     return false;
   }
   constexpr size_t maxBytes = size_t(64) << 20;
@@ -33,9 +33,9 @@ inline bool readTextFile(const std::string &fileName, std::string &text, std::st
   }
   bool failed = std::ferror(file) != 0;
   if (failed)
-    error = fileName + ": cannot be read: " + std::strerror(errno);
+    error = std::string("cannot be read: ") + std::strerror(errno);
   else if (text.size() > maxBytes)
-    error = fileName + ": has more than 64 MiB; expected a small text file";
+    error = "has more than 64 MiB; expected a small text file";
   std::fclose(file);
   return error.empty();
 }
