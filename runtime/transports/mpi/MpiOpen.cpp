@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 #include "MpiTransport.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sys/stat.h>
@@ -54,15 +55,19 @@ Status MpiTransport::makeRing(const ChannelDesc &desc, const EndInfo &info, int6
   return Status();
 }
 
-/// The lock is held; it is given up between looks.
+/// The lock is held; it is given up if nothing has come.
+void MpiTransport::lookAgain() {
+  if (progress(nowNs()))
+    return;
+  mutex.unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+  mutex.lock();
+}
+
 Status MpiTransport::awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs, Opening &there) {
   int32_t producer = control.channel(desc.id).role;
   while (!producers.count({desc.id, consumer})) {
-    if (!progress(nowNs())) {
-      mutex.unlock();
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-      mutex.lock();
-    }
+    lookAgain();
     std::string who = stageName(desc.consumerStages[size_t(consumer)]);
     if (control.aborted())
       return fail(Code::kAborted, "%s, channel '%s': the run was ended", who.c_str(), desc.name.c_str());
@@ -76,6 +81,18 @@ Status MpiTransport::awaitProducer(const ChannelDesc &desc, int32_t consumer, in
     return fail(Code::kMismatch, "channel '%s' of %s: %s", desc.name.c_str(), stageName(producer).c_str(),
                 difference.c_str());
   return Status();
+}
+
+/// The process that held the producer's end is gone. Its rank knows why, and ends the run with that.
+Status MpiTransport::awaitCause(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs) {
+  constexpr int64_t kPatienceNs = 2000000000;
+  std::string who = stageName(desc.consumerStages[size_t(info.consumer)]);
+  for (int64_t until = std::min(deadlineNs, nowNs() + kPatienceNs); !control.aborted() && nowNs() < until;)
+    lookAgain();
+  if (control.aborted())
+    return fail(Code::kAborted, "%s, channel '%s': the run was ended", who.c_str(), desc.name.c_str());
+  return fail(Code::kPeerLost, "%s, channel '%s', tensor '%s': %s is gone", who.c_str(), desc.name.c_str(),
+              desc.tensor.c_str(), stageName(control.channel(desc.id).role).c_str());
 }
 
 /// Takes the producer's slots where they lie, if this is its host. A host that cannot be reached is another one.
@@ -124,7 +141,7 @@ Status MpiTransport::open(const ChannelDesc &desc, const EndInfo &info, int64_t 
     if (Status status = awaitProducer(desc, info.consumer, deadlineNs, there); !status.ok())
       return status;
     if (Status status = joinNeighbour(there, info, deadlineNs, end, joined); !status.ok())
-      return status;
+      return status.code() == Code::kPeerLost ? awaitCause(desc, info, deadlineNs) : status;
   }
   if (!joined)
     if (Status status = makeRing(desc, info, deadlineNs, end); !status.ok())

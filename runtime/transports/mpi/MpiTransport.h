@@ -114,7 +114,9 @@ private:
 
   Status checkOpen(const ChannelDesc &desc, const EndInfo &info) const;
   Status makeRing(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, RingEnd &end);
+  void lookAgain();
   Status awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs, Opening &there);
+  Status awaitCause(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs);
   Status joinNeighbour(const Opening &there, const EndInfo &info, int64_t deadlineNs, RingEnd &end, bool &joined);
   void comeFrom(ChannelId id, const Opening &there, bool shares);
   void goTo(ChannelId id, int32_t consumer);

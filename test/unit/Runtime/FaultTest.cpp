@@ -87,7 +87,7 @@ TEST(Faults, everyCallCanKill) {
     std::unique_ptr<Session> session;
     Status status = Session::open(folder.path, options, session);
     if (status.ok())
-      status = runOne(*session, 2, 0);
+      status = runOne(*session, 3, 0);
     if (session)
       stages = session->stageFigures();
     isOver = status.ok();
