@@ -21,7 +21,7 @@ class ThreadCrew final : public Crew {
 public:
   ThreadCrew(const std::vector<const rt_role_desc *> &roles, InprocHub &hub, std::vector<RoleOptions> options,
              OnFailure onFailure)
-      : roles(roles), hub(hub), options(std::move(options)), onFailure(std::move(onFailure)) {}
+      : roles(roles), hub(hub), options(std::move(options)), onFailure(std::move(onFailure)), hasEnded(roles.size()) {}
   ~ThreadCrew() override {
     stop();
     for (std::thread &thread : threads)
@@ -50,7 +50,14 @@ public:
       failure = fail(Code::kTimeout, "%zu of %zu roles did not end in time", roles.size() - numEnded, roles.size());
       hub.control().abort();
     }
-    return failure;
+    Status result = failure;
+    std::vector<bool> ended = hasEnded;
+    lock.unlock();
+    // The others may never end.
+    for (size_t i = 0; i < threads.size(); ++i)
+      if (ended[i] && threads[i].joinable())
+        threads[i].join();
+    return result;
   }
 
   void stop() override {
@@ -75,6 +82,7 @@ private:
     {
       std::lock_guard<std::mutex> lock(mutex);
       ++numEnded;
+      hasEnded[index] = true;
       numReady -= ready;
       if (!status.ok() && status.code() != Code::kAborted && failure.ok()) {
         failure = status;
@@ -96,6 +104,7 @@ private:
   std::vector<std::thread> threads;
   std::mutex mutex; ///< guards what follows
   std::condition_variable changed;
+  std::vector<bool> hasEnded; ///< per role
   size_t numReady = 0, numEnded = 0;
   int64_t giveUpNs = kNever;
   Status failure;
