@@ -163,8 +163,13 @@ void BuildCache::add(llvm::StringRef text, llvm::StringRef bytes) {
   Head head;
   head.numBytes = bytes.size();
   head.checksum = getChecksum(key, bytes);
-  // Under the prefix too, so that what a killed program leaves behind is pruned.
-  std::string fresh = kPrefix + ("new-" + std::to_string(::getpid()) + "-" + std::to_string(++numAdded));
+  ++numAdded;
+  // Under the prefix too, so that what a killed program leaves behind is pruned. Programs in other containers, which
+  // have the same numbers of processes, may share the folder.
+  uint64_t unique = 0;
+  if (::getentropy(&unique, sizeof(unique)))
+    return;
+  std::string fresh = kPrefix + ("new-" + llvm::utohexstr(unique));
   int file = ::openat(descriptor, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0)
     return;
