@@ -2,7 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A model that the reader accepts can be given stages, and is accepted with them. Built a second time with
+// A model that was given stages is one that the reader accepts as before. Built a second time with
 // PENSTOCK_PLANTED_CRASH, which aborts on some models that the reader accepts: a run of it that finds nothing shows
 // that the fuzzing itself is broken.
 //===----------------------------------------------------------------------===//
@@ -25,7 +25,8 @@ static void checkStages(llvm::StringRef model) {
     stages.stageOf[node] = node % 3;
   StageText text;
   std::string error, annotated, again;
-  require(succeeded(text.annotate(model, stages, 3, error)));
+  if (failed(text.annotate(model, stages, 3, error))) // it looks into what nodes say of devices, the reader does not
+    return require(!error.empty());
   for (llvm::StringRef piece : text.getPieces())
     annotated += piece;
   require(succeeded(extractTensorData(annotated, 16, again, error, /*numbersNodes=*/true)));

@@ -231,4 +231,11 @@ POINTS = (
         ("planted faults in a folder, refused before anything starts", tests("unit e2e", r"Prove\.|test_proof")),
         ("the predicted period beside the measured one", tests("lit", r"Driver/bench")),
         ("64 stages proved in 100 ms", figures("bench/proof.py", {"64": {"proof_ms": 100}})))),
+    Point("t13", "untrusted input", (
+        ("readers fuzzed under sanitizers", tests("fuzz", r"")),
+        ("limits on recursion and sizes", tests("e2e unit", r"functions_without_end|extents_(that|of)|nested|PlanFile|long_chain")),
+        ("external data, also in a cache of links", tests("e2e", r"external|cache_of_links|link_that_leaves")),
+        ("permissions, links, names by chance", tests("e2e", r"permissions|links_are_not|temporary_files")),
+        ("pipes are not waited for", tests("e2e", r"pipes_are_not")),
+        ("local endpoints admit the same user only", tests("e2e", r"another_user|host_of_another")))),
 )

@@ -4,7 +4,7 @@
 usage: run_tests.py --build FOLDER [--report FILE.json] [GROUP [PATTERN]]
 
 Groups: unit (GoogleTest and other ctest programs), lit (twice: plain and with --verify-roundtrip), python, checks (the
-check scripts and their own tests), e2e (whole models), sanitize (plain libraries and runtime under the sanitizers), fuzz (libFuzzer, a minute per target).
+check scripts and their own tests), e2e (whole models), sanitize (plain libraries and runtime under the sanitizers), fuzz (libFuzzer, up to a minute per target).
 Programs of a group, and cases of e2e, share the cores. PATTERN is a part of a test's name. --report writes every result
 and the seconds of each group as JSON. Each GoogleTest case, lit file and Python test counts as one; a program that dies
 before it could report counts as one failure. Every skip is printed with its reason. Exit status: 0 all passed, 1
@@ -29,8 +29,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM_TIMEOUT_S = 900
 CHECKS = ("check_map", "check_lit", "check_constraints", "check_size", "check_models", "check_text", "check_reliability")
 SANITIZERS = ("address,undefined", "thread")
-FUZZ_SECONDS = 60
-FUZZ_TARGETS = {"fuzz_import": "import", "fuzz_wire": "import", "fuzz_runtime": "runtime"}  # target -> folder of its kept corpus
+# Target -> folder of its kept corpus, and seconds.
+FUZZ_TARGETS = {"fuzz_import": ("import", 60), "fuzz_wire": ("import", 60), "fuzz_runtime": ("runtime", 60),
+                "fuzz_settings": ("settings", 30), "fuzz_planted": ("import", 60)}
 PLANTED_CRASH = "fuzz_planted"
 
 
@@ -150,27 +151,28 @@ def run_sanitize(context):
 # ---- fuzz -----------------------------------------------------------------------------------------------------------
 
 
-def fuzz_one(context, target, corpus, seconds):
+def fuzz_one(context, target):
     """Exit status and output of one target; what it finds new stays in the scratch folder."""
+    corpus, seconds = FUZZ_TARGETS[target]
     found = context.scratch / f"{target}-found"
     found.mkdir(exist_ok=True)
     options = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0",
                "-max_len=4096", f"-artifact_prefix={found}/"]
-    env = dict(os.environ, ASAN_OPTIONS="detect_container_overflow=0:detect_leaks=0")
+    env = dict(os.environ, ASAN_OPTIONS="detect_container_overflow=0:detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
     return run([context.build / "test/fuzz" / target, *options, found, ROOT / "test/fuzz/corpus" / corpus], env=env)
 
 
 def run_fuzz(context):
-    """Each target for a minute from its kept corpus, and a target with a planted crash, which must be found."""
+    """Each target from its kept corpus, and a target with a planted crash, which must be found."""
     status, output = run(["ninja", f"-j{os.cpu_count()}", "-C", context.build, "PenstockFuzz"], timeout_s=1800)
     if status != 0:
         return [Result("build of the fuzz targets", "failed", tail(output))]
-    targets = [target for target in (*FUZZ_TARGETS, PLANTED_CRASH) if context.pattern in target]
+    targets = [target for target in FUZZ_TARGETS if context.pattern in target]
     return side_by_side(lambda target: judge_fuzzing(context, target), targets)
 
 
 def judge_fuzzing(context, target):
-    status, output = fuzz_one(context, target, FUZZ_TARGETS.get(target, "import"), FUZZ_SECONDS)
+    status, output = fuzz_one(context, target)
     if target == PLANTED_CRASH:
         is_found = status not in (0, None) and "deadly signal" in output
         return [Result(target, "passed" if is_found else "failed", "the planted crash was not found")]

@@ -8,6 +8,7 @@
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
+#include "penstock/rt/Plan.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
@@ -176,19 +177,20 @@ static bool keepStage(ordered_json &plan, llvm::StringRef executable) {
   return !stages.empty();
 }
 
+constexpr int kMaxPlanDepth = 100;
+
 /// With `executable` only what concerns that one.
 int InspectCommand::inspectFolder(const std::string &folder, llvm::StringRef executable) {
   std::string path = folder + "/plan.json";
+  rt::Plan checked;
+  if (rt::Status status = rt::Plan::load(folder, checked); !status.ok()) {
+    llvm::errs() << "error: " << status.message() << "\n";
+    return 2;
+  }
+  // What is nested deeper than any plan of ours is left out: to print it would take a stack without end.
+  auto isShallow = [](int depth, ordered_json::parse_event_t, ordered_json &) { return depth < kMaxPlanDepth; };
   std::ifstream file(path);
-  if (!file) {
-    llvm::errs() << "error: '" << folder << "' has no plan.json; expected a folder that penstock compile wrote\n";
-    return 2;
-  }
-  ordered_json plan = ordered_json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!plan.is_object() || !plan.contains("stages") || !plan["stages"].is_array()) {
-    llvm::errs() << "error: '" << path << "' is no plan: expected an object with 'stages'\n";
-    return 2;
-  }
+  ordered_json plan = ordered_json::parse(file, isShallow, /*allow_exceptions=*/false);
   bool isOneStage = !executable.empty() && text(plan, "all_in_one") != executable;
   if (isOneStage && !keepStage(plan, executable)) {
     llvm::errs() << "error: '" << path << "' has no stage whose executable is '" << executable << "'\n";

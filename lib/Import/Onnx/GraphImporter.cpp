@@ -14,6 +14,8 @@ namespace penstock::onnximport {
 using NodeList = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
 /// Function bodies and subgraphs may nest this deep; functions that call each other in a circle hit it.
 constexpr int kMaxScopeDepth = 64;
+/// Functions that call others twice, loops and conditions of extents can make a small file a model without end.
+constexpr int64_t kMaxNodes = 250'000;
 
 StringRef normalizeDomain(StringRef domain) { return domain == "ai.onnx" ? StringRef() : domain; }
 
@@ -117,6 +119,9 @@ LogicalResult GraphImporter::importNodes(const NodeList &nodes, Scope &scope) {
 
 /// Converts a node; errors from anywhere below get the node's name.
 LogicalResult GraphImporter::importNode(const onnx::NodeProto &node, Scope &scope) {
+  if (++numNodes > kMaxNodes)
+    return emitError(getNodeLoc(context, node))
+           << "the model expands to more than " << kMaxNodes << " nodes; " << describeNode(node) << " is one too many";
   std::vector<std::string> messages;
   LogicalResult result = success();
   {

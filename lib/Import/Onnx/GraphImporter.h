@@ -109,6 +109,7 @@ private:
   const ImportOptions &options;
   const OperatorRegistry &registry;
   ShapeAlgebra algebra;
+  int64_t numNodes = 0;  ///< imported so far, those of functions once per call
   PipelineStages stages; ///< idle unless the options ask for the model's own stages
   OpBuilder builder;
   std::map<std::string, int> modelOpsets;

@@ -194,6 +194,11 @@ LogicalResult NodeContext::setOutput(int index, Value value) {
     return failure();
   if (!hasOutput(index))
     return success();
+  for (AffineExpr extent : nn::getExtents(typeOf(value)))
+    if (extent && ShapeAlgebra::isTooLarge(extent))
+      return emitError() << "output '" << node.output(index)
+                         << "' has an extent that is an expression of too many parts; "
+                         << "give its dimensions values with --dim or --shape";
   OnnxValue *output = defineOutput(index);
   output->value = value;
   output->type = typeOf(value);
@@ -208,8 +213,12 @@ LogicalResult NodeContext::setOutput(int index, RankedTensorType type, Elements 
     return success();
   OnnxValue *output = defineOutput(index);
   output->type = type;
-  for (Element &element : elements)
+  for (Element &element : elements) {
     element.expr = algebra().normalize(element.expr);
+    if (ShapeAlgebra::isTooLarge(element.expr))
+      return emitError() << "output '" << node.output(index) << "' has an element that is an expression of too many "
+                         << "parts; give its dimensions values with --dim or --shape";
+  }
   output->elements = std::make_shared<Elements>(std::move(elements));
   return success();
 }

@@ -8,6 +8,11 @@
 
 namespace penstock::onnximport {
 
+/// Of a normal form; what has more stays as it was built.
+constexpr size_t kMaxTerms = 1024, kMaxDegree = 64;
+/// Symbols, constants and operators of an expression in the module.
+constexpr int64_t kMaxParts = 2048;
+
 static std::string toText(AffineExpr expr) {
   std::string text;
   llvm::raw_string_ostream(text) << expr;
@@ -166,6 +171,9 @@ std::optional<ShapeAlgebra::Polynomial> ShapeAlgebra::toPolynomial(AffineExpr ex
   std::optional<Polynomial> lhs = toPolynomial(binary.getLHS()), rhs = toPolynomial(binary.getRHS());
   if (!lhs || !rhs)
     return std::nullopt;
+  bool isSum = expr.getKind() == AffineExprKind::Add;
+  if ((isSum ? lhs->size() + rhs->size() : lhs->size() * rhs->size()) > kMaxTerms)
+    return std::nullopt;
   Polynomial result;
   auto accumulate = [&](const Monomial &monomial, int64_t factor) {
     int64_t &sum = result[monomial];
@@ -175,7 +183,7 @@ std::optional<ShapeAlgebra::Polynomial> ShapeAlgebra::toPolynomial(AffineExpr ex
       result.erase(monomial);
     return true;
   };
-  if (expr.getKind() == AffineExprKind::Add) {
+  if (isSum) {
     result = *lhs;
     for (auto &[monomial, factor] : *rhs)
       if (!accumulate(monomial, factor))
@@ -184,6 +192,8 @@ std::optional<ShapeAlgebra::Polynomial> ShapeAlgebra::toPolynomial(AffineExpr ex
   }
   for (auto &[leftMonomial, leftFactor] : *lhs)
     for (auto &[rightMonomial, rightFactor] : *rhs) {
+      if (leftMonomial.size() + rightMonomial.size() > kMaxDegree)
+        return std::nullopt;
       Monomial monomial = leftMonomial;
       monomial.insert(monomial.end(), rightMonomial.begin(), rightMonomial.end());
       std::sort(monomial.begin(), monomial.end(), atomLess);
@@ -205,6 +215,16 @@ AffineExpr ShapeAlgebra::fromPolynomial(const Polynomial &polynomial) {
   }
   return sum ? sum : constant(0);
 }
+
+static int64_t countParts(AffineExpr expr, int64_t most) {
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary || most <= 1)
+    return 1;
+  int64_t count = 1 + countParts(binary.getLHS(), most - 1);
+  return count >= most ? count : count + countParts(binary.getRHS(), most - count);
+}
+
+bool ShapeAlgebra::isTooLarge(AffineExpr expr) { return countParts(expr, kMaxParts + 1) > kMaxParts; }
 
 AffineExpr ShapeAlgebra::normalize(AffineExpr expr) {
   if (isa<AffineConstantExpr, AffineSymbolExpr>(expr))

@@ -60,6 +60,10 @@ public:
   /// product(numerator) / product(denominator), cancelling equal factors first; floor where it does not divide.
   AffineExpr divideProducts(ArrayRef<AffineExpr> numerator, ArrayRef<AffineExpr> denominator);
 
+  /// More parts than the extents of any real model have. Such an expression is refused where it would come into the
+  /// module: a few nodes can square a sum of symbols until no memory holds the result.
+  static bool isTooLarge(AffineExpr expr);
+
   //===--- comparisons ---------------------------------------------------===//
   /// `expr` is the extent of an axis; an unknown extent is taken to be at least 1 where that decides a comparison.
   void noteExtent(AffineExpr expr);

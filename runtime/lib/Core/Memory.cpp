@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 namespace penstock {
@@ -68,6 +69,21 @@ Status Mapping::file(int fd, int64_t numBytes, const char *what, Mapping &mappin
     return failErrno("cannot map '%s'", what);
   mapping.address = address, mapping.numBytes = numBytes;
   return Status();
+}
+
+Fd createBeside(const std::string &path, int flags, std::string &temporary) {
+  constexpr int kMaxAttempts = 10;
+  Fd fd;
+  for (int attempt = 0; attempt < kMaxAttempts && !fd.valid(); ++attempt) {
+    uint64_t chance = 0;
+    if (getrandom(&chance, sizeof(chance), 0) != ssize_t(sizeof(chance)))
+      break;
+    temporary = path + format(".partial-%016llx", (unsigned long long)chance);
+    fd.reset(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | flags, 0666));
+    if (!fd.valid() && errno != EEXIST)
+      break;
+  }
+  return fd;
 }
 
 Status createMemfd(const char *name, int64_t numBytes, Fd &fd) {

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace penstock {
 namespace rt {
@@ -39,6 +40,11 @@ public:
 private:
   int number = -1;
 };
+
+/// A new file beside `path`, to be filled and then renamed to it. Its name, `temporary`, is drawn by chance, so that
+/// nothing that somebody else put there, a link included, is ever written to. `flags`: further ones of open(2). Not
+/// valid, and errno says why, if it cannot be made.
+Fd createBeside(const std::string &path, int flags, std::string &temporary);
 
 class Mapping {
 public:

@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Recording.h"
 
+#include "Memory.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -72,12 +74,11 @@ RecordingFile::~RecordingFile() {
   if (fd < 0)
     return;
   close(fd);
-  unlink((path + ".partial").c_str());
+  unlink(partial.c_str());
 }
 
 Status RecordingFile::create(const std::string &where, const std::string &fingerprint, int32_t numChannels) {
-  std::string partial = where + ".partial";
-  fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
+  fd = createBeside(where, O_APPEND, partial).take();
   if (fd < 0)
     return Status(Code::kInvalid, failErrno("cannot write the recording '%s'", where.c_str()).message());
   path = where;
@@ -96,7 +97,6 @@ Status RecordingFile::finish(bool isComplete) {
   head.kind = RecordHead::kEnd;
   head.place = isComplete;
   Status status = RecordingWriter(fd).write(head, {}, {}, nullptr);
-  std::string partial = path + ".partial";
   if (close(fd) != 0 && status.ok())
     status = failErrno("cannot write the recording '%s'", path.c_str());
   fd = -1;

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <unistd.h>
 
+#include "Memory.h"
+
 namespace penstock {
 namespace rt {
 
@@ -218,10 +220,12 @@ static std::string headerOf(const Tensor &tensor) {
 }
 
 Status writeNpyFile(const std::string &path, const Tensor &tensor) {
-  std::string partial = path + ".partial";
-  std::FILE *file = std::fopen(partial.c_str(), "wb");
+  std::string partial;
+  Fd fd = createBeside(path, 0, partial);
+  std::FILE *file = fd.valid() ? fdopen(fd.get(), "wb") : nullptr;
   if (!file)
     return failErrno("cannot write '%s'", path.c_str());
+  (void)fd.take(); // the file closes it
   std::string header = headerOf(tensor);
   auto numBytes = static_cast<size_t>(tensor.numBytes);
   bool written = std::fwrite(header.data(), 1, header.size(), file) == header.size();

@@ -84,6 +84,7 @@ public:
   int32_t stage(const json &value, const std::string &where, int32_t pseudo);
 
   Plan plan;
+  std::map<std::string, int64_t> symbolByName;
 
 private:
   const json *find(const json &object, const char *key, const std::string &where) {
@@ -110,9 +111,10 @@ Expr Reader::expr(const json &value, const std::string &where, size_t depth) {
   if (value.is_string()) {
     result.kind = Expr::kSymbol;
     std::string name = value.get<std::string>();
-    for (result.value = 0; size_t(result.value) < plan.symbols.size(); ++result.value)
-      if (plan.symbols[size_t(result.value)].name == name)
-        return result;
+    if (auto found = symbolByName.find(name); found != symbolByName.end()) {
+      result.value = found->second;
+      return result;
+    }
     mistake(where, "a symbol of the plan instead of '" + name + "'");
     return Expr();
   }
@@ -168,9 +170,8 @@ void readSymbols(Reader &reader, const json &root) {
       symbol.upper = reader.number(list[i], "upper", where, symbol.lower, INT64_MAX);
     if (reader.optional(list[i], "typical"))
       symbol.typical = reader.number(list[i], "typical", where, 0, INT64_MAX);
-    for (const PlanSymbol &other : reader.plan.symbols)
-      if (other.name == symbol.name)
-        reader.mistake(where + ".name", "a name of its own instead of '" + symbol.name + "'");
+    if (!reader.symbolByName.emplace(symbol.name, int64_t(i)).second)
+      reader.mistake(where + ".name", "a name of its own instead of '" + symbol.name + "'");
     reader.plan.symbols.push_back(symbol);
   }
 }
@@ -329,10 +330,20 @@ bool touches(const ChannelDesc &channel, bool isInput) {
   return false;
 }
 
+/// Channels by name; of equal names the last.
+std::map<std::string, int32_t> indexChannels(const Plan &plan, bool isInput) {
+  std::map<std::string, int32_t> result;
+  for (const ChannelDesc &channel : plan.channels)
+    if (touches(channel, isInput))
+      result[channel.name] = channel.id;
+  return result;
+}
+
 void readTensors(Reader &reader, const json &root, bool isInput) {
   const char *key = isInput ? "inputs" : "outputs";
   std::vector<PlanTensor> &tensors = isInput ? reader.plan.inputs : reader.plan.outputs;
   const json &list = reader.list(root, key, "plan", kMaxChannels);
+  const std::map<std::string, int32_t> byName = indexChannels(reader.plan, isInput);
   for (size_t i = 0; i < list.size() && !reader.failed(); ++i) {
     PlanTensor tensor;
     std::string where = at(key, i);
@@ -343,10 +354,8 @@ void readTensors(Reader &reader, const json &root, bool isInput) {
     if (reader.optional(list[i], "batch_axis"))
       tensor.batchAxis = int32_t(reader.number(list[i], "batch_axis", where, 0, int64_t(tensor.dims.size()) - 1));
     for (const json &name : reader.list(list[i], "channels", where, kMaxChannels)) {
-      int32_t found = -1;
-      for (const ChannelDesc &channel : reader.plan.channels)
-        if (name.is_string() && channel.name == name.get<std::string>() && touches(channel, isInput))
-          found = channel.id;
+      auto known = name.is_string() ? byName.find(name.get<std::string>()) : byName.end();
+      int32_t found = known == byName.end() ? -1 : known->second;
       if (found < 0)
         reader.mistake(where + ".channels", isInput ? "channels from the source" : "channels to the sink");
       else if (reader.plan.channels[size_t(found)].dims.size() != tensor.dims.size() ||
@@ -463,7 +472,7 @@ Status Plan::parse(const std::string &text, const std::string &path, Plan &plan)
 
 Status Plan::load(const std::string &folder, Plan &plan) {
   std::string path = folder + "/plan.json";
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)); // a pipe is refused, not waited for
   struct stat info;
   if (!fd.valid() || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return fail(Code::kInvalid, "cannot read '%s'; expected a folder that penstock compile wrote", path.c_str());

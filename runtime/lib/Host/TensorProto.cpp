@@ -215,7 +215,7 @@ Status parseTensorProto(const char *data, int64_t numBytes, const std::string &w
 
 /// Maps a file; what is parsed from it is copied out.
 static Status mapFile(const std::string &path, Mapping &mapping) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)); // a pipe is refused, not waited for
   if (!fd.valid())
     return Status(Code::kInvalid, failErrno("cannot open '%s'", path.c_str()).message());
   struct stat info;

@@ -180,6 +180,12 @@ TEST(Cluster, MistakesAreNamedWithTheirPlace) {
   EXPECT_EQ(readCluster("/nonexistent.toml").errors[0], "/nonexistent.toml: cannot be read: No such file or directory");
 }
 
+// A key that begins with a letter from elsewhere is a mistake with a place like any other.
+TEST(Cluster, LettersBeyondAscii) {
+  EXPECT_NE(firstError("\xcf\xb6 = 1\n").find("c.toml:1:"), std::string::npos);
+  EXPECT_NE(firstError("caf\xc3\xa9 = 1\n").find("c.toml:1:"), std::string::npos);
+}
+
 // Sizes as people write them.
 TEST(Cluster, ByteSizes) {
   EXPECT_EQ(parseByteSize("8GiB"), int64_t(8) << 30);

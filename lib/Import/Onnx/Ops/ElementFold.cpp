@@ -27,6 +27,8 @@ static MaybeElement makeFloat(NodeContext &n, double value, Type type) {
 /// A constant must fit into the type; an expression may be anything that an index type holds.
 static MaybeElement makeInt(NodeContext &n, AffineExpr expr, Type type) {
   expr = n.algebra().normalize(expr);
+  if (ShapeAlgebra::isTooLarge(expr))
+    return std::nullopt;
   unsigned width = type.getIntOrFloatBitWidth();
   if (std::optional<int64_t> value = nn::getConstant(expr)) {
     bool fits = width == 64 || (type.isUnsignedInteger() || width == 1 ? *value >= 0 && *value < (int64_t(1) << width)
@@ -335,7 +337,7 @@ bool foldElementwise(NodeContext &n, int numInputs, Type resultType,
       operands.push_back((*elements)[position]);
     }
     MaybeElement result = fold(operands);
-    if (!result)
+    if (!result || ShapeAlgebra::isTooLarge(result->expr))
       return false;
     results.push_back(*result);
   }

@@ -71,7 +71,7 @@ public:
   Status finish(bool isComplete);
 
 private:
-  std::string path;
+  std::string path, partial;
   int fd = -1;
 };
 
