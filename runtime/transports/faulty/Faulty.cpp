@@ -154,6 +154,8 @@ Status FaultInjector::count(FaultPlan::Call call, const std::string &what) {
       break;
     }
     case FaultPlan::kSignal:
+      if (item.signal == SIGSEGV) // a sanitizer would handle it
+        std::signal(SIGSEGV, SIG_DFL);
       kill(getpid(), item.signal);
       break;
     case FaultPlan::kExit:

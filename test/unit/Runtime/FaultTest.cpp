@@ -98,7 +98,7 @@ TEST(Faults, everyCallCanKill) {
     EXPECT_EQ(status.code(), Code::kPeerLost) << status.message();
     EXPECT_EQ(status.message().rfind("stage 1 ('stage-1', process ", 0), 0u) << status.message();
   }
-  EXPECT_GT(numKilled, 15);
+  EXPECT_GE(numKilled, 15); // its start, two channels, and six calls for each of two microbatches
   EXPECT_LT(numKilled, 59);
 }
 

@@ -255,6 +255,21 @@ TEST_F(RankLaunch, faultsEndTheRun) {
     }
 }
 
+// A rank that only feeds notices by itself when its stage takes nothing any more: here the others would wait for a
+// minute.
+TEST_F(RankLaunch, theSourceHasADeadline) {
+  ASSERT_NO_FATAL_FAILURE(make(2));
+  Outcome outcome = run("mpirun -n 1 " + dir + "/stage-0" + input() + " --timeout 1 --fault 0:kernel:1:stop : -n 1 " +
+                        dir + "/stage-1 --timeout 60");
+  EXPECT_NE(outcome.exitStatus, 0);
+  EXPECT_LT(outcome.seconds, 20);
+  ASSERT_EQ(outcome.errors.size(), 1u) << outcome.err;
+  EXPECT_NE(outcome.errors[0].find("error: source, microbatch "), std::string::npos) << outcome.errors[0];
+  EXPECT_NE(outcome.errors[0].find(" s for 'x' to be released by stage 0 (last done: "), std::string::npos)
+      << outcome.errors[0];
+  expectNoOrphans();
+}
+
 // A rank that dies with its launcher's knowledge takes the others with it; the launcher has the words.
 TEST_F(RankLaunch, killedRank) {
   ASSERT_NO_FATAL_FAILURE(make(3));
