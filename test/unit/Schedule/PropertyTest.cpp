@@ -96,7 +96,7 @@ Program randomProgram(Random &random, const Problem &problem, int32_t role, int6
 TEST(ScheduleProperty, StuckExactlyWhenNotLive) {
   Random random(21);
   int numLive = 0, numDead = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1500; ++round) {
     int32_t numStages = static_cast<int32_t>(1 + below(random, 8));
     int32_t numRoles = static_cast<int32_t>(1 + below(random, numStages));
     Problem problem = randomProblem(random, numStages, numRoles);
