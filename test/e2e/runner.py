@@ -228,7 +228,7 @@ def run_cuts(model, num_cuts, where, seed=0, isa=None, extra=()):
     yield 1, "pass", f"{len(requests.requests)} requests, {len(kernels.names)} kernels"
     most = kernels.most_stages() if len(model.stages) > 1 else 1    # a condition and what decides it stay in one stage
     for index in range(num_cuts if most > 1 else 0):
-        num_stages = int(rng.integers(2, most + 1))
+        num_stages = most - index % (most - 1)    # every number comes up
         plan = cuts.write_plan(kernels.random_cut(rng, num_stages), pathlib.Path(where) / f"{model.name}-plan.json")
         start = time.monotonic()
         try:
