@@ -3,7 +3,7 @@
 
 usage: startup.py [--build FOLDER] [--stages N] [--rounds N] [--json FILE] [MODEL]...
 
-compile: wall time of `penstock compile` and the most memory that its process held. first result: wall time of `launch`
+compile: wall time of `penstock compile --no-cache` and the most memory that its process held. first result: wall time of `launch`
 with one request of random values, from the start of its process to its end, which includes starting the stages, checking
 their weights, one inference, collecting the outputs and ending; the first time after the folder was written, and the best
 of --rounds more. latency: milliseconds of one request once the stages run, for comparison. Models

@@ -52,6 +52,22 @@ def test_same_bytes_as_processes(name, num_stages, kernel_cache, tmp_path):
     assert threads == processes
 
 
+@pytest.mark.parametrize("name, flags", [("voice-plain", ("--state", "state=stateN")), ("ocr-classifier", ("--threads", "2"))])
+def test_same_bytes_with_states_and_with_threads(name, flags, kernel_cache, tmp_path):
+    """A state is kept from chunk to chunk in the thread of its stage; each stage's kernels have a pool of their own."""
+    model = models.MODELS[name]
+    try:
+        requests = [feeds for _, feeds in model.requests()[:20]]
+        folder = runner.Folder(model, 2, tmp_path, ("--all-in-one", "--cache-dir", kernel_cache, *flags))
+    except models.NotHere as error:
+        pytest.skip(str(error))
+    for feeds in requests:
+        feeds.pop("state", None)
+    processes = results_of(folder.path, requests, tmp_path)
+    assert len(set(processes.values())) > 1
+    assert results_of(folder.path, requests, tmp_path, "--all-in-one") == processes
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("folder")

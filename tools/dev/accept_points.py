@@ -144,7 +144,7 @@ POINTS = (
         ("check scripts", tests("checks", r"")), ("whole models", tests("e2e", r"")), ("Python", tests("python", r"")),
         ("sanitizers", tests("sanitize", r"")), ("fuzzing", tests("fuzz", r"")))),
     Point("t9", "one plan, three forms", (
-        ("all-in-one: the bytes of the processes, 1 to 4 stages of every model", tests("e2e", r"same_bytes_as_processes")),
+        ("all-in-one: the bytes of the processes, 1 to 4 stages of every model", tests("e2e", r"same_bytes_(as_processes|with_states)")),
         ("from the same objects, listed, no further libraries", tests("e2e", r"all_in_one.*(listed|needed|without_it)")),
         ("planted failures, crashes, deadlines end it in words", tests("unit", r"AllInOneProcess")),
         ("under gdb", tests("e2e", r"under_a_debugger")),
