@@ -163,7 +163,7 @@ POINTS = (
     Point("t5", "deadlines and words", (
         ("one line: stage, microbatch, tensor, peer, last step of each", tests("unit e2e", r"Stall\.|stoppedStage|test_is_stopped")),
         ("every wait: stage, source, sink, start, ranks",
-         tests("unit e2e", r"Stall\.ofTheSource|stoppedStage|never_starts|theEndIsCommon|aCutLink")),
+         tests("unit e2e", r"stoppedStage|never_starts|theSourceHas|theEndIsCommon|aCutLink")),
         ("--on-hang dump", tests("unit e2e", r"Queues\.|hang_is_dumped")))),
     Point("t6", "faults", (
         ("SIGKILL, SIGSEGV, SIGSTOP in each stage at each step", tests("e2e", r"test_faults.*(test_dies|test_is_stopped)")),
