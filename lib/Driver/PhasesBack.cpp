@@ -87,7 +87,7 @@ LogicalResult runKernels(Compilation &compilation) {
       describeKernel(kernel, known->second);
   }
   FailureOr<std::vector<kernels::CompiledKernel>> compiled = kernels::compileKernels(
-      fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), compilation.cache.get());
+      fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), nullptr, compilation.cache.get());
   if (compilation.cache)
     compilation.cache->prune();
   if (failed(compiled))

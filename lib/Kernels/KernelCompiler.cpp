@@ -32,10 +32,10 @@ using namespace penstock;
 using namespace penstock::kernels;
 
 LibraryTable::~LibraryTable() = default;
+CodeGenerator::~CodeGenerator() = default;
 
 /// Raised whenever the same kernel may become other code.
 static constexpr StringLiteral kCompilerVersion = "penstock kernels 1, LLVM " LLVM_VERSION_STRING;
-static constexpr StringLiteral kBodyName = "body";
 
 /// The kernel without names, as text.
 static std::string printCanonically(nn::KernelDefOp kernel) {
@@ -84,21 +84,24 @@ namespace {
 struct Outcome {
   std::string text;      ///< the object's bytes, or what printKernel shows
   std::string workspace; ///< an affine map, as text
-  std::string error;     ///< empty: none
-  std::string detail;    ///< of an error of the compiler itself: what the passes said
+  std::vector<DeviceFunction> functions;
+  std::string error;  ///< empty: none
+  std::string detail; ///< of an error of the compiler itself: what the passes said
 };
 
 /// A kernel on its way to code, in a context of its own.
 class Lowering {
 public:
-  Lowering(StringRef text, const TargetProfile &profile)
-      : profile(profile), context(makeRegistry(), MLIRContext::Threading::DISABLED),
+  Lowering(StringRef text, const TargetProfile &profile, const CodeGenerator *generator = nullptr)
+      : profile(profile), generator(generator), context(makeRegistry(generator), MLIRContext::Threading::DISABLED),
         handler(&context, [this](Diagnostic &diagnostic) { note(diagnostic); }) {
     context.loadAllAvailableDialects();
     source = parseSourceString<ModuleOp>(text, ParserConfig(&context));
   }
 
   Outcome compile(StringRef symbolName) {
+    if (generator)
+      return generate(symbolName);
     if (failed(lower(KernelForm::LLVM)) || failed(takeWorkspace()) ||
         failed(addWrapper(*target, kBodyName, symbolName, profile)))
       return fail();
@@ -118,10 +121,24 @@ public:
   }
 
 private:
-  static DialectRegistry makeRegistry() {
+  static DialectRegistry makeRegistry(const CodeGenerator *generator) {
     DialectRegistry registry;
     registerKernelDialects(registry);
+    if (generator)
+      generator->registerDialects(registry);
     return registry;
+  }
+
+  Outcome generate(StringRef symbolName) {
+    if (failed(lower(KernelForm::Linalg)))
+      return fail();
+    llvm::Expected<GeneratedCode> made = generator->generate(*target, symbolName);
+    if (!made)
+      return finish(made.takeError());
+    if (failed(takeWorkspace()))
+      return fail();
+    result.functions = std::move(made->functions);
+    return finish(std::move(made->object));
   }
 
   /// What the lowering to linalg refuses is in words for users; what passes and verifiers say is not.
@@ -158,7 +175,8 @@ private:
       return failure();
     target = ModuleOp::create(UnknownLoc::get(&context));
     isLowering = true;
-    LogicalResult lowered = lowerKernelToLinalg(*source->getOps<nn::KernelDefOp>().begin(), *target, kBodyName);
+    LogicalResult lowered = lowerKernelToLinalg(*source->getOps<nn::KernelDefOp>().begin(), *target, kBodyName,
+                                                generator ? LoopStyle::Tensors : LoopStyle::Rows);
     isLowering = false;
     if (failed(lowered))
       return failure();
@@ -176,6 +194,7 @@ private:
   }
 
   const TargetProfile &profile;
+  const CodeGenerator *generator;
   MLIRContext context;
   Outcome result;
   ScopedDiagnosticHandler handler;
@@ -201,14 +220,15 @@ static FailureOr<CompiledKernel> finish(nn::KernelDefOp kernel, StringRef hash, 
   result.hash = hash.str();
   result.symbolName = ("k_" + hash).str();
   result.object = outcome.text;
+  result.functions = outcome.functions;
   auto map = cast<AffineMapAttr>(parseAttribute(outcome.workspace, kernel.getContext()));
   result.workspaceBytes = nn::simplifyExtent(map.getValue().getResult(0));
   return result;
 }
 
 FailureOr<CompiledKernel> kernels::compileKernel(nn::KernelDefOp kernel, const TargetProfile &profile,
-                                                 const LibraryTable *library) {
-  FailureOr<std::vector<CompiledKernel>> results = compileKernels(kernel, profile, 1, library);
+                                                 const LibraryTable *library, const CodeGenerator *generator) {
+  FailureOr<std::vector<CompiledKernel>> results = compileKernels(kernel, profile, 1, library, generator);
   if (failed(results))
     return failure();
   return std::move(results->front());
@@ -255,12 +275,17 @@ private:
 
 FailureOr<std::vector<CompiledKernel>> kernels::compileKernels(ArrayRef<nn::KernelDefOp> kernels,
                                                                const TargetProfile &profile, unsigned numThreads,
-                                                               const LibraryTable *library, BuildCache *cache) {
+                                                               const LibraryTable *library,
+                                                               const CodeGenerator *generator, BuildCache *cache) {
+  if (generator)
+    cache = nullptr;
   JobList list(kernels, profile, library, cache);
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(numThreads));
   for (Job &job : list.jobs)
     if (!job.result && !job.isOfLibrary)
-      pool.async([&job, &profile] { job.outcome = Lowering(job.text, profile).compile("k_" + job.hash); });
+      pool.async([&job, &profile, generator] {
+        job.outcome = Lowering(job.text, profile, generator).compile("k_" + job.hash);
+      });
   bool isComplete = true;
   auto take = [&](Job &job, FailureOr<CompiledKernel> made) {
     isComplete &= succeeded(made);

@@ -14,6 +14,7 @@
 #define PENSTOCK_LIB_KERNELS_PASSES_H
 
 #include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
+#include "penstock/Kernels/CodeGenerator.h"
 #include "penstock/Kernels/KernelCompiler.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -24,6 +25,8 @@ namespace penstock::kernels {
 
 /// Every buffer begins at a multiple of this many bytes.
 inline constexpr int64_t kAlignment = 64;
+/// Bytes of the stack that a kernel of the host may use.
+inline constexpr int64_t kMaxStackBytes = 8192;
 
 /// Joins elementwise linalg ops, folds constants and reshapes into them.
 std::unique_ptr<mlir::Pass> createFuseElementwisePass();
@@ -38,19 +41,11 @@ std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits, bool
 /// Copies that exchange the axes which lie next to each other in memory, block by block.
 std::unique_ptr<mlir::Pass> createTileTransposesPass(bool isParallel);
 
-/// Replaces memref.alloc by the stack (few static bytes) or by ranges of the workspace, the last pointer of the
-/// function, and leaves their size as the attribute kWorkspaceAttr of the function.
-std::unique_ptr<mlir::Pass> createPlaceTemporariesPass();
-inline constexpr llvm::StringLiteral kWorkspaceAttr = "kernel.workspace";
-
 /// Gives every user of a tensor.empty one of its own.
 std::unique_ptr<mlir::Pass> createSeparateEmptiesPass();
 
 /// memref.copy between strided buffers as loops.
 std::unique_ptr<mlir::Pass> createLowerCopiesPass();
-
-/// exp, log, log1p, expm1, tanh, erf of f32 by polynomials that vectorize; the rest stays for libm.
-std::unique_ptr<mlir::Pass> createApproximateMathPass();
 
 /// Outermost loops whose iterations are independent (scf.parallel, and scf.for with kParallelAttr) become functions of
 /// a range of iterations, called with the whole range.
@@ -60,13 +55,6 @@ inline constexpr llvm::StringLiteral kParallelAttr = kParallelLoopAttr, kPartPre
 /// Calls of such functions in `body` go through rt_parallel_for. True if there are any; then `body` has the context of
 /// the runtime as its last argument. `passthrough` is for the functions.
 bool useParallelFor(mlir::ModuleOp module, mlir::LLVM::LLVMFuncOp body, mlir::ArrayAttr passthrough);
-
-/// Adds the function that the runtime calls, named `symbolName`, around the LLVM function `bodyName`.
-mlir::LogicalResult addWrapper(mlir::ModuleOp module, llvm::StringRef bodyName, llvm::StringRef symbolName,
-                               const TargetProfile &profile);
-
-/// Registers what a context that runs these passes needs.
-void registerKernelDialects(mlir::DialectRegistry &registry);
 
 /// Lowers a module with one linalg function up to `form`.
 mlir::LogicalResult lowerModule(mlir::ModuleOp module, const TargetProfile &profile, KernelForm form);

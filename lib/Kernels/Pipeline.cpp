@@ -83,9 +83,9 @@ static void addCleanup(OpPassManager &passes) {
 
 static void addFusion(OpPassManager &passes, const TargetProfile &) {
   addCleanup(passes);
-  passes.addPass(createFuseElementwisePass());
+  passes.addNestedPass<func::FuncOp>(createFuseElementwisePass());
   addCleanup(passes);
-  passes.addPass(createWorkInPlacePass());
+  passes.addNestedPass<func::FuncOp>(createWorkInPlacePass());
 }
 
 static void addBufferization(OpPassManager &passes, const TargetProfile &) {
@@ -100,9 +100,14 @@ static void addBufferization(OpPassManager &passes, const TargetProfile &) {
   addCleanup(passes);
 }
 
+void kernels::addBufferPasses(OpPassManager &passes) {
+  addFusion(passes, {});
+  addBufferization(passes, {});
+}
+
 static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
   passes.addPass(createTileContractionsPass(profile.vectorBits, profile.isParallel()));
-  passes.addPass(createPlaceTemporariesPass());
+  passes.addPass(createPlaceTemporariesPass(kMaxStackBytes));
   passes.addPass(createTileTransposesPass(profile.isParallel()));
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());
   passes.addPass(profile.isParallel() ? createConvertLinalgToParallelLoopsPass() : createConvertLinalgToLoopsPass());
@@ -116,7 +121,7 @@ static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
   }
 }
 
-static void addConversionToLLVM(OpPassManager &passes) {
+void kernels::addConversionToLLVM(OpPassManager &passes) {
   passes.addPass(createApproximateMathPass());
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = true;

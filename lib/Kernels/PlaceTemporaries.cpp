@@ -12,14 +12,12 @@
 
 #include "Passes.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
+#include "penstock/Kernels/ExtentFinder.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/IR/Dominance.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace penstock;
@@ -27,137 +25,10 @@ using namespace penstock::kernels;
 
 namespace {
 
-/// Bytes of the stack that a kernel may use.
-constexpr int64_t kMaxStackBytes = 8192;
-
-/// Index values as expressions over the function's index arguments.
-class ExtentFinder {
-public:
-  explicit ExtentFinder(func::FuncOp function) : context(function.getContext()) {
-    for (BlockArgument argument : function.getArguments())
-      if (argument.getType().isIndex())
-        known[argument] = getAffineSymbolExpr(numSymbols++, context);
-  }
-
-  /// Null if the value depends on more than the symbols.
-  AffineExpr find(Value value) {
-    auto [it, isNew] = known.try_emplace(value, AffineExpr());
-    if (!isNew)
-      return it->second;
-    AffineExpr expr = compute(value);
-    return known[value] = expr;
-  }
-
-private:
-  AffineExpr compute(Value value) {
-    if (std::optional<int64_t> constant = getConstantIntValue(value))
-      return getAffineConstantExpr(*constant, context);
-    Operation *op = value.getDefiningOp();
-    if (!op)
-      return {};
-    if (auto apply = dyn_cast<affine::AffineApplyOp>(op))
-      return applyMap(apply.getAffineMap(), apply.getMapOperands());
-    if (auto dim = dyn_cast<memref::DimOp>(op))
-      return extentOf(dim);
-    if (isa<arith::IndexCastOp>(op))
-      return find(op->getOperand(0));
-    return binary(op);
-  }
-
-  AffineExpr applyMap(AffineMap map, ValueRange operands) {
-    SmallVector<AffineExpr> values;
-    for (Value operand : operands) {
-      values.push_back(find(operand));
-      if (!values.back())
-        return {};
-    }
-    ArrayRef<AffineExpr> all = values;
-    return map.getResult(0).replaceDimsAndSymbols(all.take_front(map.getNumDims()), all.drop_front(map.getNumDims()));
-  }
-
-  AffineExpr binary(Operation *op) {
-    if (op->getNumOperands() != 2 || !isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::FloorDivSIOp,
-                                          arith::CeilDivSIOp, arith::DivSIOp, arith::DivUIOp>(op))
-      return {};
-    AffineExpr lhs = find(op->getOperand(0)), rhs = find(op->getOperand(1));
-    if (!lhs || !rhs)
-      return {};
-    if (isa<arith::AddIOp>(op))
-      return lhs + rhs;
-    if (isa<arith::SubIOp>(op))
-      return lhs - rhs;
-    if (isa<arith::MulIOp>(op))
-      return lhs * rhs;
-    if (isa<arith::CeilDivSIOp>(op))
-      return lhs.ceilDiv(rhs);
-    return lhs.floorDiv(rhs);
-  }
-
-  AffineExpr extentOf(memref::DimOp dim) {
-    std::optional<int64_t> axis = dim.getConstantIndex();
-    return axis ? extentOf(dim.getSource(), *axis) : AffineExpr();
-  }
-
-  AffineExpr findMixed(OpFoldResult size) {
-    if (auto value = dyn_cast<Value>(size))
-      return find(value);
-    return getAffineConstantExpr(*getConstantIntValue(size), context);
-  }
-
-  AffineExpr extentOf(Value memref, int64_t axis) {
-    auto type = dyn_cast<MemRefType>(memref.getType());
-    Operation *source = memref.getDefiningOp();
-    if (!type || !source)
-      return {};
-    if (!type.isDynamicDim(axis))
-      return getAffineConstantExpr(type.getDimSize(axis), context);
-    if (auto cast = dyn_cast<UnrealizedConversionCastOp>(source))
-      return extentOfDescriptor(cast.getInputs()[0], axis);
-    if (auto alloc = dyn_cast<memref::AllocOp>(source))
-      return find(alloc.getDynamicSizes()[type.getDynamicDimIndex(axis)]);
-    if (auto view = dyn_cast<memref::ViewOp>(source))
-      return find(view.getSizes()[type.getDynamicDimIndex(axis)]);
-    if (auto expand = dyn_cast<memref::ExpandShapeOp>(source))
-      return find(Value(expand.getOutputShape()[type.getDynamicDimIndex(axis)]));
-    if (auto cast = dyn_cast<memref::CastOp>(source))
-      return extentOf(cast.getSource(), axis);
-    if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source))
-      return extentOfGroup(collapse, axis);
-    if (auto slice = dyn_cast<memref::SubViewOp>(source))
-      if (slice.getSourceType().getRank() == type.getRank())
-        return findMixed(slice.getMixedSizes()[axis]);
-    return {};
-  }
-
-  AffineExpr extentOfGroup(memref::CollapseShapeOp collapse, int64_t axis) {
-    AffineExpr product = getAffineConstantExpr(1, context);
-    for (int64_t inner : collapse.getReassociationIndices()[axis]) {
-      AffineExpr extent = extentOf(collapse.getSrc(), inner);
-      if (!extent)
-        return {};
-      product = product * extent;
-    }
-    return product;
-  }
-
-  /// The value that was put at position [3, axis] of the descriptor.
-  AffineExpr extentOfDescriptor(Value descriptor, int64_t axis) {
-    while (auto insert = descriptor.getDefiningOp<LLVM::InsertValueOp>()) {
-      if (insert.getPosition() == ArrayRef<int64_t>{3, axis})
-        return find(insert.getValue());
-      descriptor = insert.getContainer();
-    }
-    return {};
-  }
-
-  MLIRContext *context;
-  DenseMap<Value, AffineExpr> known;
-  unsigned numSymbols = 0;
-};
-
 class PlaceTemporariesPass : public PassWrapper<PlaceTemporariesPass, OperationPass<func::FuncOp>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(PlaceTemporariesPass)
+  explicit PlaceTemporariesPass(int64_t maxStackBytes) : maxStackBytes(maxStackBytes) {}
   StringRef getArgument() const override { return "kernel-place-temporaries"; }
 
   void runOnOperation() override {
@@ -186,7 +57,7 @@ private:
   LogicalResult place(memref::AllocOp alloc, OpBuilder &builder) {
     MemRefType type = alloc.getType();
     if (type.hasStaticShape() &&
-        type.getNumElements() * nn::getElementBytes(type.getElementType()) + stackBytes <= kMaxStackBytes) {
+        type.getNumElements() * nn::getElementBytes(type.getElementType()) + stackBytes <= maxStackBytes) {
       stackBytes += llvm::alignTo(type.getNumElements() * nn::getElementBytes(type.getElementType()), kAlignment);
       replace(alloc, builder.create<memref::AllocaOp>(alloc.getLoc(), type, ValueRange(), ValueRange(),
                                                       builder.getI64IntegerAttr(kAlignment)));
@@ -256,9 +127,11 @@ private:
   SmallVector<Value> symbols;
   Value workspacePointer, workspace;
   AffineExpr used;
-  int64_t stackBytes = 0;
+  int64_t maxStackBytes, stackBytes = 0;
 };
 
 } // namespace
 
-std::unique_ptr<Pass> kernels::createPlaceTemporariesPass() { return std::make_unique<PlaceTemporariesPass>(); }
+std::unique_ptr<Pass> kernels::createPlaceTemporariesPass(int64_t maxStackBytes) {
+  return std::make_unique<PlaceTemporariesPass>(maxStackBytes);
+}

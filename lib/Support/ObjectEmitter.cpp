@@ -85,32 +85,54 @@ struct Translated {
 };
 } // namespace
 
-static llvm::Error translate(mlir::ModuleOp source, const TargetProfile &profile, Translated &result) {
+static llvm::StringRef getName(mlir::Operation *module) {
+  auto name = module->getAttrOfType<mlir::StringAttr>(mlir::SymbolTable::getSymbolAttrName());
+  return name ? name.getValue() : "penstock";
+}
+
+static llvm::Error translate(mlir::Operation *source, const TargetProfile &profile, Translated &result,
+                             llvm::function_ref<llvm::Error(llvm::Module &)> complete = {}) {
   auto machine = createMachine(profile);
   if (!machine)
     return machine.takeError();
   result.machine = std::move(*machine);
-  result.module = mlir::translateModuleToLLVMIR(source, result.context, source.getName().value_or("penstock"));
+  result.module = mlir::translateModuleToLLVMIR(source, result.context, getName(source));
   if (!result.module)
     return worldError("a module could not be translated to LLVM IR");
   result.module->setTargetTriple(profile.triple);
   result.module->setDataLayout(result.machine->createDataLayout());
   result.module->setPICLevel(llvm::PICLevel::BigPIC);
+  if (complete)
+    if (llvm::Error error = complete(*result.module))
+      return error;
   optimize(*result.module, *result.machine, profile.optLevel);
   return llvm::Error::success();
+}
+
+static llvm::Expected<std::string> emitFile(Translated &translated, const TargetProfile &profile,
+                                            llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  if (translated.machine->addPassesToEmitFile(passes, stream, nullptr, type))
+    return worldError("the code generator for '{0}' makes no such file", profile.triple);
+  passes.run(*translated.module);
+  return std::string(bytes.begin(), bytes.end());
 }
 
 llvm::Expected<std::string> penstock::emitObject(mlir::ModuleOp module, const TargetProfile &profile) {
   Translated translated;
   if (llvm::Error error = translate(module, profile, translated))
     return std::move(error);
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if (translated.machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
-    return worldError("the code generator for '{0}' makes no objects", profile.triple);
-  passes.run(*translated.module);
-  return std::string(bytes.begin(), bytes.end());
+  return emitFile(translated, profile, llvm::CodeGenFileType::ObjectFile);
+}
+
+llvm::Expected<std::string> penstock::emitAssembly(mlir::Operation *module, const TargetProfile &profile,
+                                                   llvm::function_ref<llvm::Error(llvm::Module &)> complete) {
+  Translated translated;
+  if (llvm::Error error = translate(module, profile, translated, complete))
+    return std::move(error);
+  return emitFile(translated, profile, llvm::CodeGenFileType::AssemblyFile);
 }
 
 llvm::Expected<std::string> penstock::emitLLVMText(mlir::ModuleOp module, const TargetProfile &profile) {

@@ -19,8 +19,13 @@
 #include "penstock/Support/Error.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 
 #include <string>
+
+namespace llvm {
+class Module;
+} // namespace llvm
 
 namespace penstock {
 
@@ -40,6 +45,10 @@ struct TargetProfile {
 /// The object's bytes. The dialects of the module must be registered for translation (registerAllToLLVMIRTranslations
 /// or those it uses); symbols that are not `internal` stay visible to the linker.
 llvm::Expected<std::string> emitObject(mlir::ModuleOp module, const TargetProfile &profile);
+
+/// The text for the target's assembler, of a module of any kind. `complete` may add code before optimization.
+llvm::Expected<std::string> emitAssembly(mlir::Operation *module, const TargetProfile &profile,
+                                         llvm::function_ref<llvm::Error(llvm::Module &)> complete);
 
 /// The same module as LLVM IR after optimization, for people.
 llvm::Expected<std::string> emitLLVMText(mlir::ModuleOp module, const TargetProfile &profile);

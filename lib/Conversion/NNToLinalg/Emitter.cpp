@@ -264,7 +264,8 @@ Value Emitter::reduce(Location loc, Value value, RankedTensorType type, ArrayRef
   Value result = filled(loc, resultType, initial);
   std::optional<int64_t> lastExtent = all.empty() ? std::nullopt : nn::getConstant(all.back());
   bool overLast = !axes.empty() && axes.back() == type.getRank() - 1;
-  if (!overLast || (lastExtent && *lastExtent < 2 * kReductionLanes))
+  bool isShort = lastExtent && *lastExtent < 2 * kReductionLanes;
+  if (!overLast || isShort || style == LoopStyle::Tensors)
     return reduceInto(*this, loc, value, type.getRank(), axes, result, kind, isUnsigned);
 
   // The last axis in lanes, which are independent sums, then the lanes, then what is left over.
@@ -312,7 +313,7 @@ LogicalResult Emitter::emit(Operation *op) {
   if (isa<MatmulOp, ConvOp, ConvTransposeOp>(op))
     return emitContraction(*this, op);
   if (auto attention = dyn_cast<AttentionOp>(op))
-    return emitAttention(*this, attention);
+    return style == LoopStyle::Rows ? emitAttention(*this, attention) : emitAttentionAsTensors(*this, attention);
   if (auto pool = dyn_cast<PoolOp>(op))
     return emitPool(*this, pool);
   if (isa<ReduceOp, ArgReduceOp, SoftmaxOp, LogSoftmaxOp, LayerNormOp, CumSumOp>(op))

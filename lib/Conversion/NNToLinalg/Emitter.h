@@ -24,9 +24,10 @@ using ScalarFn = function_ref<Value(OpBuilder &, Location, ValueRange)>;
 
 class Emitter {
 public:
-  Emitter(OpBuilder &builder, ArrayRef<Value> symbols) : b(builder), symbols(symbols) {}
+  Emitter(OpBuilder &builder, ArrayRef<Value> symbols, LoopStyle style) : b(builder), style(style), symbols(symbols) {}
 
   OpBuilder &b;
+  const LoopStyle style;
   Value context; ///< of the runtime; null in kernels that cannot fail
 
   Value get(Value value) const { return values.lookup(value); }
@@ -122,6 +123,7 @@ LogicalResult emitContraction(Emitter &e, Operation *op);
 LogicalResult emitConv(Emitter &e, nn::ConvOp op);
 LogicalResult emitConvTranspose(Emitter &e, nn::ConvTransposeOp op);
 LogicalResult emitAttention(Emitter &e, nn::AttentionOp op);
+LogicalResult emitAttentionAsTensors(Emitter &e, nn::AttentionOp op);
 LogicalResult emitPool(Emitter &e, nn::PoolOp op);
 LogicalResult emitReduction(Emitter &e, Operation *op);
 LogicalResult emitMovement(Emitter &e, Operation *op);

@@ -36,7 +36,8 @@ namespace {
 
 class KernelLowering {
 public:
-  KernelLowering(nn::KernelDefOp kernel, ModuleOp module) : kernel(kernel), module(module), b(module.getContext()) {
+  KernelLowering(nn::KernelDefOp kernel, ModuleOp module, LoopStyle style)
+      : kernel(kernel), module(module), style(style), b(module.getContext()) {
     kernel.walk([&](nn::IfOp op) { takesContext |= op.getThenAssumes() || op.getElseAssumes(); });
   }
 
@@ -46,7 +47,7 @@ public:
     b.setInsertionPointToStart(entry);
     size_t numPointers = takesContext + numInputs() + numResults() + 1;
     SmallVector<Value> symbols(entry->getArguments().drop_front(numPointers));
-    Emitter emitter(b, symbols);
+    Emitter emitter(b, symbols, style);
     if (takesContext)
       emitter.context = entry->getArgument(0);
     for (auto [i, argument] : llvm::enumerate(kernel.getBody().getArguments())) {
@@ -128,14 +129,15 @@ private:
 
   nn::KernelDefOp kernel;
   ModuleOp module;
+  LoopStyle style;
   OpBuilder b;
   bool takesContext = false;
 };
 
 } // namespace
 
-FailureOr<func::FuncOp> lowerKernelToLinalg(nn::KernelDefOp kernel, ModuleOp module, StringRef name) {
-  return KernelLowering(kernel, module).run(name);
+FailureOr<func::FuncOp> lowerKernelToLinalg(nn::KernelDefOp kernel, ModuleOp module, StringRef name, LoopStyle style) {
+  return KernelLowering(kernel, module, style).run(name);
 }
 
 } // namespace penstock

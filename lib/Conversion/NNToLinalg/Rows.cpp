@@ -155,15 +155,15 @@ bool isRowFactor(Value factor, Value input) {
 } // namespace
 
 bool emitRowSoftmax(Emitter &e, SoftmaxOp op) {
-  if (!hasRows(op.getInput(), op.getAxis()))
+  if (e.style != LoopStyle::Rows || !hasRows(op.getInput(), op.getAxis()))
     return false;
   SoftmaxEmitter(e, op).run();
   return true;
 }
 
 bool emitRowNorm(Emitter &e, LayerNormOp op) {
-  if (!hasRows(op.getInput(), op.getAxis()) || !isRowFactor(op.getScale(), op.getInput()) ||
-      (op.getBias() && !isRowFactor(op.getBias(), op.getInput())))
+  if (e.style != LoopStyle::Rows || !hasRows(op.getInput(), op.getAxis()) ||
+      !isRowFactor(op.getScale(), op.getInput()) || (op.getBias() && !isRowFactor(op.getBias(), op.getInput())))
     return false;
   NormEmitter(e, op).run();
   return true;

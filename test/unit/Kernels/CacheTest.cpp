@@ -59,7 +59,7 @@ protected:
   std::unique_ptr<BuildCache> open() { return llvm::cantFail(BuildCache::open((folder + "/kernels").str())); }
   std::vector<kernels::CompiledKernel> compile(BuildCache *cache, const TargetProfile &profile) {
     SmallVector<nn::KernelDefOp> kernels(module->getOps<nn::KernelDefOp>());
-    auto compiled = kernels::compileKernels(kernels, profile, 0, target->getLibrary(), cache);
+    auto compiled = kernels::compileKernels(kernels, profile, 0, target->getLibrary(), nullptr, cache);
     EXPECT_TRUE(succeeded(compiled));
     return succeeded(compiled) ? std::move(*compiled) : std::vector<kernels::CompiledKernel>();
   }

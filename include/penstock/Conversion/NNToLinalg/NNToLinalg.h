@@ -28,11 +28,17 @@ mlir::Type getStorageType(mlir::Type type);
 /// Unit attribute of a kernel's function whose first pointer is the runtime's context: it reports failures.
 inline constexpr llvm::StringLiteral kContextAttr = "kernel.context";
 
+/// How kernels whose speed hangs on loops over rows are written.
+enum class LoopStyle {
+  Rows,   ///< for processors with vector registers: loops over buffers, row by row, in lanes of kReductionLanes
+  Tensors ///< for devices that distribute loops themselves: all linalg on tensors, reductions whole
+};
+
 /// Appends a function `name` to `module`: the context if it has `kContextAttr`, one !llvm.ptr per input, result, then
 /// one for the workspace; then one index per symbol. Pointers are noalias and 64-byte aligned. Buffers are row-major.
 /// Ops without a lowering are an error that names the op.
 mlir::FailureOr<mlir::func::FuncOp> lowerKernelToLinalg(nn::KernelDefOp kernel, mlir::ModuleOp module,
-                                                        llvm::StringRef name);
+                                                        llvm::StringRef name, LoopStyle style = LoopStyle::Rows);
 
 /// Registers the dialects that the lowering makes ops of.
 void registerLinalgDialects(mlir::DialectRegistry &registry);
