@@ -22,7 +22,7 @@ config.environment["PATH"] = os.pathsep.join([config.penstock_bin, config.llvm_b
 config.environment["PENSTOCK_BUILD"] = config.penstock_build
 # No calibration of this machine has a say in what tests expect.
 config.environment["XDG_CACHE_HOME"] = os.path.join(config.test_exec_root, "cache")
-for name in ("HOME", "TMPDIR", "PENSTOCK_CACHE"):
+for name in ("HOME", "TMPDIR", "PENSTOCK_CACHE", "PENSTOCK_CUDA"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
@@ -38,6 +38,9 @@ standin = os.path.join(config.penstock_build, "test", "unit", "standin")
 if os.path.exists(os.path.join(standin, "libcuda.so.1")):
     config.available_features.add("standin")
 config.substitutions.append(("%standin", standin))
+cuda = os.environ.get("PENSTOCK_CUDA") or os.path.join(config.penstock_build, "cuda/nvidia/cu13")
+if os.access(os.path.join(cuda, "bin/ptxas"), os.X_OK):
+    config.available_features.add("ptxas")
 if os.geteuid() == 0:
     config.available_features.add("root")
 cpu_flags = pathlib.Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""

@@ -82,6 +82,18 @@ static LogicalResult resume(Phase phase, Compilation &compilation) {
   return verifyPhase(phase, *compilation.module);
 }
 
+/// A target other than the default one, and how far it goes.
+static LogicalResult checkTarget(Compilation &compilation, Phase to) {
+  if (failed(openTarget(compilation)))
+    return failure();
+  if (compilation.target->hasRuntime() || (to <= Phase::Kernels && !compilation.options.isProfiled))
+    return success();
+  return compilation.fail(
+      userError("the {0} target stops after kernels: this version has no runtime that launches them; "
+                "expected --compile-to=kernels or an earlier phase, without --profile",
+                compilation.options.target));
+}
+
 static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase> &from, Phase &to) {
   const CompileOptions &options = compilation.options;
   std::optional<Phase> last = findPhase(options.compileTo);
@@ -98,8 +110,8 @@ static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase>
           userError("--compile-from={0} comes after --compile-to={1}", options.compileFrom, options.compileTo));
   }
   // What does not exist is refused before any work is done.
-  if (options.target != "cpu")
-    return compilation.fail(openTarget(options).takeError());
+  if (options.target != "cpu" && failed(checkTarget(compilation, to)))
+    return failure();
   if (!options.precision.empty() && options.precision != "f32")
     return compilation.fail(userError("--precision is '{0}'; this version computes contractions as the model says, and "
                                       "has no kernels that convert their operands; expected f32",

@@ -29,9 +29,8 @@ llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &
   if (options.target == "cpu")
     return createCpuTarget(options.arch, options.numThreads);
   if (options.target == "cuda")
-    return userError("--target is 'cuda'; this version has no code generator and no transport for GPUs (lib/Target and "
-                     "runtime/devices have cpu only); expected cpu");
-  return userError("--target is '{0}'; expected cpu", options.target);
+    return createCudaTarget(options.arch);
+  return userError("--target is '{0}'; expected cpu or cuda", options.target);
 }
 
 static llvm::Error firstOf(const std::vector<std::string> &errors) { return userError("{0}", errors.front()); }

@@ -49,6 +49,24 @@ LogicalResult openCache(Compilation &compilation) {
   return success();
 }
 
+/// The assembler's figures.
+static ArrayAttr describeFunctions(Builder &builder, ArrayRef<kernels::DeviceFunction> functions) {
+  SmallVector<Attribute> list;
+  for (const kernels::DeviceFunction &function : functions) {
+    NamedAttrList entry;
+    entry.set("name", builder.getStringAttr(function.name));
+    entry.set("arch", builder.getStringAttr(function.arch));
+    entry.set("threads", builder.getI64IntegerAttr(function.threadsPerBlock));
+    entry.set("registers", builder.getI64IntegerAttr(function.numRegisters));
+    entry.set("shared", builder.getI64IntegerAttr(function.sharedBytes));
+    entry.set("stack", builder.getI64IntegerAttr(function.stackBytes));
+    entry.set("spill_stores", builder.getI64IntegerAttr(function.spillStoreBytes));
+    entry.set("spill_loads", builder.getI64IntegerAttr(function.spillLoadBytes));
+    list.push_back(entry.getDictionary(builder.getContext()));
+  }
+  return builder.getArrayAttr(list);
+}
+
 /// What came of a kernel, as attributes of its definition.
 static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel &result) {
   Builder builder(kernel.getContext());
@@ -64,6 +82,7 @@ static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel
   set("kernel.in_place", builder.getI64IntegerAttr(result.inPlaceInput), result.inPlaceInput >= 0);
   set("kernel.library", builder.getStringAttr(result.library), !result.library.empty());
   set("kernel.isa", builder.getStringAttr(result.isa), !result.isa.empty());
+  set(kKernelFunctionsAttr, describeFunctions(builder, result.functions), !result.functions.empty());
   set("kernel.growing_scratch", builder.getUnitAttr(), result.hasGrowingScratch);
   set(nn::kKernelPackingAttr, builder.getArrayAttr(result.packing), !result.packing.empty());
 }
@@ -86,8 +105,9 @@ LogicalResult runKernels(Compilation &compilation) {
     else
       describeKernel(kernel, known->second);
   }
-  FailureOr<std::vector<kernels::CompiledKernel>> compiled = kernels::compileKernels(
-      fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), nullptr, compilation.cache.get());
+  FailureOr<std::vector<kernels::CompiledKernel>> compiled =
+      kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), target.getGenerator(),
+                              compilation.cache.get());
   if (compilation.cache)
     compilation.cache->prune();
   if (failed(compiled))

@@ -238,4 +238,14 @@ POINTS = (
         ("permissions, links, names by chance", tests("e2e", r"permissions|links_are_not|temporary_files")),
         ("pipes are not waited for", tests("e2e", r"pipes_are_not")),
         ("local endpoints admit the same user only", tests("e2e", r"another_user|host_of_another")))),
+    Point("c1", "CUDA: kernels compiled without a GPU", (
+        ("several chips at once, figures in report and dump", tests("lit", r"Driver/cuda-kernels")),
+        ("no toolkit, a wrong chip, an assembler that refuses", tests("lit", r"Driver/cuda\.test")),
+        ("from linalg to launches", tests("lit", r"Target/Cuda")),
+        ("objects as a runtime sees them", tests("unit", r"CudaObject")),
+        ("no spills in kernels of trained models", tests("e2e", r"assembled_without_spills")))),
+    Point("c2", "CUDA: every generated kernel executed on the CPU", (
+        ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
+        ("planted faults are found", tests("unit", r"GpuMachine")),
+        ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
 )

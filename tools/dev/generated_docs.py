@@ -9,7 +9,8 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LLVM = pathlib.Path("/usr/lib/llvm-19")
 DIALECTS = {"nn": "Dialect/NN/IR/NNOps.td", "pipe": "Dialect/Pipe/IR/PipeOps.td", "rt": "Dialect/Rt/IR/RtOps.td"}
-PASSES = ("Dialect/NN/Transforms", "Dialect/Pipe/Transforms", "Conversion/PipeToRt", "Conversion/RtToLLVM")
+PASSES = ("Dialect/NN/Transforms", "Dialect/Pipe/Transforms", "Conversion/PipeToRt", "Conversion/RtToLLVM",
+          "Target/Cuda")
 
 
 def tblgen(file, *arguments):

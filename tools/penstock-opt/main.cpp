@@ -11,6 +11,8 @@
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Dialect/Rt/IR/RtOps.h"
+#include "penstock/Target/Cuda/Passes.h"
+#include "penstock/Target/Cuda/Pipeline.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -26,6 +28,8 @@ int main(int argc, char **argv) {
   penstock::pipe::registerPipePasses();
   penstock::registerPipeToRtPasses();
   penstock::registerRtToLLVMPasses();
+  penstock::cuda::registerCudaPasses();
+  penstock::cuda::registerCudaPipelines();
   registry.insert<penstock::nn::NNDialect, penstock::pipe::PipeDialect, penstock::rtir::RtDialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Penstock optimizer driver\n", registry));
 }

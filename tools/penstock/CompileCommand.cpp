@@ -64,7 +64,9 @@ void CompileCommand::addOptions(CLI::App &app) {
   app.add_option("--precision", options.precision, "of contractions: f32, bf16 or f16 (default: as the model says)")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->type_name("P");
-  app.add_option("--arch", options.arch, "CPU to compile for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
+  app.add_option("--arch", options.arch,
+                 "CPU to compile for: native, x86-64-v3 or x86-64-v4; GPUs: sm_80,sm_90 and others")
+      ->capture_default_str();
   app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
   app.add_flag("--all-in-one", options.allInOne,
                "also write 'all-in-one', one executable that runs all stages as threads");
@@ -127,10 +129,13 @@ int CompileCommand::run() {
     return compilation.exitStatus;
   }
   progress.finish();
-  if (options.compileTo != "link")
+  if (options.compileTo != "link") {
     compilation.module->print(llvm::outs());
-  else if (!common.quiet)
+    if (!common.quiet)
+      driver::printDeviceFunctions(*compilation.module, /*json=*/false, llvm::errs());
+  } else if (!common.quiet) {
     driver::printSummary(compilation, common.json, llvm::outs());
+  }
   return 0;
 }
 

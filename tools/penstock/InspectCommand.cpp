@@ -12,6 +12,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -35,6 +36,7 @@ struct InspectCommand {
   int run();
   int printSupported();
   int inspectModel();
+  int inspectDump();
   int inspectFolder(const std::string &folder, llvm::StringRef executable);
   ordered_json listOperators(const std::vector<onnximport::OperatorUse> &uses);
   ordered_json listCuts(mlir::ModuleOp module);
@@ -118,6 +120,21 @@ int InspectCommand::inspectModel() {
   else
     printModel(report);
   return status;
+}
+
+/// What is known of the kernels of a dump: the figures of those that run on a device.
+int InspectCommand::inspectDump() {
+  mlir::DialectRegistry registry;
+  driver::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  driver::DiagnosticReporter reporter(&context, llvm::errs(), common.verbose);
+  auto module = mlir::parseSourceFile<mlir::ModuleOp>(options.model, mlir::ParserConfig(&context));
+  if (module && driver::printDeviceFunctions(*module, common.json, llvm::outs()))
+    return 0;
+  llvm::errs() << "error: '" << options.model << "' "
+               << (module ? "has no kernel with device code; expected a dump of --target cuda after kernels\n"
+                          : "is no dump of a phase: it does not parse\n");
+  return 2;
 }
 
 static std::string text(const ordered_json &object, const char *key) {
@@ -234,7 +251,7 @@ int InspectCommand::run() {
   if (listsSupported)
     return printSupported();
   if (options.model.empty()) {
-    llvm::errs() << "error: MODEL|DIR|EXECUTABLE is required; see 'penstock inspect --help'\n";
+    llvm::errs() << "error: MODEL|DIR|EXECUTABLE|DUMP is required; see 'penstock inspect --help'\n";
     return 2;
   }
   if (llvm::sys::fs::is_directory(options.model))
@@ -243,6 +260,8 @@ int InspectCommand::run() {
     llvm::StringRef folder = llvm::sys::path::parent_path(options.model);
     return inspectFolder(folder.empty() ? "." : folder.str(), llvm::sys::path::filename(options.model));
   }
+  if (llvm::StringRef(options.model).ends_with(".mlir"))
+    return inspectDump();
   return inspectModel();
 }
 
@@ -253,8 +272,8 @@ Command addInspectCommand(CLI::App &parent) {
       parent.add_subcommand("inspect", "show operators and cuttable tensors of a model, or what a folder holds");
   auto command = std::make_shared<InspectCommand>();
   addCommonOptions(*app, command->common);
-  app->add_option("MODEL|DIR|EXECUTABLE", command->options.model,
-                  "an ONNX model, a compiled folder, or one of its executables");
+  app->add_option("MODEL|DIR|EXECUTABLE|DUMP", command->options.model,
+                  "an ONNX model, a compiled folder, one of its executables, or a dump (.mlir) after kernels");
   app->add_flag("--operators", command->listsSupported, "list the operators that the importer converts, and stop");
   command->importFlags.addTo(*app, command->options.import);
   return {app, [command] { return command->run(); }};

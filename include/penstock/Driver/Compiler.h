@@ -54,6 +54,12 @@ using PhaseCallback = std::function<void(Phase)>;
 /// Runs the phases that the options ask for. On failure `compilation.exitStatus` is 1 or 2.
 mlir::LogicalResult compile(Compilation &compilation, const PhaseCallback &onPhase = {});
 
+/// Attribute of a compiled kernel: a dictionary per entry of its device code and chip, with the assembler's figures.
+inline constexpr llvm::StringLiteral kKernelFunctionsAttr = "kernel.functions";
+
+/// The figures of all kernels of a module that have any, as text or JSON. False if none has.
+bool printDeviceFunctions(mlir::ModuleOp module, bool json, llvm::raw_ostream &os);
+
 /// The stage table of a finished compilation, as text or JSON.
 void printSummary(const Compilation &compilation, bool json, llvm::raw_ostream &os);
 

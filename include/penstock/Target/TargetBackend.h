@@ -28,12 +28,16 @@ class TargetBackend {
 public:
   virtual ~TargetBackend();
 
-  /// "cpu".
+  /// "cpu" or "cuda".
   virtual llvm::StringRef getName() const = 0;
   /// What objects are made for.
   virtual const TargetProfile &getProfile() const = 0;
   /// Kernels that a library does; null if all code is generated.
   virtual const kernels::LibraryTable *getLibrary() const { return nullptr; }
+  /// What makes code of kernels that no library does; null: code of the host.
+  virtual const kernels::CodeGenerator *getGenerator() const { return nullptr; }
+  /// Are there executables for this target? Without, a compilation ends with kernels.
+  virtual bool hasRuntime() const { return true; }
   /// Are convolutions fastest on channels-last images?
   virtual bool prefersChannelsLast() const { return false; }
   /// What a stage with `numThreads` threads can do, on paper.
@@ -43,6 +47,10 @@ public:
 /// The CPU target. `arch` is "native" (this machine), "x86-64-v3" or "x86-64-v4"; this processor must have what it
 /// needs, since weights are folded and packed by the code that runs later. `numThreads`: of each kernel.
 llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef arch, unsigned numThreads = 1);
+
+/// GPUs of NVIDIA. `arch` names chips with commas between, "sm_80,sm_90"; kernels have code for each, and PTX of the
+/// last one for later chips. "native" stands for these two. The toolkit's assembler must be there, a GPU need not.
+llvm::Expected<std::unique_ptr<TargetBackend>> createCudaTarget(llvm::StringRef arch);
 
 /// Can a processor with these features, in LLVM's words, compile for `arch`?
 llvm::Error checkArch(llvm::StringRef arch, const llvm::StringMap<bool> &host);

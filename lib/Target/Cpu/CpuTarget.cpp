@@ -19,8 +19,6 @@
 
 using namespace penstock;
 
-TargetBackend::~TargetBackend() = default;
-
 namespace {
 
 /// What generated code may use beyond the least; anything else of a host does not matter to it.

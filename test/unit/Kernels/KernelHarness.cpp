@@ -61,7 +61,9 @@ private:
   std::unique_ptr<unsigned char, decltype(&std::free)> bytes{nullptr, &std::free};
 };
 
-void store(Type type, double value, unsigned char *to) {
+} // namespace
+
+void test::storeElement(Type type, double value, unsigned char *to) {
   if (auto floating = dyn_cast<FloatType>(type)) {
     llvm::APFloat number(value);
     bool lost;
@@ -74,7 +76,7 @@ void store(Type type, double value, unsigned char *to) {
   std::memcpy(to, &integer, nn::getElementBytes(type));
 }
 
-double load(Type type, const unsigned char *from) {
+double test::loadElement(Type type, const unsigned char *from) {
   uint64_t bits = 0;
   int64_t numBytes = nn::getElementBytes(type);
   std::memcpy(&bits, from, numBytes);
@@ -88,8 +90,6 @@ double load(Type type, const unsigned char *from) {
     return static_cast<double>(bits);
   return static_cast<double>(llvm::SignExtend64(bits, numBytes * 8));
 }
-
-} // namespace
 
 Kernel::Kernel(const std::string &text, const TargetProfile &profile, const kernels::LibraryTable *library,
                const std::vector<std::pair<std::string, void *>> &functions) {
@@ -142,7 +142,7 @@ static Buffer toBuffer(Type element, const Array &array) {
   int64_t bytes = nn::getElementBytes(element);
   Buffer buffer(array.size() * bytes);
   for (int64_t i = 0; i < array.size(); ++i)
-    store(element, array.values[i], buffer.data() + i * bytes);
+    storeElement(element, array.values[i], buffer.data() + i * bytes);
   return buffer;
 }
 
@@ -150,7 +150,7 @@ static Array toArray(Type element, std::vector<int64_t> dims, Buffer &buffer) {
   Array array{std::move(dims), {}};
   int64_t bytes = nn::getElementBytes(element);
   for (int64_t i = 0, n = product(array.dims); i < n; ++i)
-    array.values.push_back(load(element, buffer.data() + i * bytes));
+    array.values.push_back(loadElement(element, buffer.data() + i * bytes));
   return array;
 }
 
@@ -195,7 +195,14 @@ std::vector<Array> Kernel::run(const std::vector<Array> &inputs, const std::vect
     EXPECT_TRUE(buffers[i].intact()) << "argument " << i << " was written outside";
   for (size_t i = numInputs(); i < buffers.size(); ++i)
     results.push_back(toArray(typeOf(i).getElementType(), dimsOf(i, symbols), buffers[i]));
+  if (getObserver())
+    getObserver()(*this, inputs, symbols, results);
   return results;
+}
+
+Kernel::Observer &Kernel::getObserver() {
+  static Observer observer;
+  return observer;
 }
 
 double Kernel::time(const std::vector<Array> &inputs, const std::vector<int64_t> &symbols, int repeats) {

@@ -21,6 +21,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -34,6 +36,10 @@ struct Array {
   int64_t size() const { return values.size(); }
 };
 
+// One element of a type of nn in memory.
+void storeElement(mlir::Type type, double value, unsigned char *to);
+double loadElement(mlir::Type type, const unsigned char *from);
+
 /// What this machine's code is made for.
 const TargetProfile &hostProfile();
 TargetProfile baselineProfile(); ///< x86-64-v3
@@ -41,6 +47,12 @@ TargetProfile baselineProfile(); ///< x86-64-v3
 /// A kernel_def from text, compiled and loaded.
 class Kernel {
 public:
+  /// Sees every run of every kernel with its results; set by programs that run kernels elsewhere too.
+  using Observer = std::function<void(Kernel &, const std::vector<Array> &inputs, const std::vector<int64_t> &symbols,
+                                      const std::vector<Array> &results)>;
+  static Observer &getObserver();
+  std::shared_ptr<void> observed; ///< what the observer keeps of this kernel
+
   /// \p text is an `nn.kernel_def`. Failures of any step become the message.
   /// With a library, kernels that it takes are its own; \p functions are what those call.
   explicit Kernel(const std::string &text, const TargetProfile &profile = hostProfile(),
@@ -65,9 +77,10 @@ public:
   kernels::CompiledKernel compiled;
   nn::KernelDefOp op;
 
-private:
+  /// Of input \p i, then of the results.
   mlir::RankedTensorType typeOf(size_t i);
 
+private:
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::unique_ptr<kernels::KernelRunner> runner;

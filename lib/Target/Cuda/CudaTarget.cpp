@@ -1,0 +1,169 @@
+//===- CudaTarget.cpp - Chips of NVIDIA --------------------- -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "HostObject.h"
+#include "Lowering.h"
+#include "Toolkit.h"
+#include "penstock/Target/Cuda/Passes.h"
+#include "penstock/Target/Cuda/Pipeline.h"
+#include "penstock/Target/TargetBackend.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <map>
+
+using namespace penstock;
+using namespace penstock::cuda;
+using namespace mlir;
+
+namespace {
+
+/// Without --arch: what data centres have, and PTX for what comes after.
+constexpr llvm::StringLiteral kDefaultChips = "sm_80,sm_90";
+/// Earlier chips have no bf16.
+constexpr unsigned kOldestChip = 80;
+
+class CudaGenerator : public kernels::CodeGenerator {
+public:
+  CudaGenerator(Toolkit toolkit, std::vector<std::string> chips)
+      : toolkit(std::move(toolkit)), chips(std::move(chips)) {}
+
+  void registerDialects(DialectRegistry &registry) const override { registerCudaDialects(registry); }
+
+  llvm::Expected<kernels::GeneratedCode> generate(ModuleOp module, StringRef symbolName) const override {
+    PassManager toDevice(module.getContext(), ModuleOp::getOperationName());
+    addBufferPasses(toDevice);
+    addDevicePasses(toDevice);
+    if (failed(toDevice.run(module)))
+      return refuse();
+    nameFunctions(module, symbolName);
+    OwningOpRef<ModuleOp> device = module.clone();
+    PassManager toNVVM(module.getContext(), ModuleOp::getOperationName());
+    addNVVMPasses(toNVVM);
+    if (failed(toNVVM.run(*device)))
+      return refuse();
+    auto code = *device->getOps<gpu::GPUModuleOp>().begin();
+    std::vector<PtxFile> files;
+    for (const std::string &chip : chips) {
+      llvm::Expected<std::string> ptx = emitPtx(code, chip, toolkit.getLibdevice());
+      if (!ptx)
+        return ptx.takeError();
+      files.push_back({chip, std::move(*ptx)});
+    }
+    llvm::Expected<Image> image = toolkit.assemble(symbolName, files);
+    if (!image)
+      return image.takeError();
+    complete(module, image->functions);
+    llvm::Expected<std::string> object = emitHostObject(module, symbolName, llvm::join(chips, ","), image->bytes);
+    if (!object)
+      return object.takeError();
+    return kernels::GeneratedCode{std::move(*object), std::move(image->functions)};
+  }
+
+private:
+  static llvm::Error refuse() { return userError("has no code for GPUs in this version; --verbose shows why"); }
+
+  /// "k_<hash>_0" and so on.
+  static void nameFunctions(ModuleOp module, StringRef symbolName) {
+    auto device = *module.getOps<gpu::GPUModuleOp>().begin();
+    llvm::StringMap<std::string> names;
+    for (auto [i, function] : llvm::enumerate(device.getOps<gpu::GPUFuncOp>())) {
+      std::string name = (symbolName + "_" + Twine(i)).str();
+      names[function.getName()] = name;
+      SymbolTable::setSymbolName(function, name);
+    }
+    module.walk([&](gpu::LaunchFuncOp launch) {
+      auto leaf = FlatSymbolRefAttr::get(module.getContext(), names[launch.getKernelName().getValue()]);
+      launch.setKernelAttr(SymbolRefAttr::get(device.getNameAttr(), {leaf}));
+    });
+  }
+
+  /// Adds what the assembler does not know, and brings each chip's functions into the order of launches.
+  void complete(ModuleOp module, std::vector<kernels::DeviceFunction> &functions) const {
+    auto device = *module.getOps<gpu::GPUModuleOp>().begin();
+    llvm::StringMap<std::pair<size_t, int64_t>> known; // position, threads
+    for (auto [i, op] : llvm::enumerate(device.getOps<gpu::GPUFuncOp>())) {
+      ArrayRef<int32_t> block = op.getKnownBlockSize().value();
+      known[op.getName()] = {i, static_cast<int64_t>(block[0]) * block[1] * block[2]};
+    }
+    for (kernels::DeviceFunction &function : functions)
+      function.threadsPerBlock = known[function.name].second;
+    auto order = [&](const kernels::DeviceFunction &function) {
+      return std::pair(llvm::find(chips, function.arch) - chips.begin(), known[function.name].first);
+    };
+    llvm::sort(functions, [&](const auto &lhs, const auto &rhs) { return order(lhs) < order(rhs); });
+  }
+
+  Toolkit toolkit;
+  std::vector<std::string> chips;
+};
+
+class CudaTarget : public TargetBackend {
+public:
+  CudaTarget(Toolkit toolkit, std::vector<std::string> chips) : generator(std::move(toolkit), chips) {
+    profile.triple = "nvptx64-nvidia-cuda";
+    profile.cpu = llvm::join(chips, ",");
+    profile.features = "";
+    profile.optLevel = 3;
+    profile.vectorBits = 32;
+  }
+
+  StringRef getName() const override { return "cuda"; }
+  const TargetProfile &getProfile() const override { return profile; }
+  const kernels::CodeGenerator *getGenerator() const override { return &generator; }
+  bool hasRuntime() const override { return false; }
+  /// An A100 on paper.
+  partition::DeviceProfile getDeviceProfile(int) const override {
+    partition::DeviceProfile device;
+    device.name = "cuda " + profile.cpu;
+    device.peak = {{partition::Precision::F32, 19.5e12},
+                   {partition::Precision::F16, 312e12},
+                   {partition::Precision::BF16, 312e12},
+                   {partition::Precision::I8, 624e12},
+                   {partition::Precision::F64, 9.7e12}};
+    device.bytesPerSecond = 1.5e12;
+    device.launchSeconds = 4e-6;
+    return device;
+  }
+
+private:
+  TargetProfile profile;
+  CudaGenerator generator;
+};
+
+} // namespace
+
+/// "sm_80,sm_90" as a list in ascending order without repetition.
+static llvm::Expected<std::vector<std::string>> parseChips(StringRef arch) {
+  SmallVector<StringRef> parts;
+  (arch == "native" ? StringRef(kDefaultChips) : arch).split(parts, ',');
+  std::map<unsigned, std::string> chips;
+  for (StringRef part : parts) {
+    StringRef digits = part;
+    unsigned number = 0;
+    if (!digits.consume_front("sm_") || digits.getAsInteger(10, number) || number < kOldestChip)
+      return userError("--arch is '{0}'; expected chips from sm_{1} on with commas between, such as {2}", arch,
+                       kOldestChip, kDefaultChips);
+    chips[number] = part.str();
+  }
+  std::vector<std::string> result;
+  for (auto &[number, name] : chips)
+    result.push_back(name);
+  return result;
+}
+
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCudaTarget(StringRef arch) {
+  llvm::Expected<std::vector<std::string>> chips = parseChips(arch);
+  if (!chips)
+    return chips.takeError();
+  llvm::Expected<Toolkit> toolkit = Toolkit::locate();
+  if (!toolkit)
+    return toolkit.takeError();
+  return std::make_unique<CudaTarget>(std::move(*toolkit), std::move(*chips));
+}

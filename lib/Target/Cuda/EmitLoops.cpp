@@ -1,0 +1,232 @@
+//===- EmitLoops.cpp - One op on buffers as one function --------*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "EmitLoops.h"
+#include "RowGroup.h"
+#include "penstock/Dialect/NN/IR/Extents.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+namespace penstock::cuda {
+
+static constexpr int32_t kThreads = 256;
+
+//===----------------------------------------------------------------------===//
+// A thread per element
+//===----------------------------------------------------------------------===//
+
+/// The parallel loops, the one innermost in the result last, so that neighbouring threads write to neighbouring places.
+static SmallVector<int64_t> orderParallelLoops(linalg::GenericOp op) {
+  SmallVector<int64_t> order;
+  for (AffineExpr expr : op.getMatchingIndexingMap(op.getDpsInitOperand(0)).getResults())
+    if (auto dim = dyn_cast<AffineDimExpr>(expr))
+      order.push_back(dim.getPosition());
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  SmallVector<int64_t> missing;
+  for (int64_t i = 0; i < static_cast<int64_t>(iterators.size()); ++i)
+    if (iterators[i] == utils::IteratorType::parallel && !llvm::is_contained(order, i))
+      missing.push_back(i);
+  order.insert(order.begin(), missing.begin(), missing.end());
+  return order;
+}
+
+/// Loops over the reductions from `depth` on; gives what they carry.
+static SmallVector<Value> emitReductions(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineExpr> extents,
+                                         ArrayRef<int64_t> reductions, MutableArrayRef<Value> position,
+                                         ValueRange carried) {
+  if (reductions.empty()) {
+    SmallVector<Value> given(op.getNumDpsInputs());
+    llvm::append_range(given, carried);
+    return f.compute(op, position, given);
+  }
+  int64_t axis = reductions.front();
+  return f.loop(f.index(0), f.index(extents[axis]), f.index(1), carried, [&](Value i, ValueRange current) {
+    position[axis] = i;
+    return emitReductions(f, op, extents, reductions.drop_front(), position, current);
+  });
+}
+
+/// Do all operands lie element by element alike, without gaps?
+static bool isFlat(linalg::GenericOp op) {
+  if (op.getNumLoops() < 2 || op.hasIndexSemantics())
+    return false;
+  return llvm::all_of(op->getOpOperands(), [&](OpOperand &operand) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    return !type || (op.getMatchingIndexingMap(&operand).isIdentity() && type.getLayout().isIdentity());
+  });
+}
+
+/// The same work on buffers of one axis.
+static linalg::GenericOp flatten(linalg::GenericOp op) {
+  OpBuilder b(op);
+  SmallVector<Value> operands;
+  SmallVector<AffineMap> maps;
+  ReassociationIndices all = llvm::to_vector(llvm::seq<int64_t>(0, op.getNumLoops()));
+  for (OpOperand &operand : op->getOpOperands()) {
+    bool isBuffer = isa<MemRefType>(operand.get().getType());
+    operands.push_back(
+        isBuffer ? b.create<memref::CollapseShapeOp>(op.getLoc(), operand.get(), ArrayRef<ReassociationIndices>{all})
+                 : operand.get());
+    maps.push_back(isBuffer ? b.getMultiDimIdentityMap(1) : AffineMap::get(1, 0, op.getContext()));
+  }
+  ArrayRef<Value> values = operands;
+  auto flat = b.create<linalg::GenericOp>(op.getLoc(), TypeRange(), values.take_front(op.getNumDpsInputs()),
+                                          values.drop_front(op.getNumDpsInputs()), maps,
+                                          SmallVector<utils::IteratorType>{utils::IteratorType::parallel});
+  flat.getRegion().takeBody(op.getRegion());
+  op->erase();
+  return flat;
+}
+
+void emitElements(linalg::GenericOp op, ArrayRef<AffineExpr> given, func::FuncOp host, gpu::GPUModuleOp device) {
+  SmallVector<AffineExpr> extents(given);
+  if (isFlat(op)) {
+    extents = {product(op.getContext(), given)};
+    op = flatten(op);
+  }
+  SmallVector<int64_t> parallel = orderParallelLoops(op), reductions;
+  for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
+    if (iterator == utils::IteratorType::reduction)
+      reductions.push_back(i);
+  DeviceFunction f(host, device, op, {kThreads, 1, 1});
+  SmallVector<AffineExpr> space;
+  for (int64_t axis : parallel)
+    space.push_back(extents[axis]);
+  AffineExpr count = product(op.getContext(), space);
+  Value flat = f.add(f.multiply(f.blockNumber(), f.index(kThreads)), f.thread(gpu::Dimension::x));
+  f.when(f.isBelow(flat, f.index(count)), [&] {
+    SmallVector<Value> position(extents.size());
+    for (auto [axis, number] : llvm::zip(parallel, f.delinearize(flat, space)))
+      position[axis] = number;
+    SmallVector<Value> carried, results;
+    for (OpOperand &init : op.getDpsInitsMutable())
+      carried.push_back(reductions.empty() ? Value() : f.load(init, position));
+    results = emitReductions(f, op, extents, reductions, position, carried);
+    for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), results))
+      f.store(value, init, position);
+  });
+  f.finish(ceilDiv(count, kThreads));
+  op->erase();
+}
+
+//===----------------------------------------------------------------------===//
+// Transposes
+//===----------------------------------------------------------------------===//
+
+/// A tile has kTile x kTile elements, kTile x kTileThreads threads, and a column that nobody uses: so the elements of a
+/// column lie in different banks.
+static constexpr int32_t kTile = 32, kTileThreads = 8;
+
+OpOperand *findTransposed(linalg::GenericOp op, ArrayRef<AffineExpr> extents) {
+  if (op.getNumReductionLoops() > 0 || op.getNumLoops() < 2 || op.getNumDpsInits() != 1 || readsElsewhere(op) ||
+      !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
+    return nullptr;
+  auto isLong = [&](AffineExpr extent) { return nn::getConstant(extent).value_or(kTile) >= kTile / 2; };
+  for (OpOperand *input : op.getDpsInputOperands()) {
+    AffineMap map = op.getMatchingIndexingMap(input);
+    if (!isa<MemRefType>(input->get().getType()) || !map.isPermutation())
+      continue;
+    int64_t inner = cast<AffineDimExpr>(map.getResults().back()).getPosition(), last = op.getNumLoops() - 1;
+    if (inner != last && isLong(extents[inner]) && isLong(extents[last]))
+      return input;
+  }
+  return nullptr;
+}
+
+namespace {
+
+class TransposeEmitter {
+public:
+  TransposeEmitter(linalg::GenericOp op, OpOperand &operand, ArrayRef<AffineExpr> extents, func::FuncOp host,
+                   gpu::GPUModuleOp device)
+      : op(op), operand(operand), extents(extents), context(op.getContext()),
+        f(host, device, op, {kTile, kTileThreads, 1}, makeTileType()), last(extents.size() - 1) {
+    inner = cast<AffineDimExpr>(op.getMatchingIndexingMap(&operand).getResults().back()).getPosition();
+  }
+
+  void run() {
+    // Blocks: the axes that are neither, then tiles along the two.
+    SmallVector<AffineExpr> space;
+    for (int64_t axis = 0; axis < last; ++axis)
+      if (axis != inner)
+        space.push_back(extents[axis]);
+    space.append({ceilDiv(extents[inner], kTile), ceilDiv(extents[last], kTile)});
+    SmallVector<Value> number = f.delinearize(f.blockNumber(), space);
+    size_t next = 0;
+    position.resize(extents.size());
+    for (int64_t axis = 0; axis < last; ++axis)
+      if (axis != inner)
+        position[axis] = number[next++];
+    Value x = f.thread(gpu::Dimension::x), y = f.thread(gpu::Dimension::y), tile = f.getShared(0);
+    Value firstInner = f.multiply(number[next], f.index(kTile)),
+          firstLast = f.multiply(number[next + 1], f.index(kTile));
+    overTile(f.add(firstInner, x), firstLast, y, /*isInnerFixed=*/true, [&](Value row) {
+      f.b.create<memref::StoreOp>(f.loc, f.load(operand, position), tile, ValueRange{row, x});
+    });
+    f.b.create<gpu::BarrierOp>(f.loc);
+    overTile(f.add(firstLast, x), firstInner, y, /*isInnerFixed=*/false, [&](Value row) {
+      SmallVector<Value> given(op->getNumOperands());
+      given[operand.getOperandNumber()] = f.b.create<memref::LoadOp>(f.loc, tile, ValueRange{x, row});
+      f.store(f.compute(op, position, given)[0], *op.getDpsInitOperand(0), position);
+    });
+    f.finish(product(context, space));
+    op->erase();
+  }
+
+private:
+  MemRefType makeTileType() {
+    auto space = gpu::AddressSpaceAttr::get(context, gpu::AddressSpace::Workgroup);
+    return MemRefType::get({kTile, kTile + 1}, cast<MemRefType>(operand.get().getType()).getElementType(),
+                           MemRefLayoutAttrInterface(), space);
+  }
+
+  /// The rows of a tile that a thread has; `fixed` is its place along one axis, the rows go along the other from
+  /// `first`.
+  void overTile(Value fixed, Value first, Value start, bool isInnerFixed, function_ref<void(Value)> body) {
+    int64_t fixedAxis = isInnerFixed ? inner : last, movingAxis = isInnerFixed ? last : inner;
+    f.loop(start, f.index(kTile), f.index(kTileThreads), {}, [&](Value row, ValueRange) {
+      position[fixedAxis] = fixed;
+      position[movingAxis] = f.add(first, row);
+      Value inside = f.b.create<arith::AndIOp>(f.loc, f.isBelow(fixed, f.index(extents[fixedAxis])),
+                                               f.isBelow(position[movingAxis], f.index(extents[movingAxis])));
+      f.when(inside, [&] { body(row); });
+      return SmallVector<Value>();
+    });
+  }
+
+  linalg::GenericOp op;
+  OpOperand &operand;
+  SmallVector<AffineExpr> extents;
+  MLIRContext *context;
+  DeviceFunction f;
+  int64_t inner = 0, last;
+  SmallVector<Value> position;
+};
+
+} // namespace
+
+void emitTransposed(linalg::GenericOp op, OpOperand &operand, ArrayRef<AffineExpr> extents, func::FuncOp host,
+                    gpu::GPUModuleOp device) {
+  TransposeEmitter(op, operand, extents, host, device).run();
+}
+
+//===----------------------------------------------------------------------===//
+// One thread
+//===----------------------------------------------------------------------===//
+
+void emitSerial(ArrayRef<Operation *> ops, func::FuncOp host, gpu::GPUModuleOp device) {
+  DeviceFunction f(host, device, ops.back(), {1, 1, 1});
+  IRMapping local;
+  for (Operation *op : ops)
+    f.clone(op, local);
+  f.finish(getAffineConstantExpr(1, host.getContext()));
+  for (Operation *op : llvm::reverse(ops))
+    op->erase();
+}
+
+} // namespace penstock::cuda

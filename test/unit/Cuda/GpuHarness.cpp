@@ -1,0 +1,81 @@
+//===- GpuHarness.cpp - Kernels on the played GPU ---------- -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "GpuHarness.h"
+
+#include "penstock/Dialect/NN/IR/Extents.h"
+
+#include <cmath>
+
+using namespace penstock;
+using namespace penstock::test;
+
+std::vector<Array> test::runOnMachine(Kernel &kernel, GpuKernel &gpu, const std::vector<Array> &inputs,
+                                      const std::vector<int64_t> &symbols, std::string &finding) {
+  GpuMachine machine;
+  std::vector<void *> buffers;
+  size_t numBuffers = kernel.numInputs() + kernel.numResults();
+  auto bytesOf = [&](size_t i) { return nn::getElementBytes(kernel.typeOf(i).getElementType()); };
+  for (size_t i = 0; i < numBuffers; ++i) {
+    bool isInput = i < inputs.size();
+    int64_t size = 1;
+    for (int64_t dim : kernel.dimsOf(i, symbols))
+      size *= dim;
+    std::string name = (isInput ? "input " : "result ") + std::to_string(isInput ? i : i - inputs.size());
+    buffers.push_back(machine.allocate(name, size * bytesOf(i), /*isWritten=*/isInput));
+    for (int64_t k = 0; isInput && k < inputs[i].size(); ++k)
+      storeElement(kernel.typeOf(i).getElementType(), inputs[i].values[k],
+                   static_cast<unsigned char *>(buffers[i]) + k * bytesOf(i));
+  }
+  gpu.run(machine, buffers, symbols);
+  finding = machine.getError();
+  std::vector<Array> results;
+  for (size_t i = inputs.size(); i < numBuffers; ++i) {
+    Array array{kernel.dimsOf(i, symbols), {}};
+    int64_t size = 1;
+    for (int64_t dim : array.dims)
+      size *= dim;
+    for (int64_t k = 0; k < size; ++k)
+      array.values.push_back(
+          loadElement(kernel.typeOf(i).getElementType(), static_cast<unsigned char *>(buffers[i]) + k * bytesOf(i)));
+    results.push_back(std::move(array));
+  }
+  return results;
+}
+
+/// How far the norm of a difference may be from the norm of what is expected: sums are added in another order.
+static double toleranceOf(mlir::Type element) {
+  if (element.isF64())
+    return 1e-13;
+  if (element.isF32())
+    return 1e-5;
+  return element.isF16() ? 1e-3 : 8e-3;
+}
+
+std::string test::findDifference(const Array &got, const Array &expected, mlir::Type element) {
+  double difference = 0, norm = 0;
+  for (int64_t i = 0; i < got.size(); ++i) {
+    double x = got.values[i], y = expected.values[i];
+    bool isExact = !mlir::isa<mlir::FloatType>(element) || !std::isfinite(x) || !std::isfinite(y);
+    if (isExact && !(x == y || (std::isnan(x) && std::isnan(y))))
+      return "element " + std::to_string(i) + " is " + std::to_string(x) + "; the CPU target has " + std::to_string(y);
+    if (isExact)
+      continue;
+    difference += (x - y) * (x - y);
+    norm += y * y;
+  }
+  if (std::sqrt(difference) <= toleranceOf(element) * std::sqrt(norm) + 1e-7 * std::sqrt(got.size()))
+    return "";
+  return "the norm of the difference is " + std::to_string(std::sqrt(difference)) +
+         "; that of the CPU target's result is " + std::to_string(std::sqrt(norm));
+}
+
+std::string test::getText(Kernel &kernel) {
+  std::string text;
+  llvm::raw_string_ostream(text) << *kernel.op;
+  return text;
+}

@@ -1,0 +1,28 @@
+//===- GpuHarness.h - Kernels on the played GPU ------------ -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_TEST_UNIT_CUDA_GPUHARNESS_H
+#define PENSTOCK_TEST_UNIT_CUDA_GPUHARNESS_H
+
+#include "GpuOnHost.h"
+#include "KernelHarness.h"
+
+namespace penstock::test {
+
+/// Runs \p gpu on the inputs of \p kernel; what the machine finds goes to \p finding.
+std::vector<Array> runOnMachine(Kernel &kernel, GpuKernel &gpu, const std::vector<Array> &inputs,
+                                const std::vector<int64_t> &symbols, std::string &finding);
+
+/// How the numbers of the machine differ from the CPU target's; empty if integers are equal, and floats near in their
+/// norm, with infinities and NaN in the same places.
+std::string findDifference(const Array &got, const Array &expected, mlir::Type element);
+
+/// The text of a kernel as it is written in a module.
+std::string getText(Kernel &kernel);
+
+} // namespace penstock::test
+
+#endif // PENSTOCK_TEST_UNIT_CUDA_GPUHARNESS_H
