@@ -71,7 +71,12 @@ def need_assembler():
 @pytest.mark.parametrize("name", ASSEMBLED)
 def test_assembled_without_spills(name, tmp_path):
     need_assembler()
-    functions = measure(name, tmp_path)
+    try:
+        functions = measure(name, tmp_path)
+    except runner.Failure as failure:
+        if "libdevice" not in str(failure) or (toolkit() / "nvvm/libdevice").exists():
+            raise
+        pytest.skip("its kernels call functions of mathematics, which come with ./dev build --cuda")
     assert {function["arch"] for function in functions} == set(CHIPS.split(","))
     assert all(function["registers"] > 0 for function in functions)
     assert spills(functions) == read_table()[name]
