@@ -286,7 +286,7 @@ llvm::Error BundleBuilder::linkAllInOne() {
   LinkRequest request;
   request.objects = {folder.path(getObjectName(kAllInOne))};
   // Before the runtime, which has the `main` of one role.
-  request.archives.insert(request.archives.begin(), {"libPenstockLaunch.a", "libPenstockHost.a", "libz.a"});
+  request.archives.insert(request.archives.begin(), {"libPenstockLaunch.a", "libPenstockHost.a", "libPenstockSchedule.a", "libz.a"});
   for (const LinkedRole &linked : roles)
     if (llvm::Error error = addRole(linked, request))
       return error;

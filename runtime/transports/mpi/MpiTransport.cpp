@@ -209,7 +209,8 @@ void MpiTransport::launch(Outgoing &out) {
                                end.layout.headerBytes + lines(raw->numBytes), &out.requests[out.sent % depth]);
     if (code)
       return lose(&end, out.peer, code);
-    end.control->bytesCopied.fetch_add(raw->numBytes, std::memory_order_relaxed);
+    if (!(raw->flags & kFlagSetUp))
+      end.control->bytesCopied.fetch_add(raw->numBytes, std::memory_order_relaxed);
     ++out.sent;
   }
 }
