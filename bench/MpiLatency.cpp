@@ -116,12 +116,12 @@ public:
       EndInfo end;
       end.stage = rank;
       end.isProducer = id == rank;
-      check(transport->open(desc, end, deadlineAfter(kDeadlineNs), id == rank ? out : in));
+      check(transport->open(desc, end, deadlineNs, id == rank ? out : in));
     }
   }
   void send() override {
     Slot slot;
-    check(transport->acquire(out, options.numBytes, Stream(), deadlineAfter(kDeadlineNs), slot));
+    check(transport->acquire(out, options.numBytes, Stream(), deadlineNs, slot));
     static_cast<char *>(slot.data)[0] = 1;
     slot.numBytes = options.numBytes;
     MessageHeader header;
@@ -131,7 +131,7 @@ public:
   void receive() override {
     Slot slot;
     MessageHeader header;
-    check(transport->wait(in, Stream(), deadlineAfter(kDeadlineNs), slot, header));
+    check(transport->wait(in, Stream(), deadlineNs, slot, header));
     check(transport->release(in, slot, Stream()));
   }
   void end() override {
@@ -143,6 +143,7 @@ public:
 
 private:
   const Options &options;
+  int64_t deadlineNs = deadlineAfter(kDeadlineNs);
   Mapping memory;
   std::unique_ptr<MpiTransport> transport;
   ChannelId in = -1, out = -1;

@@ -3,7 +3,7 @@
 
 usage: hosts.py [--build FOLDER] [--delay-ms D] [--repeat N] [--json FILE]
 
-Two network namespaces of this machine are the hosts (needs root), TCP between them is the link. The stages take 5 ms each
+Two network namespaces of this machine are the hosts (needs root), TCP between them is the link. Each message takes 5 ms to make
 (a sleep), so that nothing but the link can make a difference. Both kinds of ranks are measured, N times in turn, without
 and with a delay of D ms each way, and the best of each is shown: requests per second, and how many of them the delay
 costs. The figures are printed and never judged here. Exit status 1 when a measurement fails.

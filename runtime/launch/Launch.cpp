@@ -322,6 +322,8 @@ Status Launcher::run(bool &tells) {
     if (!options.roles.empty())
       (void)session.release();
   }
+  // The run has been ended by another rank, which knows why.
+  tells &= role < 0 || status.code() != Code::kAborted;
   if (!status.ok() && writer)
     writer->incomplete(status);
   return status;

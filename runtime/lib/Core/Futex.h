@@ -5,7 +5,8 @@
 //
 // A bell is a futex word in shared memory plus a count of sleepers. Whoever changes what others wait for rings it: the
 // system call happens only when somebody sleeps. Whoever waits reads the bell, checks the condition, then sleeps unless
-// the bell has been rung in between; so no wake-up is lost.
+// the bell has been rung in between; so no wake-up is lost: the addition to
+// the bell is a full fence, behind which a plain release of the condition is visible to whoever is about to sleep.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_LIB_FUTEX_H

@@ -79,7 +79,7 @@ template <typename Ready> Status RingTransport::sleepUntil(ChannelId channel, in
   if (ready())
     return Status();
   if (spinNs > 0) {
-    int64_t until = std::min(deadlineNs, nowNs() + spinNs);
+    int64_t until = 0;
     do {
       // What does not come by itself is looked for as often as can be.
       int numLooks = drive(channel) == 0 ? 1 : 32;
@@ -88,6 +88,7 @@ template <typename Ready> Status RingTransport::sleepUntil(ChannelId channel, in
           return Status();
         pauseBriefly();
       }
+      until = until ? until : std::min(deadlineNs, nowNs() + spinNs);
     } while (!control.aborted() && nowNs() < until);
   }
   bool producer = end.info.isProducer;
@@ -112,7 +113,7 @@ template <typename Ready> Status RingTransport::sleepUntil(ChannelId channel, in
     if (ready())
       break;
     if (napNs == 0)
-      sched_yield();
+      spinNs > 0 ? pauseBriefly() : void(sched_yield());
     else
       sleepOnBell(bell, seen, napNs < deadlineNs - now ? now + napNs : deadlineNs);
   }
@@ -180,10 +181,10 @@ Status RingTransport::publish(ChannelId channel, const Slot &slot, const Message
     return status;
   end->holding = false;
   if (!(header.flags & (kFlagEnd | kFlagSetUp)))
-    end->control->messages.fetch_add(1, std::memory_order_relaxed);
+    count(end->control->messages, 1);
   if (!(header.flags & kFlagSetUp))
-    end->control->bytes.fetch_add(slot.numBytes, std::memory_order_relaxed);
-  end->control->published.store(++end->next, std::memory_order_seq_cst);
+    count(end->control->bytes, slot.numBytes);
+  end->control->published.store(++end->next, std::memory_order_release); // ringBell() orders it before the sleepers
   ringBell(end->control->publishBell, end->control->publishSleepers);
   return Status();
 }
@@ -223,7 +224,7 @@ Status RingTransport::release(ChannelId channel, const Slot &slot, Stream) {
   if (slot.sequence != end->freed || end->freed >= end->next)
     return fail(Code::kProgram, "%s: released slot %llu, expected %llu", endWords(*end).c_str(),
                 (unsigned long long)slot.sequence, (unsigned long long)end->freed);
-  end->cursors[end->info.consumer].released.store(++end->freed, std::memory_order_seq_cst);
+  end->cursors[end->info.consumer].released.store(++end->freed, std::memory_order_release);
   ringBell(end->control->releaseBell, end->control->releaseSleepers);
   return Status();
 }

@@ -9,7 +9,7 @@
 // between two ranks with one tag arrive in the order of their sends and meet receives in the order in which these were
 // posted.
 //
-// Units: lengths in bytes, multiples of kFabricLine. Threads: any, one call at a time per request. Errors: a code that
+// Units: lengths in bytes, multiples of kFabricLine. Threads: any, one call at a time. Errors: a code that
 // is not 0; explain() has its words.
 //
 //===----------------------------------------------------------------------===//

@@ -39,6 +39,10 @@ struct Opening {
   ChannelDesc desc;
 };
 
+/// Receives posted ahead for the credits of a channel. More can be under way only of a ring that is deeper; libraries
+/// look at all receives of a rank for each message, so that more of them would cost each of them time.
+constexpr int32_t kNumCreditRooms = 4;
+
 std::string openNote(int32_t from, const Opening &opening);
 
 } // namespace rt

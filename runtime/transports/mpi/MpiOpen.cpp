@@ -18,6 +18,8 @@
 namespace penstock {
 namespace rt {
 
+static constexpr int64_t kReasonNs = 3 * 1000000000ll; ///< launchers need a while to end the others, on a busy machine
+
 std::string hostIdentity() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string boot;
@@ -55,19 +57,15 @@ Status MpiTransport::makeRing(const ChannelDesc &desc, const EndInfo &info, int6
   return Status();
 }
 
-/// The lock is held; it is given up if nothing has come.
-void MpiTransport::lookAgain() {
-  if (progress(nowNs()))
-    return;
-  mutex.unlock();
-  std::this_thread::sleep_for(std::chrono::microseconds(50));
-  mutex.lock();
-}
-
+/// The lock is held; it is given up between looks.
 Status MpiTransport::awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs, Opening &there) {
   int32_t producer = control.channel(desc.id).role;
   while (!producers.count({desc.id, consumer})) {
-    lookAgain();
+    if (!progress(nowNs())) {
+      busy.unlock();
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      busy.lock();
+    }
     std::string who = stageName(desc.consumerStages[size_t(consumer)]);
     if (control.aborted())
       return fail(Code::kAborted, "%s, channel '%s': the run was ended", who.c_str(), desc.name.c_str());
@@ -83,16 +81,21 @@ Status MpiTransport::awaitProducer(const ChannelDesc &desc, int32_t consumer, in
   return Status();
 }
 
-/// The process that held the producer's end is gone. Its rank knows why, and ends the run with that.
-Status MpiTransport::awaitCause(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs) {
-  constexpr int64_t kPatienceNs = 2000000000;
-  std::string who = stageName(desc.consumerStages[size_t(info.consumer)]);
-  for (int64_t until = std::min(deadlineNs, nowNs() + kPatienceNs); !control.aborted() && nowNs() < until;)
-    lookAgain();
+/// A neighbour that goes away while it is joined has a reason, which it is telling right now.
+Status MpiTransport::lostNeighbour(const ChannelDesc &desc, const Status &status) {
+  if (status.code() != Code::kPeerLost)
+    return status;
+  for (int64_t until = nowNs() + kReasonNs; !control.aborted() && nowNs() < until;) {
+    progress(nowNs());
+    busy.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    busy.lock();
+  }
+  std::string who = stageName(place.role);
   if (control.aborted())
     return fail(Code::kAborted, "%s, channel '%s': the run was ended", who.c_str(), desc.name.c_str());
-  return fail(Code::kPeerLost, "%s, channel '%s', tensor '%s': %s is gone", who.c_str(), desc.name.c_str(),
-              desc.tensor.c_str(), stageName(control.channel(desc.id).role).c_str());
+  return fail(Code::kPeerLost, "%s, channel '%s': lost %s of the same host: %s", who.c_str(), desc.name.c_str(),
+              stageName(desc.producerStage).c_str(), status.message().c_str());
 }
 
 /// Takes the producer's slots where they lie, if this is its host. A host that cannot be reached is another one.
@@ -105,12 +108,14 @@ Status MpiTransport::joinNeighbour(const Opening &there, const EndInfo &info, in
   if (!neighbour) {
     RoleOptions ofProducer;
     Status status = ShmRole::connect(there.address, place.identity, deadlineNs, ofProducer, neighbour);
+    if (status.code() == Code::kSystem)
+      return Status();
     if (!status.ok())
-      return status.code() == Code::kSystem ? Status() : status;
+      return lostNeighbour(there.desc, status);
   }
   ChannelId id;
   if (Status status = neighbour->open(there.desc, info, deadlineNs, id); !status.ok())
-    return status;
+    return lostNeighbour(there.desc, status);
   end = neighbour->endOf(id);
   joined = true;
   return Status();
@@ -132,7 +137,7 @@ Status MpiTransport::checkOpen(const ChannelDesc &desc, const EndInfo &info) con
 Status MpiTransport::open(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, ChannelId &id) {
   if (Status status = checkOpen(desc, info); !status.ok())
     return status;
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<BusyLock> lock(busy);
   const ChannelControl &shared = control.channel(desc.id);
   bool comes = !info.isProducer && isRemote(shared.role), joined = false;
   Opening there;
@@ -141,7 +146,7 @@ Status MpiTransport::open(const ChannelDesc &desc, const EndInfo &info, int64_t 
     if (Status status = awaitProducer(desc, info.consumer, deadlineNs, there); !status.ok())
       return status;
     if (Status status = joinNeighbour(there, info, deadlineNs, end, joined); !status.ok())
-      return status.code() == Code::kPeerLost ? awaitCause(desc, info, deadlineNs) : status;
+      return status;
   }
   if (!joined)
     if (Status status = makeRing(desc, info, deadlineNs, end); !status.ok())
@@ -186,7 +191,7 @@ void MpiTransport::goTo(ChannelId id, int32_t consumer) {
   out.requests.assign(size_t(end.desc.depth), nullptr);
   outgoingOf[size_t(id)].push_back(&out);
   control.cursors(end.desc.id)[consumer].carrier.store(fabric.carrier);
-  out.credits.resize(size_t(end.desc.depth));
+  out.credits.resize(size_t(std::min(end.desc.depth, kNumCreditRooms)));
   for (Credit &credit : out.credits)
     if (int32_t code = postCredit(out, credit))
       return lose(&end, out.peer, code);

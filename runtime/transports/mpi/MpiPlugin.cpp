@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Built as libpenstock-mpi.so. It is linked without the MPI library: LoadFabric.cpp opens that first. MPI is asked for
-// MPI_THREAD_SERIALIZED only; one lock keeps the calls of the role's thread and of its helper apart. Errors are
-// returned, never fatal: whoever waits for a peer must be able to say so.
+// MPI_THREAD_SERIALIZED only; the lock of the transport keeps the calls of the role's thread and of its helper apart.
+// Errors are returned, never fatal: whoever waits for a peer must be able to say so.
 //
 //===----------------------------------------------------------------------===//
 #include "Fabric.h"
@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <cstring>
 #include <mpi.h>
-#include <mutex>
 
 using namespace penstock::rt;
 
@@ -22,7 +21,6 @@ static_assert(sizeof(MPI_Request) <= sizeof(void *), "a request is kept in a poi
 namespace {
 
 struct Mpi {
-  std::mutex mutex;
   MPI_Comm comm = MPI_COMM_NULL;
   MPI_Datatype line = MPI_DATATYPE_NULL;
 };
@@ -42,7 +40,6 @@ void keep(MPI_Request request, void **to) {
 
 int32_t send(void *self, int32_t rank, int32_t tag, const void *data, int64_t numBytes, void **request) {
   Mpi &mpi = mpiOf(self);
-  std::lock_guard<std::mutex> lock(mpi.mutex);
   MPI_Request made = MPI_REQUEST_NULL;
   int code = MPI_Isend(data, static_cast<int>(numBytes / kFabricLine), mpi.line, rank, tag, mpi.comm, &made);
   keep(made, request);
@@ -51,7 +48,6 @@ int32_t send(void *self, int32_t rank, int32_t tag, const void *data, int64_t nu
 
 int32_t receive(void *self, int32_t rank, int32_t tag, void *data, int64_t numBytes, void **request) {
   Mpi &mpi = mpiOf(self);
-  std::lock_guard<std::mutex> lock(mpi.mutex);
   MPI_Request made = MPI_REQUEST_NULL;
   int from = rank == kAnyRank ? MPI_ANY_SOURCE : rank;
   int code = MPI_Irecv(data, static_cast<int>(numBytes / kFabricLine), mpi.line, from, tag, mpi.comm, &made);
@@ -60,8 +56,6 @@ int32_t receive(void *self, int32_t rank, int32_t tag, void *data, int64_t numBy
 }
 
 int32_t test(void *self, void **request, int32_t *done, int64_t *numBytes) {
-  Mpi &mpi = mpiOf(self);
-  std::lock_guard<std::mutex> lock(mpi.mutex);
   MPI_Request made = requestOf(request);
   MPI_Status status;
   int flag = 0, numLines = 0;
@@ -69,14 +63,12 @@ int32_t test(void *self, void **request, int32_t *done, int64_t *numBytes) {
     return code;
   keep(made, request);
   *done = flag;
-  if (flag && MPI_Get_count(&status, mpi.line, &numLines) == MPI_SUCCESS && numLines != MPI_UNDEFINED)
+  if (flag && MPI_Get_count(&status, mpiOf(self).line, &numLines) == MPI_SUCCESS && numLines != MPI_UNDEFINED)
     *numBytes = numLines * kFabricLine;
   return MPI_SUCCESS;
 }
 
-int32_t cancel(void *self, void **request) {
-  Mpi &mpi = mpiOf(self);
-  std::lock_guard<std::mutex> lock(mpi.mutex);
+int32_t cancel(void *, void **request) {
   MPI_Request made = requestOf(request);
   if (made == MPI_REQUEST_NULL)
     return MPI_SUCCESS;
@@ -92,7 +84,6 @@ int32_t cancel(void *self, void **request) {
 
 int32_t finish(void *self) {
   Mpi &mpi = mpiOf(self);
-  std::lock_guard<std::mutex> lock(mpi.mutex);
   MPI_Type_free(&mpi.line);
   MPI_Comm_free(&mpi.comm);
   return MPI_Finalize();

@@ -22,6 +22,7 @@ static constexpr int64_t kEagerNs = 200000;   ///< after the last movement: look
 static constexpr int64_t kLongestNapNs = kMs; ///< between two looks of a waiter
 static constexpr int64_t kHelperNapNs = kMs;  ///< between two looks of the helper
 static constexpr int64_t kRoundNs = 20000;    ///< between two looks at all that a waiter does not wait for itself
+static constexpr uint64_t kQuickDrives = 64;  ///< of so many successful looks, one looks at all the rest too
 static constexpr int64_t kPoliteNs = 500 * kMs;
 static constexpr int64_t kFarewellNs = 200 * kMs; ///< for telling the others of a failure
 
@@ -47,14 +48,16 @@ MpiTransport::MpiTransport(const Fabric &fabric, const RunControl &runControl, P
 }
 
 MpiTransport::~MpiTransport() {
-  {
-    std::lock_guard<std::mutex> lock(mutex);
-    stopping = true;
-    stopped.notify_all();
-  }
+  stopHelping();
   if (helper.joinable())
     helper.join();
   cancelAll();
+}
+
+void MpiTransport::stopHelping() {
+  std::lock_guard<std::mutex> lock(stopMutex);
+  stopping = true;
+  stopped.notify_all();
 }
 
 /// What is posted must not be written any more.
@@ -78,12 +81,14 @@ void MpiTransport::cancelCredits(Outgoing &out) {
 
 /// While the role computes, nobody else would get on with what has been begun, or say that the role is alive.
 void MpiTransport::help() {
-  std::unique_lock<std::mutex> lock(mutex);
-  while (!stopping) {
-    stopped.wait_for(lock, std::chrono::nanoseconds(kHelperNapNs));
-    int64_t now = nowNs();
-    if (!stopping && now - lastDriveNs.load(std::memory_order_relaxed) > kHelperNapNs)
-      progress(now);
+  uint64_t seen = 0;
+  std::unique_lock<std::mutex> lock(stopMutex);
+  while (!stopped.wait_for(lock, std::chrono::nanoseconds(kHelperNapNs), [this] { return stopping; })) {
+    std::unique_lock<BusyLock> own(busy, std::try_to_lock);
+    if (own.owns_lock() && numDrives == seen)
+      progress(nowNs());
+    if (own.owns_lock())
+      seen = numDrives;
   }
 }
 
@@ -92,7 +97,7 @@ Status MpiTransport::publish(ChannelId channel, const Slot &slot, const MessageH
     return status;
   if (outgoingOf[size_t(channel)].empty())
     return Status();
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<BusyLock> lock(busy);
   for (Outgoing *out : outgoingOf[size_t(channel)]) {
     if (!out->connected)
       takeNotes(); // the first message: where does the consumer take it?
@@ -105,9 +110,14 @@ Status MpiTransport::release(ChannelId channel, const Slot &slot, Stream stream)
   if (Status status = RingTransport::release(channel, slot, stream); !status.ok())
     return status;
   Incoming *in = incomingOf[size_t(channel)];
+  const RingEnd &end = ends[size_t(channel)];
+  // Of a neighbour's slots, this rank's own block knows too: whoever looks for the end of a chain of waiting reads
+  // there.
+  if (ConsumerCursor *own = control.cursors(end.desc.id); own != end.cursors)
+    own[end.info.consumer].released.store(end.freed, std::memory_order_relaxed);
   if (!in)
     return Status();
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<BusyLock> lock(busy);
   post(*in);
   // A credit for several messages at once is as good as long as the producer has slots left; whoever waits sends the
   // rest.
@@ -152,7 +162,7 @@ bool MpiTransport::arrive(Incoming &in) {
     }
     ++in.arrived;
     moved = true;
-    end.control->published.store(in.arrived, std::memory_order_seq_cst);
+    end.control->published.store(in.arrived, std::memory_order_release);
     ringBell(end.control->publishBell, end.control->publishSleepers);
   }
   return moved;
@@ -210,7 +220,7 @@ void MpiTransport::launch(Outgoing &out) {
     if (code)
       return lose(&end, out.peer, code);
     if (!(raw->flags & kFlagSetUp))
-      end.control->bytesCopied.fetch_add(raw->numBytes, std::memory_order_relaxed);
+      count(end.control->bytesCopied, raw->numBytes);
     ++out.sent;
   }
 }
@@ -266,14 +276,14 @@ bool MpiTransport::depart(Outgoing &out) {
   uint64_t freed = std::min(out.released, out.completed);
   std::atomic<uint64_t> &released = end.cursors[out.consumer].released;
   if (freed > released.load(std::memory_order_relaxed)) {
-    released.store(freed, std::memory_order_seq_cst);
+    released.store(freed, std::memory_order_release);
     ringBell(end.control->releaseBell, end.control->releaseSleepers);
   }
   return moved;
 }
 
 bool MpiTransport::progress(int64_t now) {
-  nextRoundNs = now + kRoundNs;
+  lastRoundNs = now;
   bool moved = takeNotes();
   for (Incoming &in : incoming) {
     moved |= arrive(in);
@@ -312,17 +322,23 @@ bool MpiTransport::rests(ChannelId id) const {
 }
 
 int64_t MpiTransport::drive(ChannelId id) {
-  std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+  std::unique_lock<BusyLock> lock(busy, std::try_to_lock);
   if (!lock.owns_lock())
     return 0; // the helper is at it
-  int64_t now = nowNs();
-  lastDriveNs.store(now, std::memory_order_relaxed);
+  ++numDrives;
   bool moved = id >= 0 && look(id);
-  if (id < 0 || now >= nextRoundNs)
-    moved |= progress(now);
-  if (moved)
+  hasMoved |= moved;
+  if (moved && numDrives % kQuickDrives != 0)
+    return 0; // what was waited for has come: not even the clock is looked at
+  int64_t now = nowNs();
+  // A library's look can cost a turn of the processor: who waits for a bell takes few.
+  bool isResting = id >= 0 && rests(id);
+  if (id < 0 || now - lastRoundNs >= (isResting ? kLongestNapNs : kRoundNs))
+    hasMoved |= progress(now);
+  if (hasMoved)
     lastMoveNs = now;
-  if (id >= 0 && rests(id))
+  hasMoved = false;
+  if (isResting)
     return kLongestNapNs;
   int64_t quietNs = now - lastMoveNs;
   return quietNs < kEagerNs ? 0 : std::min(kLongestNapNs, quietNs / 8);
@@ -330,7 +346,7 @@ int64_t MpiTransport::drive(ChannelId id) {
 
 void MpiTransport::abort() {
   control.abort();
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<BusyLock> lock(busy);
   int64_t until = nowNs() + kFarewellNs;
   do
     progress(nowNs());
@@ -344,13 +360,13 @@ Status MpiTransport::finish(const Status &result) {
   int64_t now = nowNs(), until = now + kFarewellNs;
   watch.start(now);
   {
-    std::lock_guard<std::mutex> lock(mutex);
+    std::lock_guard<BusyLock> lock(busy);
     nextBeatNs = 0; // all shall know at once that this role has ended
   }
   for (bool over = false; !over;) {
     int64_t napNs = drive(-1);
     now = nowNs();
-    std::unique_lock<std::mutex> lock(mutex);
+    std::unique_lock<BusyLock> lock(busy);
     over = notes.empty();
     if (status.ok() && control.aborted())
       status = fail(Code::kAborted, "%s: the run was ended", stageName(place.role).c_str());
@@ -372,15 +388,16 @@ Status MpiTransport::finish(const Status &result) {
       until = now + kFarewellNs;
     } else {
       over &= toldAbort || toldFailure || heardAbort;
+      // Several notice a stall at once. The first rank tells of it; the others have to hear that it does.
+      over &= heardAbort || place.role == 0 || status.code() != Code::kTimeout;
       over |= now >= until || broken;
     }
     lock.unlock();
     if (!over && napNs > 0)
       std::this_thread::sleep_for(std::chrono::nanoseconds(napNs));
   }
-  std::lock_guard<std::mutex> lock(mutex);
-  stopping = true;
-  stopped.notify_all();
+  stopHelping();
+  std::lock_guard<BusyLock> lock(busy);
   if (!status.ok())
     return status;
   cancelAll();

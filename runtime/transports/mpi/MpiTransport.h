@@ -37,6 +37,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <sched.h>
 #include <thread>
 
 namespace penstock {
@@ -45,6 +46,21 @@ namespace rt {
 /// Every rank tells every other who it is. kInvalid: the number of ranks is not that of the plan. kMismatch: a rank
 /// runs another compilation, or a role that another one runs. kTimeout: a rank says nothing.
 Status joinRanks(const Fabric &fabric, const RoleIdentity &identity, int64_t deadlineNs, std::vector<int32_t> &ranks);
+
+/// A lock that is rarely contended, and then briefly. Giving it up is a plain store: that of a mutex would wait until
+/// what the library has just written for another process is in its place.
+class BusyLock {
+public:
+  bool try_lock() { return !taken.exchange(true, std::memory_order_acquire); }
+  void lock() {
+    while (!try_lock())
+      sched_yield();
+  }
+  void unlock() { taken.store(false, std::memory_order_release); }
+
+private:
+  std::atomic<bool> taken{false};
+};
 
 /// What processes that can share memory have in common: machine, network namespace (that of the handshake's sockets)
 /// and user. Empty where the system does not tell.
@@ -103,7 +119,7 @@ private:
     bool shares = false; ///< the consumer has joined the ring of this side
     uint64_t sent = 0, completed = 0, released = 0, taken = 0;
     std::vector<void *> requests; ///< by slot
-    std::vector<Credit> credits;  ///< as many as slots: each is for one message at least, and none is unexpected either
+    std::vector<Credit> credits;  ///< receives posted ahead, in turn
   };
   /// A message about channels and roles, on its way.
   struct Note {
@@ -114,10 +130,9 @@ private:
 
   Status checkOpen(const ChannelDesc &desc, const EndInfo &info) const;
   Status makeRing(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs, RingEnd &end);
-  void lookAgain();
   Status awaitProducer(const ChannelDesc &desc, int32_t consumer, int64_t deadlineNs, Opening &there);
-  Status awaitCause(const ChannelDesc &desc, const EndInfo &info, int64_t deadlineNs);
   Status joinNeighbour(const Opening &there, const EndInfo &info, int64_t deadlineNs, RingEnd &end, bool &joined);
+  Status lostNeighbour(const ChannelDesc &desc, const Status &status);
   void comeFrom(ChannelId id, const Opening &there, bool shares);
   void goTo(ChannelId id, int32_t consumer);
   void connect(Outgoing &out);
@@ -146,6 +161,7 @@ private:
   void cancelAll();
   void lose(const RingEnd *end, int32_t peer, int32_t code);
   void help();
+  void stopHelping();
   int32_t numRoles() const { return static_cast<int32_t>(place.ranks.size()); }
   bool isRemote(int32_t role) const { return role != place.role && role >= 0 && role < numRoles(); }
 
@@ -154,9 +170,8 @@ private:
   int64_t beatNs;
   clockid_t roleClock;
   bool hasClock;
-  std::atomic<int64_t> lastDriveNs{0};
 
-  std::mutex mutex; ///< guards what follows
+  BusyLock busy; ///< guards what follows
   std::deque<Incoming> incoming;
   std::deque<Outgoing> outgoing;
   std::vector<Incoming *> incomingOf;                     ///< by end; null: none
@@ -170,10 +185,13 @@ private:
   size_t nextNote = 0;
   std::vector<bool> statusPending; ///< per role: the last one has not left yet
   std::vector<std::string> stepNames;
-  int64_t nextBeatNs = 0, nextRoundNs = 0, lastMoveNs = 0;
+  int64_t nextBeatNs = 0, lastRoundNs = 0, lastMoveNs = 0;
+  uint64_t numDrives = 0;
+  bool hasMoved = false; ///< since the clock was last read
   int32_t nextTag = 0;
   bool toldAbort = false, toldFailure = false, heardAbort = false, broken = false;
 
+  std::mutex stopMutex; ///< guards `stopping`
   std::condition_variable stopped;
   bool stopping = false;
   std::thread helper;

@@ -85,7 +85,6 @@ void TcpFabric::free(void **request) {
 }
 
 int32_t TcpFabric::send(int32_t to, int32_t tag, const void *data, int64_t numBytes, void **request) {
-  std::lock_guard<std::mutex> lock(mutex);
   Peer &peer = peers[size_t(to)];
   if (int32_t code = lossOf(peer))
     return code;
@@ -102,7 +101,6 @@ int32_t TcpFabric::send(int32_t to, int32_t tag, const void *data, int64_t numBy
 }
 
 int32_t TcpFabric::receive(int32_t from, int32_t tag, void *data, int64_t numBytes, void **request) {
-  std::lock_guard<std::mutex> lock(mutex);
   Transfer *transfer = make();
   transfer->rank = from, transfer->tag = tag;
   transfer->data = static_cast<char *>(data);
@@ -125,7 +123,6 @@ int32_t TcpFabric::receive(int32_t from, int32_t tag, void *data, int64_t numByt
 }
 
 int32_t TcpFabric::test(void **request, int32_t *done, int64_t *numBytes) {
-  std::lock_guard<std::mutex> lock(mutex);
   auto *transfer = static_cast<Transfer *>(*request);
   if (!transfer->done)
     progress(0);
@@ -149,7 +146,6 @@ int32_t TcpFabric::lossOf(const Peer &peer) {
 }
 
 int32_t TcpFabric::cancel(void **request) {
-  std::lock_guard<std::mutex> lock(mutex);
   auto *transfer = static_cast<Transfer *>(*request);
   if (transfer->isSend && !transfer->done) { // it goes on
     *request = nullptr;
@@ -335,7 +331,6 @@ void TcpFabric::progress(int waitMs) {
 /// Says farewell to all, and waits a while for theirs: a socket that is closed with bytes unread takes back what it has
 /// sent.
 int32_t TcpFabric::finish() {
-  std::lock_guard<std::mutex> lock(mutex);
   for (size_t i = 0; i < peers.size(); ++i) {
     if (!peers[i].socket.valid())
       continue;

@@ -16,7 +16,7 @@
 //
 // Whoever can reach the port can take part: there is no secret. Use it in networks that are trusted, as MPI's own.
 //
-// Threads: any, one call at a time per request. Units: as Fabric.h.
+// Threads and units: as Fabric.h.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_TRANSPORTS_TCPFABRIC_H
@@ -28,7 +28,6 @@
 
 #include <deque>
 #include <map>
-#include <mutex>
 #include <poll.h>
 #include <vector>
 
@@ -96,7 +95,6 @@ private:
   void lose(Peer &peer, int32_t error);
   Transfer *takePosted(int32_t rank, int32_t tag);
 
-  std::mutex mutex; ///< guards what follows
   int32_t rank;
   std::deque<Peer> peers;
   std::deque<Transfer> transfers;

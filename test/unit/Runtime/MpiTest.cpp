@@ -11,15 +11,50 @@
 #include "transports/faulty/Faulty.h"
 
 #include <cstdlib>
+#include <mutex>
 
 using namespace penstock::rt;
 
 namespace {
 
+/// One call at a time, of whichever role.
+struct Shared {
+  std::mutex mutex;
+  Fabric inner;
+  static Shared &of(void *self) { return *static_cast<Shared *>(self); }
+};
+
 Fabric ownFabric() {
-  static Fabric fabric;
-  static Status status = loadFabric(PENSTOCK_TEST_PLUGIN, fabric);
+  static Shared shared;
+  static Status status = loadFabric(PENSTOCK_TEST_PLUGIN, shared.inner);
   EXPECT_TRUE(status.ok()) << status.message();
+  Fabric fabric = shared.inner;
+  fabric.self = &shared;
+  fabric.send = [](void *self, int32_t rank, int32_t tag, const void *data, int64_t numBytes, void **request) {
+    std::lock_guard<std::mutex> lock(Shared::of(self).mutex);
+    const Fabric &inner = Shared::of(self).inner;
+    return inner.send(inner.self, rank, tag, data, numBytes, request);
+  };
+  fabric.receive = [](void *self, int32_t rank, int32_t tag, void *data, int64_t numBytes, void **request) {
+    std::lock_guard<std::mutex> lock(Shared::of(self).mutex);
+    const Fabric &inner = Shared::of(self).inner;
+    return inner.receive(inner.self, rank, tag, data, numBytes, request);
+  };
+  fabric.test = [](void *self, void **request, int32_t *done, int64_t *numBytes) {
+    std::lock_guard<std::mutex> lock(Shared::of(self).mutex);
+    const Fabric &inner = Shared::of(self).inner;
+    return inner.test(inner.self, request, done, numBytes);
+  };
+  fabric.cancel = [](void *self, void **request) {
+    std::lock_guard<std::mutex> lock(Shared::of(self).mutex);
+    const Fabric &inner = Shared::of(self).inner;
+    return inner.cancel(inner.self, request);
+  };
+  fabric.explain = [](void *self, int32_t code, char *text, int64_t numBytes) {
+    std::lock_guard<std::mutex> lock(Shared::of(self).mutex);
+    const Fabric &inner = Shared::of(self).inner;
+    inner.explain(inner.self, code, text, numBytes);
+  };
   return fabric;
 }
 

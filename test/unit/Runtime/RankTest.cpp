@@ -305,6 +305,8 @@ TEST(Ranks, eachEdgeHasItsTransport) {
   for (int32_t role : {0, 2})
     EXPECT_EQ(fork.carrier(role, 1), Carrier::kMpi) << role;
   EXPECT_EQ(fork.run->transport(0).counters(fork.out).bytesCopied, 72);
+  // What a rank has released of its neighbour's slots, its own block knows too, for the words of a stall.
+  EXPECT_EQ(fork.run->control(1).cursors(0)[0].released.load(), 9u);
 }
 
 // Who does not know its host shares memory with nobody; the host of this process is known.
