@@ -53,6 +53,21 @@ def samplers():
             "m": normal(2, 12, 4, 2)})
 
 
+def rankings():
+    """Different elements along the axis, so that there is one answer; one is kept, some, and all."""
+    order = np.array([[RANDOM.permutation(50) for _ in range(2)] for _ in range(3)]).transpose(0, 2, 1)
+    for element, dtype in (("float", np.float32), ("float16", np.float16), ("uint8", np.uint8), ("int64", np.int64)):
+        values = order.astype(dtype)
+        if dtype is np.float16:
+            values /= np.float16(64)  # the sum of squares is a number of that type too
+        for k, largest in ((1, 1), (7, 0), (7, 1), (50, 1)):
+            for output in ("v", "i"):
+                kind = element if output == "v" else "int64"
+                yield (f"top-{k}-{element}-{largest}-{output}", 18, f"({element}[a, 50, 2] x) => ({kind}[a, {k}, 2] {output}) "
+                       f"<int64[1] k = {{{k}}}> {{ v, i = TopK<axis = 1, largest = {largest}>(x, k) }}",
+                       {"x": values})
+
+
 def tables():
     yield ("labels-of-floats", 18, "(float[n, 3] x) => (int64[n, 3] z) { z = ai.onnx.ml.LabelEncoder<keys_floats = "
            "[1.0, 2.5, 1.5], values_int64s = [4, 5, 6], default_int64 = 9>(x) }",
@@ -79,7 +94,7 @@ def transforms():
            {"x": normal(2, 1, 1, dtype=np.float64)})
 
 
-CASES = [*determinants(), *columns(), *samplers(), *tables(), *transforms()]
+CASES = [*determinants(), *columns(), *samplers(), *tables(), *transforms(), *rankings()]
 
 
 def run(folder, opset, graph, values):

@@ -306,6 +306,16 @@ Value toPosition(OpBuilder &b, Location loc, Value raw, Value extent) {
   return b.create<arith::MaxSIOp>(loc, b.create<arith::MinSIOp>(loc, index, last), zero);
 }
 
+SmallVector<Value> Emitter::delinearize(Location loc, Value flat, ArrayRef<AffineExpr> extents) {
+  SmallVector<Value> indices(extents.size());
+  for (int64_t i = extents.size() - 1; i >= 0; --i) {
+    Value extent = index(loc, extents[i]);
+    indices[i] = b.create<arith::RemUIOp>(loc, flat, extent);
+    flat = b.create<arith::DivUIOp>(loc, flat, extent);
+  }
+  return indices;
+}
+
 LogicalResult Emitter::emit(Operation *op) {
   using namespace nn;
   if (isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, BitcastOp, ConstantOp, ExtentTensorOp, IotaOp>(op))
@@ -324,8 +334,10 @@ LogicalResult Emitter::emit(Operation *op) {
     return emitIndexed(*this, op);
   if (auto resize = dyn_cast<ResizeOp>(op))
     return emitResize(*this, resize);
-  if (isa<ScatterElementsOp, ScatterNDOp, TopKOp>(op))
+  if (isa<ScatterElementsOp, ScatterNDOp>(op))
     return emitScatter(*this, op);
+  if (auto topK = dyn_cast<TopKOp>(op))
+    return emitRanking(*this, topK);
   if (isa<PositionsOp, NonMaxSuppressionOp, DefineExtentOp>(op))
     return emitSelection(*this, op);
   if (auto branch = dyn_cast<IfOp>(op))

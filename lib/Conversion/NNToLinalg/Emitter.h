@@ -50,6 +50,8 @@ public:
   OpFoldResult extent(Location loc, AffineExpr expr);
   SmallVector<OpFoldResult> extents(Location loc, RankedTensorType type);
   Value index(Location loc, AffineExpr expr);
+  /// The indices of the flat-th element, row-major.
+  SmallVector<Value> delinearize(Location loc, Value flat, ArrayRef<AffineExpr> extents);
   AffineExpr constantExpr(int64_t value) { return b.getAffineConstantExpr(value); }
 
   // Tensors. Types are those of nn (extents as expressions), values those of linalg.
@@ -131,6 +133,7 @@ LogicalResult emitIndexed(Emitter &e, Operation *op);
 LogicalResult emitResize(Emitter &e, nn::ResizeOp op);
 LogicalResult emitScatter(Emitter &e, Operation *op);
 LogicalResult emitSelection(Emitter &e, Operation *op);
+LogicalResult emitRanking(Emitter &e, nn::TopKOp op);
 LogicalResult emitIf(Emitter &e, nn::IfOp op);
 LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);
 
