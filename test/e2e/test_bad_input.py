@@ -287,3 +287,18 @@ def test_stages_of_two_folders(good, damaged, tmp_path):
 def test_not_a_folder(tmp_path):
     check_refused(penstock("run", tmp_path, "--random"), tmp_path.name)
     check_refused(penstock("run", tmp_path / "none", "--random"), "none")
+
+
+def test_expand_of_an_extent_that_does_not_fit(tmp_path):
+    """An unknown extent that is expanded to a known one is that or 1; another one is found when the model runs."""
+    nodes = [helper.make_node("Expand", ["x", "s"], ["h"]), helper.make_node("Sin", ["h"], ["y"])]
+    shape = onnx.numpy_helper.from_array(np.array([5], np.int64), "s")
+    path = tiny.save(tiny.model(nodes, [tiny.tensor("x", ["n"])], [tiny.tensor("y", [5])], [shape]), tmp_path / "m.onnx")
+    assert penstock("compile", path, "-o", tmp_path / "m").returncode == 0
+    for extent in (1, 3, 5):
+        np.save(tmp_path / "x.npy", np.arange(extent, dtype=np.float32))
+        done = penstock("run", tmp_path / "m", "--input", f"x={tmp_path / 'x.npy'}")
+        if extent == 3:
+            check_refused(done, "(Expand) is 1 or 5")
+        else:
+            assert done.returncode == 0, done.stderr

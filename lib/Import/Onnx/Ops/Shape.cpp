@@ -163,6 +163,20 @@ LogicalResult convertUnsqueeze(NodeContext &n) {
   return setReshaped(n, extents);
 }
 
+/// An unknown extent that meets a known one must be that, or 1; checked when the model runs.
+void assumeBroadcast(NodeContext &n, ArrayRef<AffineExpr> input, ArrayRef<AffineExpr> shape) {
+  for (size_t back = 1; back <= std::min(input.size(), shape.size()); ++back) {
+    AffineExpr from = input[input.size() - back], to = shape[shape.size() - back];
+    std::optional<int64_t> wanted = nn::getConstant(to);
+    if (nn::getConstant(from) || !wanted || *wanted == 1)
+      continue;
+    ShapeAlgebra &algebra = n.algebra();
+    AffineExpr either = algebra.mul(algebra.sub(from, n.cst(1)), algebra.sub(from, to));
+    n.getImporter().assumeEqual(either, n.cst(0),
+                                "extent of " + describeNode(n.getNode()) + " is 1 or " + std::to_string(*wanted));
+  }
+}
+
 LogicalResult convertExpand(NodeContext &n) {
   RankedTensorType type = n.getType(0);
   FailureOr<Extents> shape = n.getShapeInput(1);
@@ -175,6 +189,7 @@ LogicalResult convertExpand(NodeContext &n) {
                          << nn::formatExtents(*shape);
   if (failed(n.checkExtents(*extents, type.getElementType())))
     return failure();
+  assumeBroadcast(n, input, *shape);
   if (moveElements(n, 0, *extents, [&](ArrayRef<int64_t> at) {
         Ints own(at.end() - type.getRank(), at.end());
         for (int64_t axis = 0; axis < type.getRank(); ++axis)
