@@ -188,7 +188,9 @@ int main(int argc, char **argv) {
     layout.channels.push_back(channel);
   }
   std::unique_ptr<ShmHost> host;
-  check(ShmHost::create(layout, channels, std::string(64, 'a'), host));
+  Identity identity;
+  identity.fingerprint = std::string(64, 'a');
+  check(ShmHost::create(layout, channels, identity, host));
   pid_t children[2];
   for (int32_t role = 0; role < 2; ++role) {
     children[role] = fork();

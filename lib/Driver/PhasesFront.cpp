@@ -8,6 +8,7 @@
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/Driver/Partitioning.h"
 #include "penstock/Import/Onnx/OnnxImporter.h"
+#include "penstock/Link/FolderIdentity.h"
 #include "penstock/Support/Error.h"
 #include "penstock/Target/TargetBackend.h"
 
@@ -78,6 +79,8 @@ LogicalResult runImport(Compilation &compilation) {
   SmallVector<StringRef> texts(flags.begin(), flags.end());
   if (!texts.empty())
     (*compilation.module)->setAttr(kFlagsAttr, Builder(&compilation.context).getStrArrayAttr(texts));
+  (*compilation.module)
+      ->setAttr(link::kModelHashAttr, StringAttr::get(&compilation.context, link::hashGraph(*compilation.module)));
   return checkPrecision(compilation);
 }
 

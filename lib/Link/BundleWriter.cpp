@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Weights first: their checksums enter the fingerprint, and the fingerprint enters every executable. The module itself
+// Weights first: their checksums enter the fingerprint, and that enters every executable. The module itself
 // is not changed; each role is completed in a copy.
 //
 //===----------------------------------------------------------------------===//
@@ -15,6 +15,7 @@
 #include "KernelLibraries.h"
 
 #include "penstock/Conversion/RtToLLVM/RtToLLVM.h"
+#include "penstock/Link/FolderIdentity.h"
 #include "penstock/Link/FolderWriter.h"
 #include "penstock/Link/Linker.h"
 #include "penstock/Link/PlanJson.h"
@@ -26,10 +27,8 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallString.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SHA256.h"
 
 #include <set>
 
@@ -55,7 +54,8 @@ private:
   llvm::Error collectRoles();
   llvm::Error writeWeightsOf(LinkedRole &linked);
   llvm::Expected<WeightSource> getSource(StringRef weight);
-  std::string computeFingerprint();
+  llvm::Expected<std::vector<std::string>> listCodeFiles();
+  llvm::Error identify();
   llvm::Error linkRole(LinkedRole &linked);
   llvm::Error linkAllInOne();
   llvm::Expected<std::string> emitRole(rtir::RoleOp role);
@@ -73,6 +73,7 @@ private:
   std::vector<LinkedRole> roles;
   std::vector<OwningOpRef<rtir::RoleOp>> owned;
   std::vector<std::string> libraries;
+  FolderIdentity identity;
   BundleSummary summary;
 };
 
@@ -168,27 +169,44 @@ llvm::Error BundleBuilder::writeWeightsOf(LinkedRole &linked) {
   return llvm::Error::success();
 }
 
-/// A hash of all that decides what the stages do: the module without the places of its files, the contents of the
-/// weights, the target, the ABI and the compiler.
-std::string BundleBuilder::computeFingerprint() {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  stream << "penstock " << options.version << " abi " << RT_ABI_VERSION << " " << options.profile.triple << " "
-         << options.profile.cpu << " " << options.profile.features << "\n";
-  OpPrintingFlags flags;
-  flags.enableDebugInfo(false).useLocalScope();
-  for (Operation &op : *module.getBody()) {
-    if (isa<nn::WeightOp>(op))
-      continue;
-    op.print(stream, flags);
-    stream << "\n";
+/// Archives that are linked into the roles.
+llvm::Expected<std::vector<std::string>> BundleBuilder::listCodeFiles() {
+  std::set<std::string> names;
+  for (const LinkedRole &linked : roles) {
+    llvm::Expected<RoleNeeds> needs = getRoleNeeds(module, linked.role);
+    if (!needs)
+      return needs.takeError();
+    names.insert(needs->archives.begin(), needs->archives.end());
   }
-  if (auto model = module->getAttrOfType<StringAttr>("nn.model"))
-    stream << model.getValue() << "\n";
-  for (const LinkedRole &linked : roles)
-    for (auto [name, place] : llvm::zip(linked.weightNames, linked.weights.places))
-      stream << name << " " << place.numBytes << " " << formatChecksum(place.checksum) << "\n";
-  return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(stream.str())), /*LowerCase=*/true);
+  LinkRequest always;
+  names.insert(always.archives.begin(), always.archives.end());
+  std::vector<std::string> files;
+  for (const std::string &name : names) {
+    llvm::Expected<std::string> file = installation.find(name);
+    if (!file)
+      return file.takeError();
+    files.push_back(*file);
+  }
+  return files;
+}
+
+/// What all executables say of themselves.
+llvm::Error BundleBuilder::identify() {
+  llvm::Expected<std::vector<std::string>> codeFiles = listCodeFiles();
+  if (!codeFiles)
+    return codeFiles.takeError();
+  llvm::Expected<FolderIdentity> found = identifyFolder(module, roles, kernelObjects, *codeFiles, options);
+  if (!found)
+    return found.takeError();
+  identity = std::move(*found);
+  std::string lines = "model " + identity.model + "\nweights " + identity.weights + "\ncut " + identity.cut +
+                      "\nschedule " + identity.schedule + "\nbuild " + identity.build + "\n";
+  for (LinkedRole &linked : roles) {
+    linked.role.setFingerprint(identity.fingerprint);
+    linked.role.setIdentity(lines);
+  }
+  summary.fingerprint = identity.fingerprint;
+  return llvm::Error::success();
 }
 
 llvm::Expected<std::string> BundleBuilder::emitRole(rtir::RoleOp role) {
@@ -352,14 +370,13 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
   for (LinkedRole &linked : roles)
     if (llvm::Error error = writeWeightsOf(linked))
       return std::move(error);
-  summary.fingerprint = computeFingerprint();
+  if (llvm::Error error = identify())
+    return std::move(error);
   if (llvm::Error error = writeKernelObjects())
     return std::move(error);
-  for (LinkedRole &linked : roles) {
-    linked.role.setFingerprint(summary.fingerprint);
+  for (LinkedRole &linked : roles)
     if (llvm::Error error = linkRole(linked))
       return std::move(error);
-  }
   if (options.allInOne)
     if (llvm::Error error = linkAllInOne())
       return std::move(error);
@@ -368,7 +385,7 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
     return std::move(error);
   if (llvm::Error error = writeStarters())
     return std::move(error);
-  PlanInfo info = {summary.fingerprint,    options.version, options.profile, libraries,
+  PlanInfo info = {identity,               options.version, options.profile, libraries,
                    options.microbatchRows, options.flags,   options.allInOne};
   llvm::Expected<std::string> plan = writePlanJson(module, roles, info);
   if (!plan)

@@ -248,4 +248,9 @@ POINTS = (
         ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
         ("planted faults are found", tests("unit", r"GpuMachine")),
         ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
+    Point("t4", "stages that cannot be mixed up", (
+        ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
+        ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),
+        ("the part that differs, alone", tests("unit", r"FingerprintsDifferAndSayHow|strangersAreRefused|refusesStrangers")),
+        ("read out of an executable, anywhere", tests("e2e lit", r"inspect_reads|version_says|Driver/inspect|damaged_executables")))),
 )

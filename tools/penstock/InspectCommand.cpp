@@ -3,11 +3,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
+#include "ExecutableNotes.h"
 #include "ImportFlags.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
+#include "penstock/Support/Error.h"
 #include "penstock/rt/Plan.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -37,7 +39,8 @@ struct InspectCommand {
   int printSupported();
   int inspectModel();
   int inspectDump();
-  int inspectFolder(const std::string &folder, llvm::StringRef executable);
+  int inspectFolder(const std::string &folder);
+  int inspectExecutable();
   ordered_json listOperators(const std::vector<onnximport::OperatorUse> &uses);
   ordered_json listCuts(mlir::ModuleOp module);
   void printModel(const ordered_json &report);
@@ -159,13 +162,7 @@ static void printStage(const ordered_json &stage) {
                                  text(kernel, "kernel").c_str(), text(kernel, "library").c_str());
 }
 
-static void printFolder(const ordered_json &plan) {
-  for (const char *key : {"model", "fingerprint"})
-    llvm::outs() << llvm::format("%-14s %s\n", key, text(plan, key).c_str());
-  llvm::outs() << llvm::format("target         %s\n", text(plan.value("target", ordered_json()), "cpu").c_str());
-  if (plan.contains("all_in_one"))
-    llvm::outs() << llvm::format("executables    one per stage, and %s for all of them\n",
-                                 text(plan, "all_in_one").c_str());
+static void printStages(const ordered_json &plan) {
   for (const ordered_json &stage : plan["stages"])
     printStage(stage);
   for (const ordered_json &channel : plan.value("channels", ordered_json::array()))
@@ -174,12 +171,24 @@ static void printFolder(const ordered_json &plan) {
                  << " bytes " << bytesText(channel, "slot_bytes") << "\n";
 }
 
-/// Keeps of a plan the stage whose executable this is, and the channels that it reads and writes.
-static bool keepStage(ordered_json &plan, llvm::StringRef executable) {
+static void printFolder(const ordered_json &plan) {
+  ordered_json identity = plan.value("identity", ordered_json::object());
+  for (const char *key : {"model", "weights", "cut", "schedule", "build"})
+    llvm::outs() << llvm::format("%-14s %s\n", key, text(identity, key).c_str());
+  llvm::outs() << "fingerprint    " << text(plan, "fingerprint") << "\n";
+  llvm::outs() << llvm::format("target         %s\n", text(plan.value("target", ordered_json()), "cpu").c_str());
+  if (plan.contains("all_in_one"))
+    llvm::outs() << llvm::format("executables    one per stage, and %s for all of them\n",
+                                 text(plan, "all_in_one").c_str());
+  printStages(plan);
+}
+
+/// Keeps of a plan the stage that an executable runs, and the channels that it reads and writes.
+static void keepStage(ordered_json &plan, const rt::RoleIdentity &identity) {
   ordered_json stages = ordered_json::array(), channels = ordered_json::array();
   for (size_t i = 0; i < plan["stages"].size(); ++i) {
     const ordered_json &stage = plan["stages"][i];
-    if (text(stage, "executable") != executable)
+    if (text(stage, "name") != identity.name)
       continue;
     stages.push_back(stage);
     for (const ordered_json &channel : plan.value("channels", ordered_json::array())) {
@@ -191,26 +200,28 @@ static bool keepStage(ordered_json &plan, llvm::StringRef executable) {
   }
   plan["stages"] = stages;
   plan["channels"] = channels;
-  return !stages.empty();
 }
 
 constexpr int kMaxPlanDepth = 100;
 
-/// With `executable` only what concerns that one.
-int InspectCommand::inspectFolder(const std::string &folder, llvm::StringRef executable) {
-  std::string path = folder + "/plan.json";
+/// The plan of a folder; null, and why, where there is none that a run would take.
+static ordered_json readPlan(const std::string &folder, std::string &error) {
   rt::Plan checked;
   if (rt::Status status = rt::Plan::load(folder, checked); !status.ok()) {
-    llvm::errs() << "error: " << status.message() << "\n";
-    return 2;
+    error = status.message();
+    return ordered_json();
   }
   // What is nested deeper than any plan of ours is left out: to print it would take a stack without end.
   auto isShallow = [](int depth, ordered_json::parse_event_t, ordered_json &) { return depth < kMaxPlanDepth; };
-  std::ifstream file(path);
-  ordered_json plan = ordered_json::parse(file, isShallow, /*allow_exceptions=*/false);
-  bool isOneStage = !executable.empty() && text(plan, "all_in_one") != executable;
-  if (isOneStage && !keepStage(plan, executable)) {
-    llvm::errs() << "error: '" << path << "' has no stage whose executable is '" << executable << "'\n";
+  std::ifstream file(folder + "/plan.json");
+  return ordered_json::parse(file, isShallow, /*allow_exceptions=*/false);
+}
+
+int InspectCommand::inspectFolder(const std::string &folder) {
+  std::string error;
+  ordered_json plan = readPlan(folder, error);
+  if (plan.is_null()) {
+    llvm::errs() << "error: " << error << "\n";
     return 2;
   }
   if (common.json)
@@ -220,11 +231,56 @@ int InspectCommand::inspectFolder(const std::string &folder, llvm::StringRef exe
   return 0;
 }
 
-/// True for an ELF file, which no ONNX model can begin like.
-static bool isExecutable(const std::string &path) {
-  char magic[4] = {};
-  std::ifstream(path).read(magic, sizeof(magic));
-  return llvm::StringRef(magic, sizeof(magic)) == "\177ELF";
+static ordered_json toJson(const rt::RoleIdentity &identity) {
+  return {{"name", identity.name},      {"role", identity.role},
+          {"roles", identity.numRoles}, {"abi", identity.abiVersion},
+          {"model", identity.model},    {"weights", identity.weights},
+          {"cut", identity.cut},        {"schedule", identity.schedule},
+          {"build", identity.build},    {"fingerprint", identity.fingerprint}};
+}
+
+/// How an executable and the plan beside it differ; empty when they are of one compilation.
+static std::string comparePlan(const rt::RoleIdentity &identity, const ordered_json &plan) {
+  ordered_json said = plan.value("identity", ordered_json::object());
+  rt::Identity other{text(plan, "fingerprint"), text(said, "model"),    text(said, "weights"),
+                     text(said, "cut"),         text(said, "schedule"), text(said, "build")};
+  return rt::describeDifference(identity, identity.name, other, "plan.json");
+}
+
+/// What an executable says of itself; and, where it lies in its folder, what the plan says of its stage.
+int InspectCommand::inspectExecutable() {
+  llvm::Expected<std::vector<rt::RoleIdentity>> notes = readNotes(options.model);
+  if (!notes) {
+    std::string message;
+    int status = exitStatus(notes.takeError(), message);
+    llvm::errs() << "error: " << message << "\n";
+    return status;
+  }
+  llvm::StringRef parent = llvm::sys::path::parent_path(options.model);
+  std::string ignored;
+  ordered_json plan = readPlan(parent.empty() ? "." : parent.str(), ignored);
+  ordered_json report = {{"roles", ordered_json::array()}};
+  for (const rt::RoleIdentity &identity : *notes) {
+    ordered_json &role = report["roles"].emplace_back(toJson(identity));
+    std::string difference = plan.is_null() ? "" : comparePlan(identity, plan);
+    ordered_json own = difference.empty() ? plan : ordered_json();
+    if (!difference.empty())
+      role["differs_from_plan"] = difference;
+    if (!own.is_null()) {
+      keepStage(own, identity);
+      role["plan"] = own;
+    }
+    if (common.json)
+      continue;
+    llvm::outs() << rt::formatIdentity(identity);
+    if (!difference.empty())
+      llvm::outs() << "not of the folder that it lies in: " << difference << "\n";
+    if (!own.is_null())
+      printStages(own);
+  }
+  if (common.json)
+    llvm::outs() << report.dump(2) << "\n";
+  return 0;
 }
 
 /// What the importer converts itself; ONNX's function bodies serve others.
@@ -255,11 +311,9 @@ int InspectCommand::run() {
     return 2;
   }
   if (llvm::sys::fs::is_directory(options.model))
-    return inspectFolder(options.model, "");
-  if (isExecutable(options.model)) {
-    llvm::StringRef folder = llvm::sys::path::parent_path(options.model);
-    return inspectFolder(folder.empty() ? "." : folder.str(), llvm::sys::path::filename(options.model));
-  }
+    return inspectFolder(options.model);
+  if (isExecutable(options.model))
+    return inspectExecutable();
   if (llvm::StringRef(options.model).ends_with(".mlir"))
     return inspectDump();
   return inspectModel();

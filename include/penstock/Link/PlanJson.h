@@ -37,9 +37,15 @@ struct LinkedRole {
   std::vector<std::string> weightNames; ///< one per place of `weights`
 };
 
-struct PlanInfo {
+/// The fields of the same name of `rt::Identity` (runtime/include/penstock/rt/Identity.h).
+struct FolderIdentity {
   std::string fingerprint; ///< 64 hexadecimal digits
-  std::string version;     ///< of the compiler
+  std::string model, weights, cut, schedule, build;
+};
+
+struct PlanInfo {
+  FolderIdentity identity;
+  std::string version; ///< of the compiler
   TargetProfile profile;
   std::vector<std::string> libraries; ///< files in lib/
   int64_t microbatchRows = 0;         ///< rows of a microbatch where the batch is a symbol; 0: 1

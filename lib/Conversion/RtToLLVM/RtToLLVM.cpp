@@ -55,6 +55,16 @@ static std::vector<uint8_t> parseHex(StringRef digits) {
   return std::vector<uint8_t>(bytes.begin(), bytes.end());
 }
 
+/// What the role says of itself, as Abi.h describes it.
+static std::string getNoteText(rtir::RoleOp role) {
+  std::string text;
+  llvm::raw_string_ostream(text) << "abi " << RT_ABI_VERSION << "\nfingerprint " << *role.getFingerprint()
+                                 << "\nname stage-" << role.getRole() << "\nrole " << role.getRole() << "\nroles "
+                                 << role.getNumRoles() << "\n"
+                                 << role.getIdentity();
+  return text;
+}
+
 /// A constant tensor as it lies in memory: row-major, one byte per bool.
 static FailureOr<std::string> getBytes(rtir::StorageOp storage) {
   auto value = dyn_cast<DenseElementsAttr>(*storage.getValue());
@@ -153,7 +163,7 @@ LogicalResult RoleConverter::convert() {
     hash = parseHex(*role.getWeightsHash());
   tables.addStruct(getRoleSymbol(role.getRole()), types.role,
                    {int64_t(RT_ABI_VERSION),
-                    parseHex(*role.getFingerprint()),
+                    tables.addNote(getNoteText(role)),
                     tables.addString(role.getModel()),
                     tables.addString("stage-" + std::to_string(role.getRole())),
                     int64_t(role.getRole()),

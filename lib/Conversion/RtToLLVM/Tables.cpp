@@ -4,6 +4,12 @@
 //===----------------------------------------------------------------------===//
 #include "Tables.h"
 
+#include "penstock/rt/Abi.h"
+
+#include "llvm/Support/Endian.h"
+
+#include <cstring>
+
 using namespace mlir;
 using namespace penstock;
 
@@ -18,21 +24,17 @@ AbiTypes::AbiTypes(MLIRContext *context)
   // name, kernel, num_results, results
   step = make({ptr, ptr, i32, ptr});
   role = make({
-      i32, LLVM::LLVMArrayType::get(i8, 32), // abi_version, fingerprint
-      ptr, ptr,
-      i32, i32,
+      i32, ptr, // abi_version, note
+      ptr, ptr, i32, i32,
       i32, i32,
       ptr,      // model, role_name, role, num_roles, num_stages, own stages
       i32, ptr, // num_threads, required_features
-      i32, i32,
-      ptr, i32,
+      i32, i32, ptr, i32,
       ptr, // symbols, extents
-      i32, ptr,
-      i32, ptr,
-      i32, ptr, // channels, storages, steps
-      i64, ptr,
-      i64, LLVM::LLVMArrayType::get(i8, 16), // arena_bytes, weights file, bytes, hash
-      ptr                                    // program
+      i32, ptr, i32, ptr,
+      i32, ptr,                                        // channels, storages, steps
+      i64, ptr, i64, LLVM::LLVMArrayType::get(i8, 16), // arena_bytes, weights file, bytes, hash
+      ptr                                              // program
   });
 }
 
@@ -53,6 +55,21 @@ std::string TableBuilder::addBytes(StringRef bytes, uint64_t alignment) {
   std::string name = freshName("bytes");
   builder.create<LLVM::GlobalOp>(loc, LLVM::LLVMArrayType::get(types.i8, bytes.size()), /*isConstant=*/true,
                                  LLVM::Linkage::Internal, name, builder.getStringAttr(bytes), alignment);
+  return name;
+}
+
+/// What `rt_note` and the text behind it are in memory; the next note of the section begins at a multiple of four.
+std::string TableBuilder::addNote(StringRef text) {
+  rt_note note = {};
+  llvm::support::endian::write32le(&note.name_bytes, sizeof(RT_NOTE_NAME));
+  llvm::support::endian::write32le(&note.text_bytes, text.size());
+  llvm::support::endian::write32le(&note.type, RT_NOTE_TYPE);
+  std::memcpy(note.name, RT_NOTE_NAME, sizeof(RT_NOTE_NAME));
+  std::string bytes(reinterpret_cast<const char *>(&note), sizeof(note));
+  bytes += text;
+  bytes.resize(llvm::alignTo(bytes.size(), 4));
+  std::string name = addBytes(bytes, /*alignment=*/4);
+  module.lookupSymbol<LLVM::GlobalOp>(name).setSection(".note.penstock");
   return name;
 }
 

@@ -31,13 +31,15 @@ public:
 class TableBuilder {
 public:
   TableBuilder(mlir::ModuleOp module, const AbiTypes &types)
-      : types(types), builder(mlir::OpBuilder::atBlockEnd(module.getBody())), loc(module.getLoc()) {}
+      : types(types), module(module), builder(mlir::OpBuilder::atBlockEnd(module.getBody())), loc(module.getLoc()) {}
 
   /// Each returns the name of a global; equal strings share one. Empty tables are null: "".
   std::string addString(llvm::StringRef text);
   std::string addNumbers(llvm::ArrayRef<int64_t> numbers, unsigned width);
   std::string addPointers(llvm::ArrayRef<std::string> names);
   std::string addBytes(llvm::StringRef bytes, uint64_t alignment);
+  /// An ELF note of the executable.
+  std::string addNote(llvm::StringRef text);
   std::string addRows(llvm::StringRef name, mlir::LLVM::LLVMStructType type, llvm::ArrayRef<Row> rows);
   /// One visible struct.
   void addStruct(llvm::StringRef name, mlir::LLVM::LLVMStructType type, const Row &row);
@@ -56,6 +58,7 @@ private:
                                  llvm::function_ref<mlir::Value()> initialize);
 
   const AbiTypes &types;
+  mlir::ModuleOp module;
   mlir::OpBuilder builder;
   mlir::Location loc;
   llvm::StringMap<std::string> strings;

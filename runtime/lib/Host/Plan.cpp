@@ -407,12 +407,21 @@ void readMicrobatch(Reader &reader, const json &root) {
   }
 }
 
-void readFingerprint(Reader &reader, const json &root) {
+void readIdentity(Reader &reader, const json &root) {
+  Identity &identity = reader.plan.identity;
+  const json *object = reader.optional(root, "identity");
+  if (!object)
+    return reader.mistake("plan", "a field 'identity'");
+  identity.model = reader.text(*object, "model", "identity");
+  identity.weights = reader.text(*object, "weights", "identity");
+  identity.cut = reader.text(*object, "cut", "identity");
+  identity.schedule = reader.text(*object, "schedule", "identity");
+  identity.build = reader.text(*object, "build", "identity");
   std::string text = reader.text(root, "fingerprint", "plan");
   bool hex = text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!hex)
     reader.mistake("fingerprint", "64 hexadecimal digits");
-  reader.plan.fingerprint = text;
+  identity.fingerprint = text;
 }
 
 /// Every symbol must get its value from some input, and every stage must be reached.
@@ -449,7 +458,7 @@ Status Plan::parse(const std::string &text, const std::string &path, Plan &plan)
     reader.mistake("schema", "version " + std::to_string(kPlanSchema) + " instead of " + std::to_string(schema) +
                                  "; compile the model again with this version");
   reader.plan.model = reader.text(root, "model", "plan");
-  readFingerprint(reader, root);
+  readIdentity(reader, root);
   readSymbols(reader, root);
   if (!reader.failed())
     readStages(reader, root);

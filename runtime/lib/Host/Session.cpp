@@ -76,7 +76,7 @@ Status Session::Impl::makeFabric() {
   // One more for this process, which feeds and collects: a spinning stage must not stand in its way.
   spins = options.spin == SessionOptions::kAuto && single && numThreads + 1 <= numCores();
   if (options.roles.empty()) {
-    Status status = ShmHost::create(layoutOf(), plan.channels, plan.fingerprint, shm);
+    Status status = ShmHost::create(layoutOf(), plan.channels, plan.identity, shm);
     if (!status.ok())
       return status;
     transport = shm.get();
@@ -87,9 +87,13 @@ Status Session::Impl::makeFabric() {
   if (options.roles.size() != plan.stages.size())
     return rt::fail(Code::kInvalid, "%zu roles were given, expected %zu as in the plan", options.roles.size(),
                     plan.stages.size());
-  for (const rt_role_desc *role : options.roles)
-    if (fingerprintToHex(role->fingerprint) != plan.fingerprint)
-      return rt::fail(Code::kMismatch, "%s comes from another compilation than plan.json", role->role_name);
+  for (const rt_role_desc *role : options.roles) {
+    RoleIdentity identity;
+    if (Status status = readNote(role->note, identity); !status.ok())
+      return status;
+    if (Status status = checkIdentity(identity, identity.name, plan.identity, "plan.json"); !status.ok())
+      return status;
+  }
   if (Status status = InprocHub::create(layoutOf(), hub); !status.ok())
     return status;
   hub->setSpin(spins ? kSpinNs : 0);
@@ -102,7 +106,7 @@ Status Session::Impl::makeFabric() {
 Status Session::Impl::startRecording() {
   if (options.recordFile.empty())
     return Status();
-  Status status = recording.create(options.recordFile, plan.fingerprint, int32_t(plan.channels.size()));
+  Status status = recording.create(options.recordFile, plan.identity.fingerprint, int32_t(plan.channels.size()));
   if (!status.ok())
     return status;
   recordingTransport = makeRecordingTransport(*transport, recording.descriptor());

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+#include "penstock/rt/Identity.h"
 #include "penstock/rt/Role.h"
 
 #include <cstring>
@@ -125,6 +126,13 @@ Status checkRole(const rt_role_desc &role) {
     return bad(role, "no program or no name");
   if (role.num_roles < 1 || role.role < 0 || role.role >= role.num_roles)
     return bad(role, "role " + std::to_string(role.role) + " of " + std::to_string(role.num_roles));
+  RoleIdentity identity;
+  if (Status status = readNote(role.note, identity); !status.ok())
+    return status;
+  if (identity.role != role.role || identity.numRoles != role.num_roles)
+    return bad(role, "its note says role " + std::to_string(identity.role) + " of " +
+                         std::to_string(identity.numRoles) + ", its tables role " + std::to_string(role.role) + " of " +
+                         std::to_string(role.num_roles));
   if (role.num_symbols < 0 || role.num_data_symbols < 0 || role.num_data_symbols > role.num_symbols)
     return bad(role, std::to_string(role.num_data_symbols) + " of " + std::to_string(role.num_symbols) +
                          " symbols are found by kernels");

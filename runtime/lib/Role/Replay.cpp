@@ -18,10 +18,12 @@ Status replayRole(const rt_role_desc &role, const std::string &path, const RoleO
   Recording recording;
   if (Status status = recording.open(path); !status.ok())
     return status;
-  std::string fingerprint = fingerprintToHex(role.fingerprint);
-  if (recording.fingerprint() != fingerprint)
+  RoleIdentity identity;
+  if (Status status = readNote(role.note, identity); !status.ok())
+    return status;
+  if (recording.fingerprint() != identity.fingerprint)
     return fail(Code::kInvalid, "recording '%s' is of another compilation: its fingerprint is %s, that of %s is %s",
-                path.c_str(), recording.fingerprint().c_str(), role.role_name, fingerprint.c_str());
+                path.c_str(), recording.fingerprint().c_str(), role.role_name, identity.fingerprint.c_str());
   ControlLayout layout;
   layout.numRoles = role.num_roles;
   layout.roleNames.assign(size_t(role.num_roles), role.role_name);

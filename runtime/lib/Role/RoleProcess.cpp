@@ -34,11 +34,6 @@ static int complain(const Status &status) {
   return status.exitStatus();
 }
 
-static void describe(const rt_role_desc &role) {
-  std::printf("%s: role %d of %d of '%s', ABI version %u, fingerprint %s\n", role.role_name, role.role, role.num_roles,
-              role.model, role.abi_version, fingerprintToHex(role.fingerprint).c_str());
-}
-
 /// Dies with the host, and does not outlive one that died before we could say so.
 static bool tieToHost() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -147,10 +142,13 @@ static Status runRank(const rt_role_desc &role, ShmRole &host, const std::string
 }
 
 int roleMain(const rt_role_desc &role, int argc, char **argv) {
+  RoleIdentity identity;
   if (Status status = checkRole(role); !status.ok())
     return complain(status);
+  if (Status status = readNote(role.note, identity); !status.ok())
+    return complain(status);
   if (argc > 1 && std::strcmp(argv[1], "--version") == 0) {
-    describe(role);
+    std::fputs(formatIdentity(identity).c_str(), stdout);
     return 0;
   }
   if (argc > 1 && std::strcmp(argv[1], "--replay") == 0)
@@ -167,12 +165,7 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
   handleBusErrors();
   if (!tieToHost())
     return complain(fail(Code::kPeerLost, "%s: the host of the run has gone", role.role_name));
-  RoleIdentity identity;
-  identity.role = role.role;
-  identity.numRoles = role.num_roles;
   identity.pid = static_cast<int32_t>(getpid());
-  identity.fingerprint = fingerprintToHex(role.fingerprint);
-  identity.name = role.role_name;
   RoleOptions options;
   std::unique_ptr<ShmRole> transport;
   Status status = ShmRole::connect(host, identity, deadlineAfter(30ll * 1000000000), options, transport);

@@ -231,33 +231,21 @@ void MpiTransport::beat(int64_t now) {
 
 static std::string helloOf(const RoleIdentity &identity) {
   WireWriter writer(kNoteHello);
-  writer.number(kWireMagic);
-  writer.number(identity.abiVersion);
-  writer.number(identity.role);
-  writer.number(identity.numRoles);
-  writer.text(identity.fingerprint);
-  writer.text(identity.name);
+  writer.identity(identity);
   return padded(writer.buffer);
 }
 
 static Status checkHello(const RoleIdentity &own, int32_t rank, const std::string &bytes, std::vector<int32_t> &ranks) {
   WireReader reader(bytes);
-  bool magic = reader.number() == kNoteHello && reader.number() == kWireMagic;
-  auto abi = static_cast<uint32_t>(reader.number());
-  auto role = static_cast<int32_t>(reader.number());
-  auto numRoles = static_cast<int32_t>(reader.number());
-  std::string fingerprint = reader.text(), name = reader.text();
+  RoleIdentity other;
   const char *me = own.name.c_str();
-  if (!magic || (reader.bad() && abi == RT_ABI_VERSION))
+  if (reader.number() != kNoteHello || !reader.identity(other))
     return fail(Code::kMismatch, "%s: rank %d is no stage", me, rank);
-  if (abi != RT_ABI_VERSION)
-    return fail(Code::kMismatch,
-                "%s: %s on rank %d has ABI version %u, expected %d; compile the model again with this version", me,
-                name.c_str(), rank, abi, RT_ABI_VERSION);
-  if (fingerprint != own.fingerprint)
-    return fail(Code::kMismatch,
-                "%s: %s on rank %d has fingerprint %.16s..., expected %.16s...; it comes from another compilation", me,
-                name.c_str(), rank, fingerprint.c_str(), own.fingerprint.c_str());
+  std::string who = own.name + ": " + other.name + " on rank " + std::to_string(rank);
+  if (Status status = checkIdentity(other, who, own, own.name); !status.ok())
+    return status;
+  int32_t role = other.role, numRoles = other.numRoles;
+  const std::string &name = other.name;
   if (numRoles != own.numRoles || role < 0 || role >= numRoles)
     return fail(Code::kMismatch, "%s: %s on rank %d is role %d of %d, expected one of %d", me, name.c_str(), rank, role,
                 numRoles, own.numRoles);
@@ -274,7 +262,7 @@ Status joinRanks(const Fabric &fabric, const RoleIdentity &identity, int64_t dea
     return fail(Code::kInvalid,
                 "%s: the model was compiled into %d stages, and MPI has %d ranks; expected one rank per stage", me,
                 identity.numRoles, fabric.size);
-  constexpr int64_t kHelloBytes = 4096;
+  constexpr int64_t kHelloBytes = kNoteBytes;
   auto size = static_cast<size_t>(fabric.size);
   std::string hello = helloOf(identity);
   std::vector<std::string> rooms(size, std::string(size_t(kHelloBytes), '\0'));

@@ -16,7 +16,7 @@ namespace penstock {
 namespace rt {
 
 enum NoteKind : int64_t {
-  kNoteHello = 1001, ///< magic, abi, role, roles, fingerprint, name
+  kNoteHello = 1001, ///< identity of the role
   kNoteOpen,         ///< an end is open: see Opening
   kNoteState,        ///< what the role does
   kNoteAbort,        ///< code, message

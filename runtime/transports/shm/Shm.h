@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The host makes one sealed memfd for the control block and one per channel, and listens on an abstract socket with a
-// random name that admits only the same user. A role connects, proves that it belongs to the plan (fingerprint, ABI
-// version, number), and is handed the descriptors of its own channels: writable for the producer, read-only for
+// random name that admits only the same user. A role connects, says what it belongs to (Identity.h), which must be what
+// the plan says, and is handed the descriptors of its own channels: writable for the producer, read-only for
 // consumers. The memory belongs to the processes alone, so that nothing is left behind however they end.
 //
 // Threads: the host's open() before roles are served; serving on one thread; the rest as in Transport.h.
@@ -16,6 +16,7 @@
 
 #include "Memory.h"
 #include "Ring.h"
+#include "penstock/rt/Identity.h"
 #include "penstock/rt/Role.h"
 
 #include <memory>
@@ -23,22 +24,11 @@
 namespace penstock {
 namespace rt {
 
-/// What a role says of itself in its first message.
-struct RoleIdentity {
-  uint32_t abiVersion = RT_ABI_VERSION;
-  int32_t role = 0, numRoles = 1, pid = 0;
-  std::string fingerprint; ///< 64 hexadecimal digits
-  std::string name;
-};
-
-/// "0a1b..." of 32 bytes.
-std::string fingerprintToHex(const uint8_t (&bytes)[32]);
-
 /// The side that feeds and collects.
 class ShmHost final : public RingTransport {
 public:
-  static Status create(const ControlLayout &layout, const std::vector<ChannelDesc> &channels,
-                       const std::string &fingerprint, std::unique_ptr<ShmHost> &host);
+  static Status create(const ControlLayout &layout, const std::vector<ChannelDesc> &channels, const Identity &identity,
+                       std::unique_ptr<ShmHost> &host);
   const char *name() const override { return "shm"; }
   bool canConnect(const EndInfo &, const EndInfo &) const override { return true; }
   Status open(const ChannelDesc &desc, const EndInfo &end, int64_t deadlineNs, ChannelId &channel) override;
@@ -71,12 +61,13 @@ private:
     std::vector<Mapping> mappings;
   };
   Status listen();
-  Status checkIdentity(const RoleIdentity &identity);
+  Status admit(const RoleIdentity &role) const;
   Event welcome(int connection, class WireReader &reader, const std::vector<RoleOptions> &options);
   Event grant(int connection, int32_t role, class WireReader &reader);
   Fd listening, controlFd;
   Mapping controlMemory;
-  std::string socketName, fingerprint;
+  std::string socketName;
+  Identity identity; ///< of the plan
   std::vector<Channel> channels;
   std::vector<bool> joined;
 };

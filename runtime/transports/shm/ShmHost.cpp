@@ -19,21 +19,13 @@
 namespace penstock {
 namespace rt {
 
-std::string fingerprintToHex(const uint8_t (&bytes)[32]) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
 Status ShmHost::listen() {
   uint8_t random[32] = {};
   if (getrandom(random, sizeof(random), 0) != ssize_t(sizeof(random)))
     return failErrno("cannot get random bytes for the name of the handshake socket");
-  socketName = "penstock-" + fingerprintToHex(random);
+  socketName = "penstock-";
+  for (uint8_t byte : random)
+    socketName += format("%02x", byte);
   listening.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listening.valid())
     return failErrno("cannot create the handshake socket");
@@ -48,10 +40,10 @@ Status ShmHost::listen() {
   return Status();
 }
 
-Status ShmHost::create(const ControlLayout &layout, const std::vector<ChannelDesc> &descs,
-                       const std::string &fingerprint, std::unique_ptr<ShmHost> &host) {
+Status ShmHost::create(const ControlLayout &layout, const std::vector<ChannelDesc> &descs, const Identity &identity,
+                       std::unique_ptr<ShmHost> &host) {
   std::unique_ptr<ShmHost> made(new ShmHost);
-  made->fingerprint = fingerprint;
+  made->identity = identity;
   made->joined.assign(size_t(layout.numRoles), false);
   int64_t controlBytes = RunControl::bytesFor(layout);
   if (Status status = createMemfd("penstock-control", controlBytes, made->controlFd); !status.ok())
@@ -116,39 +108,25 @@ Status ShmHost::accept(Fd &connection) {
   return Status();
 }
 
-Status ShmHost::checkIdentity(const RoleIdentity &identity) {
-  const char *who = identity.name.c_str();
-  if (identity.abiVersion != RT_ABI_VERSION)
-    return fail(Code::kMismatch, "%s has ABI version %u, expected %d; compile the model again with this version", who,
-                identity.abiVersion, RT_ABI_VERSION);
-  if (identity.fingerprint != fingerprint)
-    return fail(Code::kMismatch,
-                "%s has fingerprint %.16s..., expected %.16s... as in plan.json; it comes from another "
-                "compilation",
-                who, identity.fingerprint.c_str(), fingerprint.c_str());
-  if (identity.numRoles != control.numRoles())
-    return fail(Code::kMismatch, "%s was built for %d roles, expected %d", who, identity.numRoles, control.numRoles());
-  if (identity.role < 0 || identity.role >= control.numRoles())
-    return fail(Code::kMismatch, "%s is role %d, expected one of 0..%d", who, identity.role, control.numRoles() - 1);
-  if (joined[size_t(identity.role)])
-    return fail(Code::kMismatch, "%s is role %d, which has joined already", who, identity.role);
+Status ShmHost::admit(const RoleIdentity &role) const {
+  const char *who = role.name.c_str();
+  if (Status status = checkIdentity(role, role.name, identity, "plan.json"); !status.ok())
+    return status;
+  if (role.numRoles != control.numRoles())
+    return fail(Code::kMismatch, "%s was built for %d roles, expected %d", who, role.numRoles, control.numRoles());
+  if (role.role < 0 || role.role >= control.numRoles())
+    return fail(Code::kMismatch, "%s is role %d, expected one of 0..%d", who, role.role, control.numRoles() - 1);
+  if (joined[size_t(role.role)])
+    return fail(Code::kMismatch, "%s is role %d, which has joined already", who, role.role);
   return Status();
 }
 
 ShmHost::Event ShmHost::welcome(int connection, WireReader &reader, const std::vector<RoleOptions> &options) {
   Event event;
-  RoleIdentity identity;
-  bool magic = reader.number() == kWireMagic;
-  identity.abiVersion = static_cast<uint32_t>(reader.number());
-  identity.role = static_cast<int32_t>(reader.number());
-  identity.numRoles = static_cast<int32_t>(reader.number());
-  identity.pid = static_cast<int32_t>(reader.number());
-  identity.fingerprint = reader.text();
-  identity.name = reader.text();
-  if (!magic || (reader.bad() && identity.abiVersion == RT_ABI_VERSION))
-    event.status = fail(Code::kMismatch, "a process that is no role spoke on the handshake socket");
-  else
-    event.status = checkIdentity(identity);
+  RoleIdentity role;
+  event.status = reader.identity(role)
+                     ? admit(role)
+                     : fail(Code::kMismatch, "a process that is no role spoke on the handshake socket");
   WireWriter writer(kWelcome);
   writer.number(static_cast<int64_t>(event.status.code()));
   writer.text(event.status.message());
@@ -157,10 +135,10 @@ ShmHost::Event ShmHost::welcome(int connection, WireReader &reader, const std::v
     return event;
   }
   writer.number(controlMemory.bytes());
-  writer.options(size_t(identity.role) < options.size() ? options[size_t(identity.role)] : RoleOptions());
-  event.role = identity.role;
-  joined[size_t(identity.role)] = true;
-  control.role(identity.role).pid.store(identity.pid);
+  writer.options(size_t(role.role) < options.size() ? options[size_t(role.role)] : RoleOptions());
+  event.role = role.role;
+  joined[size_t(role.role)] = true;
+  control.role(role.role).pid.store(role.pid);
   event.status = sendPacket(connection, writer.buffer, controlFd.get());
   event.kind = event.status.ok() ? Event::kJoined : Event::kFailed;
   return event;

@@ -74,13 +74,7 @@ Status ShmRole::connect(const std::string &address, const RoleIdentity &identity
   if (Status status = connectTo(address, made->socket); !status.ok())
     return status;
   WireWriter hello(kHello);
-  hello.number(kWireMagic);
-  hello.number(identity.abiVersion);
-  hello.number(identity.role);
-  hello.number(identity.numRoles);
-  hello.number(identity.pid);
-  hello.text(identity.fingerprint);
-  hello.text(identity.name);
+  hello.identity(identity);
   WireReader reply{std::string()};
   Fd fd;
   Status status = askHost(made->socket.get(), hello.buffer, kWelcome, deadlineNs, reply, fd);

@@ -49,6 +49,22 @@ void WireWriter::options(const RoleOptions &options) {
   number(options.sharesMemory);
 }
 
+/// Up to the name as it was in ABI version 1, so that versions can tell each other who they are.
+void WireWriter::identity(const RoleIdentity &identity) {
+  number(kWireMagic);
+  number(identity.abiVersion);
+  number(identity.role);
+  number(identity.numRoles);
+  number(identity.pid);
+  text(identity.fingerprint);
+  text(identity.name);
+  text(identity.model);
+  text(identity.weights);
+  text(identity.cut);
+  text(identity.schedule);
+  text(identity.build);
+}
+
 int64_t WireReader::number() {
   int64_t value = 0;
   if (failed || buffer.size() - at < sizeof(value)) {
@@ -106,6 +122,22 @@ RoleOptions WireReader::options() {
   options.hangFile = text();
   options.sharesMemory = number() != 0;
   return options;
+}
+
+bool WireReader::identity(RoleIdentity &identity) {
+  bool isOurs = number() == kWireMagic;
+  identity.abiVersion = static_cast<uint32_t>(number());
+  identity.role = static_cast<int32_t>(number());
+  identity.numRoles = static_cast<int32_t>(number());
+  identity.pid = static_cast<int32_t>(number());
+  identity.fingerprint = text();
+  identity.name = text();
+  identity.model = text();
+  identity.weights = text();
+  identity.cut = text();
+  identity.schedule = text();
+  identity.build = text();
+  return isOurs && (!failed || identity.abiVersion != RT_ABI_VERSION);
 }
 
 Status sendPacket(int socket, const std::string &packet, int fd) {

@@ -7,7 +7,7 @@
 // 64-bit, texts have their length before them. Reading past the end makes the reader bad and gives zeros; nothing is
 // trusted.
 //
-//   role -> host  kHello (magic, abi, role, roles, pid, fingerprint, name)      host -> role  kWelcome + control memfd
+//   role -> host  kHello (identity of the role)                                 host -> role  kWelcome + control memfd
 //   role -> host  kAsk   (direction, consumer, description of the channel)      host -> role  kGrant + data memfd
 //   role -> host  kReady (code, message)
 //
@@ -16,6 +16,7 @@
 #define PENSTOCK_RT_TRANSPORTS_SHM_WIRE_H
 
 #include "Memory.h"
+#include "penstock/rt/Identity.h"
 #include "penstock/rt/Role.h"
 
 namespace penstock {
@@ -34,6 +35,8 @@ public:
   }
   void channel(const ChannelDesc &desc);
   void options(const RoleOptions &options);
+  /// How every first handshake begins, over whatever it goes: magic number, ABI version, and what a role belongs to.
+  void identity(const RoleIdentity &identity);
   std::string buffer;
 };
 
@@ -44,6 +47,8 @@ public:
   std::string text();
   ChannelDesc channel();
   RoleOptions options();
+  /// False if it is none. Of another version of the ABI, only what all versions have is sure to be there.
+  bool identity(RoleIdentity &identity);
   bool bad() const { return failed; }
 
 private:

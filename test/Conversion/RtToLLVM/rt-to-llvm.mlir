@@ -53,11 +53,15 @@
 // CHECK:         ^[[FAILED]](%[[CODE:.*]]: i32):
 // CHECK-NEXT:      llvm.return %[[CODE]] : i32
 
+// What the role says of itself is an ELF note.
+// CHECK:         llvm.mlir.global internal constant @[[NOTE:bytes_[0-9]+]]("\09\00\00\00\{{..}}\00\00\00\01\00\00\00Penstock\00\00\00\00abi {{[0-9]+}}\0Afingerprint 0011{{[0-9a-f]+}}\0Aname stage-0\0Arole 0\0Aroles 1\0Amodel m.onnx 12ab\0Acut 1 stage 34cd\0A{{(\\00)*}}") {addr_space = 0 : i32, alignment = 4 : i64, section = ".note.penstock"}
 // CHECK:         llvm.mlir.global external constant @penstock_role_0()
+// CHECK:           llvm.mlir.addressof @[[NOTE]]
 // CHECK:           llvm.mlir.addressof @program
 rt.role @role_0 role 0 of 1 stages [0] of 1 model "m.onnx" arena 0
     extents affine_map<()[s0] -> (s0, s0 * 3, s0 floordiv 2)>
-    attributes {fingerprint = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"} {
+    attributes {fingerprint = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+                identity = "model m.onnx 12ab\0Acut 1 stage 34cd\0A"} {
   rt.symbol "batch" {lower = 1 : i64, upper = 16 : i64}
   rt.channel @x id 0 "x" f32 [-1, 3] from -1 to [0] depth 2 bytes 192 in 0
   rt.channel @y id 1 "y" f32 [-1, 3] from 0 to [-2] depth 2 bytes 192 out

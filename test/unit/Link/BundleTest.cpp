@@ -15,6 +15,7 @@
 
 #include "Testing.h"
 #include "penstock/Conversion/PipeToRt/PipeToRt.h"
+#include "penstock/Link/FolderIdentity.h"
 #include "penstock/rt/Abi.h"
 #include "penstock/rt/Plan.h"
 
@@ -152,6 +153,16 @@ protected:
 
   TemporaryFolder folder;
   Installation installation;
+  /// What an executable says of itself, made of what plan.json says.
+  std::string noteOf(const nlohmann::json &plan, int role, int numRoles) {
+    std::string text = "abi " + std::to_string(RT_ABI_VERSION) + "\nfingerprint " + summary.fingerprint +
+                       "\nname stage-" + std::to_string(role) + "\nrole " + std::to_string(role) + "\nroles " +
+                       std::to_string(numRoles) + "\n";
+    for (const char *key : {"model", "weights", "cut", "schedule", "build"})
+      text += std::string(key) + " " + plan["identity"][key].get<std::string>() + "\n";
+    return text;
+  }
+
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   llvm::StringMap<std::string> objects;
@@ -168,8 +179,7 @@ TEST_F(BundleTest, TablesAndCalls) {
   EXPECT_EQ(weights, "abcdefghijklmnop");
   nlohmann::json plan = nlohmann::json::parse(readFile(file("plan.json")));
   EXPECT_EQ(runCommand(file("stage-0")),
-            "abi " + std::to_string(RT_ABI_VERSION) + " fingerprint " + summary.fingerprint +
-                "\n"
+            "abi " + std::to_string(RT_ABI_VERSION) + " note Penstock type 1:\n" + noteOf(plan, 0, 2) +
                 "model m.onnx name stage-0 role 0 of 2 stages 2 own 1: 0 threads 1 features avx2\n"
                 "symbol batch\n"
                 "symbol seq\n"
@@ -271,7 +281,8 @@ TEST_F(BundleTest, HostReadsThePlan) {
   rt::Plan plan;
   rt::Status status = rt::Plan::load(options.output, plan);
   ASSERT_TRUE(status.ok()) << status.message();
-  EXPECT_EQ(plan.fingerprint, summary.fingerprint);
+  EXPECT_EQ(plan.identity.fingerprint, summary.fingerprint);
+  EXPECT_EQ(plan.identity.model, "m.onnx");
   EXPECT_EQ(plan.symbolNames(), (std::vector<std::string>{"batch", "seq"}));
   EXPECT_EQ(plan.outputs[0].dims[1].toString(plan.symbolNames()), "(seq min 8)");
   EXPECT_EQ(plan.channels[1].depth, 3);
@@ -345,22 +356,53 @@ TEST_F(BundleTest, Reproducible) {
   EXPECT_TRUE(first == contents(options.output));
 }
 
-// What decides the results enters the fingerprint: here one weight's bytes, the cut's channel depth, the target.
-TEST_F(BundleTest, FingerprintsDiffer) {
+// What decides the results enters the fingerprint, and the part that it belongs to differs alone: here one weight's
+// bytes, a channel's depth, the kernels of a stage, the target, a flag, the code of a kernel.
+TEST_F(BundleTest, FingerprintsDifferAndSayHow) {
   std::set<std::string> seen;
+  nlohmann::json before;
   auto add = [&] {
-    ASSERT_EQ(write(0), "");
+    EXPECT_EQ(write(0), "");
     EXPECT_TRUE(seen.insert(summary.fingerprint).second);
+    nlohmann::json now = nlohmann::json::parse(readFile(file("plan.json")))["identity"];
+    std::string differing;
+    for (const auto &[key, value] : now.items())
+      differing += before.is_null() || before[key] == value ? "" : key + " ";
+    before = now;
+    return differing;
   };
-  add();
+  EXPECT_EQ(add(), "");
+  EXPECT_EQ(before["model"], "m.onnx");
+  EXPECT_TRUE(llvm::StringRef(before["cut"].get<std::string>()).starts_with("2 stages "));
+  EXPECT_TRUE(llvm::StringRef(before["build"].get<std::string>()).starts_with("0.1.0 "));
   writeFile(folder.file("data.bin"), "01234567abcdefghijklmnop--------abcdefghijklmnoX");
-  add();
-  std::string deeper = kModule;
-  deeper.replace(deeper.find("depth 3"), 7, "depth 4");
-  emit(deeper);
-  add();
+  EXPECT_EQ(add(), "weights ");
+  std::string text = kModule;
+  text.replace(text.find("depth 3"), 7, "depth 4");
+  emit(text);
+  EXPECT_EQ(add(), "schedule ");
+  text.replace(text.find("\"first\""), 7, "\"other\"");
+  emit(text);
+  EXPECT_EQ(add(), "cut ");
+  (*module)->setAttr(kModelHashAttr, mlir::StringAttr::get(&context, "0123456789abcdef"));
+  EXPECT_EQ(add(), "model ");
   options.profile.cpu = "x86-64-v2";
-  add();
+  EXPECT_EQ(add(), "build ");
+  options.flags.push_back("--threads=2");
+  EXPECT_EQ(add(), "build ");
+  objects["shift"] += '\0'; // which no linker looks at
+  EXPECT_EQ(add(), "build ");
+}
+
+// A name with letters that would end a line of the note, or too many of them, is cut and replaced.
+TEST_F(BundleTest, NotesAreLines) {
+  (*module)->setAttr("nn.model", mlir::StringAttr::get(&context, "a\nbuild b" + std::string(1000, 'x')));
+  ASSERT_EQ(write(0), "");
+  nlohmann::json plan = nlohmann::json::parse(readFile(file("plan.json")));
+  std::string model = plan["identity"]["model"];
+  EXPECT_THAT(model, testing::StartsWith("a?build bxxx"));
+  EXPECT_LE(model.size(), 256u);
+  EXPECT_THAT(runCommand(file("stage-1")), HasSubstr(noteOf(plan, 1, 2)));
 }
 
 // A folder of ours is replaced as a whole; nothing else is touched, and no temporary folder stays.

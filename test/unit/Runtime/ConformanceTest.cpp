@@ -161,7 +161,9 @@ TEST(ShmHandshake, refusesStrangers) {
   ControlLayout layout;
   layout.numRoles = 2;
   std::unique_ptr<ShmHost> host;
-  ASSERT_TRUE(ShmHost::create(layout, {}, std::string(64, 'a'), host).ok());
+  Identity plan;
+  plan.fingerprint = std::string(64, 'a');
+  ASSERT_TRUE(ShmHost::create(layout, {}, plan, host).ok());
   auto tryJoin = [&](RoleIdentity identity) {
     Status result;
     std::thread role([&] {
@@ -184,7 +186,11 @@ TEST(ShmHandshake, refusesStrangers) {
   good.role = 1, good.numRoles = 2, good.fingerprint = std::string(64, 'a'), good.name = "stage-1";
   RoleIdentity other = good;
   other.fingerprint = std::string(64, 'b');
-  EXPECT_NE(tryJoin(other).message().find("fingerprint bbbb"), std::string::npos);
+  EXPECT_NE(tryJoin(other).message().find("stage-1 comes from another compilation: fingerprint is 'bbbb"),
+            std::string::npos);
+  other.model = "other.onnx 12ab";
+  EXPECT_NE(tryJoin(other).message().find("model is 'other.onnx 12ab' in stage-1 and '' in plan.json"),
+            std::string::npos);
   other = good;
   other.abiVersion = 99;
   EXPECT_NE(tryJoin(other).message().find("ABI version 99"), std::string::npos);

@@ -71,6 +71,8 @@ inline json chainPlan(int32_t stages, bool isStatic, int64_t rows = 0) {
   plan["fingerprint"] = std::string();
   for (int i = 0; i < 32; ++i)
     plan["fingerprint"].get_ref<std::string &>() += "ab";
+  plan["identity"] = {
+      {"model", "chain.onnx"}, {"weights", "four"}, {"cut", "ab"}, {"schedule", "plain"}, {"build", "by hand"}};
   if (!isStatic)
     plan["symbols"].push_back({{"name", "n"}, {"lower", 0}});
   if (rows > 0)

@@ -57,6 +57,9 @@ TEST(Plan, refusesWrongFields) {
   refuse(with("/schema", 2), "version 1 instead of 2");
   refuse(with("/schema", "1"), "schema: expected an integer");
   refuse(with("/fingerprint", "xyz"), "64 hexadecimal digits");
+  refuse(with("/identity", json()), "a field 'identity'");
+  refuse(with("/identity", 3), "identity: expected an object");
+  refuse(with("/identity/cut", 3), "identity.cut: expected a string");
   refuse(with("/model", 5), "plan.model: expected a string");
   refuse(with("/stages", json::array()), "stages: expected at least one");
   refuse(with("/stages/0/executable", "../sh"), "the name of a file in the folder");

@@ -24,6 +24,7 @@ RoleIdentity identityOf(int32_t role, int32_t numRoles) {
   RoleIdentity identity;
   identity.role = role, identity.numRoles = numRoles;
   identity.fingerprint = std::string(64, 'a');
+  identity.cut = "3 stages 12ab";
   identity.name = "stage-" + std::to_string(role);
   return identity;
 }
@@ -61,8 +62,9 @@ TEST(RankHandshake, refusesStrangers) {
   };
   RoleIdentity other = identityOf(1, 2);
   other.fingerprint = std::string(64, 'b');
-  EXPECT_EQ(firstSays(other), "stage-0: stage-1 on rank 1 has fingerprint bbbbbbbbbbbbbbbb..., expected "
-                              "aaaaaaaaaaaaaaaa...; it comes from another compilation");
+  other.cut = "3 stages 34cd", other.build = "0.2.0";
+  EXPECT_EQ(firstSays(other), "stage-0: stage-1 on rank 1 comes from another compilation: cut is '3 stages 34cd' in "
+                              "stage-1 and '3 stages 12ab' in stage-0, build is '0.2.0' in stage-1 and '' in stage-0");
   other = identityOf(1, 2);
   other.abiVersion = 99;
   EXPECT_NE(firstSays(other).find("ABI version 99, expected"), std::string::npos);

@@ -22,7 +22,7 @@ namespace testfabric {
 class ShmServer {
 public:
   ShmServer(const penstock::rt::ControlLayout &layout, const std::vector<penstock::rt::ChannelDesc> &channels) {
-    penstock::rt::Status status = penstock::rt::ShmHost::create(layout, channels, fingerprint(), host);
+    penstock::rt::Status status = penstock::rt::ShmHost::create(layout, channels, identityOf(0, 1), host);
     EXPECT_TRUE(status.ok()) << status.message();
     server = std::thread([this] { serve(); });
   }

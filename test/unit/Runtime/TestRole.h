@@ -17,6 +17,8 @@
 
 #include "penstock/rt/Abi.h"
 
+#include <initializer_list>
+
 namespace testrole {
 
 constexpr int32_t kMaxStages = 17;
@@ -33,7 +35,35 @@ inline constexpr int64_t kStaticRows = 3;
 /// Depth of channel `id` in a chain of `stages`: how many periods a slot is held.
 constexpr int32_t depthOf(int32_t id, int32_t stages) { return id == 1 && stages >= 3 ? stages : 2; }
 
+/// The note of a stage; `Mark` tells folders apart by their fingerprint, made of it, and by their cut.
+template <int32_t Stage, int32_t Stages, uint8_t Mark> struct Note {
+  rt_note head = {sizeof(RT_NOTE_NAME), 0, RT_NOTE_TYPE, RT_NOTE_NAME};
+  char text[512] = {};
+
+  constexpr Note() {
+    add("abi "), add(RT_ABI_VERSION), add("\nfingerprint ");
+    for (int i = 0; i < 32; ++i)
+      addMark();
+    add("\nname "), add(kRoleNames[Stage]), add("\nrole "), add(Stage), add("\nroles "), add(Stages);
+    add("\nmodel chain.onnx\nweights four\nschedule plain\nbuild by hand\ncut "), addMark(), add("\n");
+  }
+  constexpr void add(const char *words) {
+    for (; *words; ++words)
+      text[head.text_bytes++] = *words;
+  }
+  constexpr void add(int32_t number) {
+    if (number >= 10)
+      add(number / 10);
+    text[head.text_bytes++] = char('0' + number % 10);
+  }
+  constexpr void addMark() {
+    for (int digit : {Mark >> 4, Mark & 15})
+      text[head.text_bytes++] = "0123456789abcdef"[digit];
+  }
+};
+
 template <int32_t Stage, int32_t Stages, bool Static, uint8_t Mark = 0xab> struct Role {
+  static constexpr Note<Stage, Stages, Mark> kNote = {};
   static constexpr bool kSkips = Stages >= 3;
   static constexpr bool kJoins = kSkips && Stage == Stages - 1;
   static constexpr bool kIsFirst = Stage == 0;
@@ -140,8 +170,7 @@ template <int32_t Stage, int32_t Stages, bool Static, uint8_t Mark = 0xab> struc
   static constexpr rt_role_desc make(int32_t (*run)(rt_ctx *) = program<checkNothing>) {
     rt_role_desc role = {};
     role.abi_version = RT_ABI_VERSION;
-    for (uint8_t &byte : role.fingerprint)
-      byte = Mark;
+    role.note = &kNote.head;
     role.model = "chain.onnx";
     role.role_name = kRoleNames[Stage];
     role.role = Stage, role.num_roles = Stages, role.num_stages = Stages;

@@ -101,6 +101,8 @@ static LogicalResult verifyHashes(RoleOp role) { // role_c8
     return role.emitOpError() << "has the " << name << " '" << *text << "'; expected " << numDigits
                               << " hexadecimal digits";
   };
+  if (!role.getIdentity().empty() && !role.getIdentity().ends_with("\n"))
+    return role.emitOpError() << "has an identity that ends within a line";
   return success(succeeded(check(role.getFingerprint(), 64, "fingerprint")) &&
                  succeeded(check(role.getWeightsHash(), 32, "weights hash")));
 }

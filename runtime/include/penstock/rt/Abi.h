@@ -37,6 +37,7 @@
 //   1  first version
 //   2  symbols that kernels find: num_data_symbols, rt_set_symbol
 //   3  steps name the storages of their results
+//   4  a note instead of the fingerprint alone
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_ABI_H
@@ -48,7 +49,7 @@
 extern "C" {
 #endif
 
-#define RT_ABI_VERSION 3
+#define RT_ABI_VERSION 4
 
 /// Base of every buffer that a kernel gets: arena, slots, weights and workspaces alike.
 #define RT_ALIGNMENT 64
@@ -146,11 +147,22 @@ typedef struct rt_step_desc {
   const int32_t *results; ///< storages that the call fills, in the order of the kernel's results
 } rt_step_desc;
 
+/// What a role says of itself, as an ELF note of its executable (section .note.penstock), so that it can be read
+/// without being run. Directly behind the struct come `text_bytes` bytes of text, lines of "KEY VALUE\n": abi,
+/// fingerprint, name, role, roles, model, weights, cut, schedule, build (penstock/rt/Identity.h says what they mean).
+#define RT_NOTE_NAME "Penstock"
+#define RT_NOTE_TYPE 1
+typedef struct rt_note {
+  uint32_t name_bytes; ///< of RT_NOTE_NAME, its end included
+  uint32_t text_bytes;
+  uint32_t type; ///< RT_NOTE_TYPE
+  char name[12]; ///< RT_NOTE_NAME, filled up with zeros
+} rt_note;
+
 typedef struct rt_role_desc {
   uint32_t abi_version; ///< RT_ABI_VERSION at compile time; first, never moves
-  uint8_t
-      fingerprint[32]; ///< of model, cut, schedule and target: equal in all roles of one folder and in plan.json (hex)
-  const char *model;   ///< file name of the model, for messages
+  const rt_note *note;
+  const char *model;     ///< file name of the model, for messages
   const char *role_name; ///< e.g. "stage-0"
   int32_t role, num_roles;
   int32_t num_stages;     ///< of the whole plan

@@ -11,6 +11,7 @@
 #ifndef PENSTOCK_RT_PLAN_H
 #define PENSTOCK_RT_PLAN_H
 
+#include "penstock/rt/Identity.h"
 #include "penstock/rt/Status.h"
 #include "penstock/rt/Transport.h"
 
@@ -88,7 +89,8 @@ struct PlanConstraint {
 };
 
 struct Plan {
-  std::string folder, model, fingerprint;
+  std::string folder, model;
+  Identity identity; ///< what every executable of the folder says of itself too
   std::vector<PlanSymbol> symbols;
   std::vector<PlanTensor> inputs, outputs;
   std::vector<PlanStage> stages;

@@ -63,10 +63,9 @@ static void printChannel(const rt_channel_desc &channel) {
 }
 
 static void printTables(const rt_role_desc &role) {
-  std::printf("abi %u fingerprint ", role.abi_version);
-  for (uint8_t byte : role.fingerprint)
-    std::printf("%02x", byte);
-  std::printf("\nmodel %s name %s role %d of %d stages %d own %d: %d threads %d features %s\n", role.model,
+  std::printf("abi %u note %s type %u:\n%.*s", role.abi_version, role.note->name, role.note->type,
+              int(role.note->text_bytes), reinterpret_cast<const char *>(role.note + 1));
+  std::printf("model %s name %s role %d of %d stages %d own %d: %d threads %d features %s\n", role.model,
               role.role_name, role.role, role.num_roles, role.num_stages, role.num_own_stages, role.own_stages[0],
               role.num_threads, role.required_features);
   for (int32_t i = 0; i < role.num_symbols; ++i)

@@ -15,8 +15,9 @@ include "mlir/IR/SymbolInterfaces.td"
 def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlock, NoTerminator]> {
   let summary = "one process: its tables and its program";
   let description = [{
-    `weights_bytes`, `weights_hash`, `fingerprint` and the offsets of weight storages are known once the weights file is
-    written, when the executables are linked.
+    `weights_bytes`, `weights_hash`, `fingerprint`, `identity` and the offsets of weight storages are known once the weights
+    file is written, when the executables are linked. `identity` is part of the executable's note: lines of KEY VALUE that say
+    which model, weights, cut, schedule and build a fingerprint stands for.
 
     Constraints:
     * (C1) 0 <= `role` < `num_roles`; own stages are distinct and below `num_stages`.
@@ -27,7 +28,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     * (C5) at least one channel is received.
     * (C6) `arena_bytes` is -1 or not negative; `num_threads` is at least 1.
     * (C7) arena storages have an offset exactly when `arena_bytes` is not -1, and lie inside the arena.
-    * (C8) hashes are hexadecimal: 64 digits of `fingerprint`, 32 of `weights_hash`.
+    * (C8) hashes are hexadecimal: 64 digits of `fingerprint`, 32 of `weights_hash`; `identity` ends each line.
 
     ```mlir
     rt.role @s0 role 0 of 2 stages [0] of 2 model "m.onnx" arena 64 extents affine_map<()[s0] -> (s0, s0 * 4)> {
@@ -56,6 +57,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
                        DefaultValuedAttr<I64Attr, "1">:$num_threads, DefaultValuedStrAttr<StrAttr, "">:$required_features,
                        OptionalAttr<StrAttr>:$weights_file, DefaultValuedAttr<I64Attr, "0">:$weights_bytes,
                        OptionalAttr<StrAttr>:$weights_hash, OptionalAttr<StrAttr>:$fingerprint,
+                       DefaultValuedStrAttr<StrAttr, "">:$identity,
                        OptionalAttr<StrAttr>:$sym_visibility);
   let regions = (region SizedRegion<1>:$body);
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$role, "int64_t":$numRoles,
@@ -64,7 +66,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     build($_builder, $_state, $_builder.getStringAttr(name), i64(role), i64(numRoles),
           $_builder.getDenseI64ArrayAttr(ownStages), i64(numStages), $_builder.getStringAttr(model), i64(arenaBytes),
           ::mlir::AffineMapAttr::get(::mlir::AffineMap::get($_builder.getContext())), i64(1), $_builder.getStringAttr(""),
-          nullptr, i64(0), nullptr, nullptr, nullptr);
+          nullptr, i64(0), nullptr, nullptr, $_builder.getStringAttr(""), nullptr);
     $_state.regions[0]->emplaceBlock();
   }]>];
   let assemblyFormat = [{
