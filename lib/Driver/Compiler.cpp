@@ -130,14 +130,19 @@ LogicalResult compile(Compilation &compilation, const PhaseCallback &onPhase) {
   if (from && failed(resume(*from, compilation)))
     return failure();
   int first = from ? static_cast<int>(*from) + 1 : 0, last = static_cast<int>(to);
-  int assign = static_cast<int>(Phase::Assign);
-  bool isLimited = compilation.options.memoryLimitBytes > 0 || !compilation.options.clusterFile.empty();
+  int assign = static_cast<int>(Phase::Assign), place = static_cast<int>(Phase::Place);
+  bool isLimited = hasMemoryLimit(compilation);
   if ((compilation.options.isProfiled || isLimited) && first <= assign && last >= assign) {
     if (failed(runPhases(first, assign - 1, compilation, onPhase)) ||
         (isLimited && failed(learnWorkspaces(compilation))) ||
         (compilation.options.isProfiled && failed(measureKernels(compilation, onPhase))))
       return failure();
     first = assign;
+  }
+  if (isLimited && first <= assign && last >= place) {
+    if (failed(runWithinMemory(compilation, onPhase)))
+      return failure();
+    first = place + 1;
   }
   if (failed(runPhases(first, last, compilation, onPhase)))
     return failure();

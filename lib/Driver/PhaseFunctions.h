@@ -33,6 +33,13 @@ mlir::LogicalResult runPhases(int first, int last, Compilation &compilation, con
 /// memory is limited. Later phases find them compiled.
 mlir::LogicalResult learnWorkspaces(Compilation &compilation);
 
+/// Is memory limited, by an option or a cluster file?
+bool hasMemoryLimit(const Compilation &compilation);
+
+/// Runs the phases from assign to place; where the storage that was placed exceeds a limit, though the partitioner
+/// counted that it would not, again with the difference held back.
+mlir::LogicalResult runWithinMemory(Compilation &compilation, const PhaseCallback &onPhase);
+
 /// From kernels without stages: makes a first plan, compiles it into a folder beside the output, runs it, and keeps the
 /// times and the code of its kernels in `compilation`. The folder is removed. `compilation.module` stays as it is.
 mlir::LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPhase);

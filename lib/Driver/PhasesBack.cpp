@@ -68,7 +68,7 @@ static ArrayAttr describeFunctions(Builder &builder, ArrayRef<kernels::DeviceFun
 }
 
 /// What came of a kernel, as attributes of its definition.
-static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel &result) {
+static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel &result, const LibraryMemory &memory) {
   Builder builder(kernel.getContext());
   auto set = [&](StringRef name, Attribute value, bool isThere = true) {
     if (isThere)
@@ -84,6 +84,9 @@ static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel
   set("kernel.isa", builder.getStringAttr(result.isa), !result.isa.empty());
   set(kKernelFunctionsAttr, describeFunctions(builder, result.functions), !result.functions.empty());
   set("kernel.growing_scratch", builder.getUnitAttr(), result.hasGrowingScratch);
+  bool isKept = !result.library.empty() && memory.bytesPerShape > 0;
+  set("kernel.shape_bytes", builder.getI64IntegerAttr(memory.bytesPerShape), isKept);
+  set("kernel.max_shapes", builder.getI64IntegerAttr(memory.maxShapes), isKept);
   set(nn::kKernelPackingAttr, builder.getArrayAttr(result.packing), !result.packing.empty());
 }
 
@@ -103,7 +106,7 @@ LogicalResult runKernels(Compilation &compilation) {
     if (known == compilation.kernels.end())
       fresh.push_back(kernel);
     else
-      describeKernel(kernel, known->second);
+      describeKernel(kernel, known->second, target.getLibraryMemory());
   }
   FailureOr<std::vector<kernels::CompiledKernel>> compiled =
       kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), target.getGenerator(),
@@ -113,12 +116,22 @@ LogicalResult runKernels(Compilation &compilation) {
   if (failed(compiled))
     return failure();
   for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {
-    describeKernel(kernel, result);
+    describeKernel(kernel, result, target.getLibraryMemory());
     compilation.kernels.try_emplace(result.hash, std::move(result));
   }
   PassManager passes(&compilation.context);
   passes.addPass(nn::createPackWeightsPass());
   return passes.run(*compilation.module);
+}
+
+/// What the library keeps of a kernel, as the memory contract counts it: once for all calls that a stage has of it.
+static int64_t getLibraryBytes(nn::KernelDefOp kernel, nn::CallOp call) {
+  auto bytes = kernel->getAttrOfType<IntegerAttr>("kernel.shape_bytes");
+  auto most = kernel->getAttrOfType<IntegerAttr>("kernel.max_shapes");
+  bool isStatic =
+      llvm::all_of(call.getSymbols().getExprs(), [](AffineExpr expr) { return nn::getConstant(expr).has_value(); });
+  bool isBounded = most && !kernel->hasAttr("kernel.growing_scratch");
+  return !bytes ? 0 : bytes.getInt() * (isStatic || !isBounded ? 1 : most.getInt());
 }
 
 LogicalResult learnWorkspaces(Compilation &compilation) {
@@ -131,9 +144,15 @@ LogicalResult learnWorkspaces(Compilation &compilation) {
   if (failed(compiled))
     return failure();
   SymbolTable symbols(stage->get());
+  llvm::StringMap<int64_t> numCalls;
+  (*stage)->walk([&](nn::CallOp call) { ++numCalls[call.getKernel()]; });
   (*stage)->walk([&](nn::CallOp call) {
     auto name = call->getAttrOfType<StringAttr>("nn.kernel_name");
     auto workspace = symbols.lookup(call.getKernel())->getAttrOfType<nn::ExtentsAttr>("kernel.workspace");
+    // Shared out among the calls, since which of them will share a stage is not known: never too much.
+    if (name)
+      compilation.libraryBytes[name.getValue()] =
+          getLibraryBytes(symbols.lookup<nn::KernelDefOp>(call.getKernel()), call) / numCalls[call.getKernel()];
     if (name && workspace)
       compilation.workspaceBytes[name.getValue()] =
           nn::simplifyExtent(workspace.getExprs()[0].replaceSymbols(call.getSymbols().getExprs()));

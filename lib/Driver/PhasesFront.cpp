@@ -131,6 +131,8 @@ LogicalResult runAssign(Compilation &compilation) {
   if (!how)
     return compilation.fail(how.takeError());
   how->workspaceBytes = compilation.workspaceBytes;
+  how->libraryBytes = compilation.libraryBytes;
+  how->heldBackBytes = compilation.heldBackBytes;
   if (!options.planFile.empty()) {
     auto plan = pipe::readPlanFile(options.planFile, compilation.module->getLoc());
     if (failed(plan))
@@ -138,6 +140,9 @@ LogicalResult runAssign(Compilation &compilation) {
     how->plan = std::move(*plan);
     how->planFile = options.planFile;
   }
+  compilation.memoryLimits.clear();
+  for (const partition::Device &device : how->devices)
+    compilation.memoryLimits.push_back(device.memoryLimitBytes);
   return pipe::assignStages(*compilation.module, *how);
 }
 
@@ -156,7 +161,8 @@ LogicalResult runSchedule(Compilation &compilation) {
 LogicalResult runPlace(Compilation &compilation) {
   PassManager passes(&compilation.context);
   pipe::PlaceBuffersPassOptions options;
-  options.memoryLimit = compilation.options.memoryLimitBytes;
+  options.memoryLimit = compilation.isPlannedWithinMemory ? 0 : compilation.options.memoryLimitBytes;
+  options.numThreads = compilation.options.numThreads;
   passes.addPass(pipe::createPlaceBuffersPass(options));
   return passes.run(*compilation.module);
 }

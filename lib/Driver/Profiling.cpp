@@ -56,6 +56,7 @@ LogicalResult measureKernels(Compilation &compilation, const PhaseCallback &onPh
   Compilation first(compilation.context, options);
   first.module = compilation.module->clone();
   first.workspaceBytes = compilation.workspaceBytes;
+  first.libraryBytes = compilation.libraryBytes;
   first.kernels = std::move(compilation.kernels);
   first.cache = std::move(compilation.cache);
   LogicalResult made = runPhases(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Link), first, onPhase);

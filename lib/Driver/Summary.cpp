@@ -17,8 +17,8 @@ using namespace mlir;
 namespace {
 
 struct StageRow {
-  int64_t kernels = 0, weightBytes = 0, arenaBytes = 0, slotBytes = 0, sendBytes = 0;
-  bool unbounded = false;
+  int64_t kernels = 0, weightBytes = 0, arenaBytes = 0, slotBytes = 0, runtimeBytes = 0, totalBytes = 0, sendBytes = 0;
+  std::vector<std::string> unbounded; ///< in these dimensions
   double milliseconds = 0;
 };
 
@@ -74,9 +74,12 @@ PlanRows readPlan(ModuleOp module) {
       break;
     StageRow &row = rows.stages[index++];
     row.arenaBytes = integer(memory, "arena");
-    row.slotBytes = integer(memory, "slots");
-    auto unbounded = memory.getAs<ArrayAttr>("unbounded");
-    row.unbounded = unbounded && !unbounded.empty();
+    row.slotBytes = std::max<int64_t>(-1, integer(memory, "slots") + integer(memory, "slots_read"));
+    row.runtimeBytes = integer(memory, "runtime") + std::max<int64_t>(0, integer(memory, "shapes"));
+    row.totalBytes = integer(memory, "total");
+    if (auto unbounded = memory.getAs<ArrayAttr>("unbounded"))
+      for (auto name : unbounded.getAsRange<StringAttr>())
+        row.unbounded.push_back(name.str());
   }
   return rows;
 }
@@ -102,6 +105,9 @@ std::string formatBytes(int64_t bytes) {
   llvm::raw_string_ostream(text) << llvm::format(unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
   return text;
 }
+
+/// Of bytes that the shapes of a run decide.
+std::string formatKnown(int64_t bytes) { return bytes < 0 ? "by shape" : formatBytes(bytes); }
 
 struct KernelCounts {
   int64_t built = 0, reused = 0, damaged = 0;
@@ -131,12 +137,16 @@ void printKernels(const Compilation &compilation, llvm::raw_ostream &os) {
 
 void printText(const Compilation &compilation, const PlanRows &rows, llvm::raw_ostream &os) {
   os << "wrote " << compilation.output << "\n";
-  os << "stage  kernels  predicted ms     weights       arena       slots        sends\n";
+  os << "stage  kernels  predicted ms     weights       arena       slots     runtime      memory        sends\n";
   for (auto [i, row] : llvm::enumerate(rows.stages))
-    os << llvm::format(
-        "%5zu  %7lld  %12.3f  %10s  %10s  %10s  %11s\n", i, static_cast<long long>(row.kernels), row.milliseconds,
-        formatBytes(row.weightBytes).c_str(), row.unbounded ? "by shape" : formatBytes(row.arenaBytes).c_str(),
-        row.unbounded ? "by shape" : formatBytes(row.slotBytes).c_str(), formatBytes(row.sendBytes).c_str());
+    os << llvm::format("%5zu  %7lld  %12.3f  %10s  %10s  %10s  %10s  %10s  %11s\n", i,
+                       static_cast<long long>(row.kernels), row.milliseconds, formatBytes(row.weightBytes).c_str(),
+                       formatKnown(row.arenaBytes).c_str(), formatKnown(row.slotBytes).c_str(),
+                       formatBytes(row.runtimeBytes).c_str(), formatKnown(row.totalBytes).c_str(),
+                       formatBytes(row.sendBytes).c_str());
+  for (auto [i, row] : llvm::enumerate(rows.stages))
+    if (!row.unbounded.empty())
+      os << "memory of stage " << i << " is unbounded in: " << llvm::join(row.unbounded, ", ") << "\n";
   os << llvm::format(
       "bottleneck %.3f ms, lower bound %.3f ms: %s\n", rows.bottleneckMs, rows.lowerBoundMs,
       rows.optimal
@@ -175,6 +185,9 @@ void printJson(const Compilation &compilation, const PlanRows &rows, llvm::raw_o
           json.attribute("weight_bytes", row.weightBytes);
           json.attribute("arena_bytes", row.arenaBytes);
           json.attribute("slot_bytes", row.slotBytes);
+          json.attribute("runtime_bytes", row.runtimeBytes);
+          json.attribute("memory_bytes", row.totalBytes);
+          json.attribute("unbounded", llvm::json::Array(row.unbounded));
           json.attribute("send_bytes", row.sendBytes);
         });
     });

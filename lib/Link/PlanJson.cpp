@@ -289,12 +289,15 @@ Json PlanWriter::writeWeights(const LinkedRole &role) {
   return list;
 }
 
-/// What the placement promised; the bytes of the weights as they were written.
+/// What the placement promised; the bytes of the weights as they were written: equal ones are there once.
 Json PlanWriter::writeMemory(const LinkedRole &role) {
   Json memory = Json::object();
   if (auto planned =
           pipe::ProgramOp(role.program)->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getMemoryAttrName()))
     memory = toJson(planned);
+  int64_t saved = memory.value("weights", role.weights.numBytes) - role.weights.numBytes;
+  if (memory.value("total", int64_t(-1)) >= 0)
+    memory["total"] = memory["total"].get<int64_t>() - saved;
   memory["weights"] = role.weights.numBytes;
   return memory;
 }

@@ -86,7 +86,7 @@ private:
             (numKernels == 1 ? " kernel" : " kernels") + "; each stage needs at least one");
     if (problem.deviceClasses.empty())
       error("there is no device class; expected at least 1");
-    if (problem.slotsPerSentValue < kSlotsByDepth || problem.slotsPerReceivedValue < 0 ||
+    if (problem.slotsPerSentValue < kSlotsByDepth || problem.slotsPerReceivedValue < kSlotsByDepth ||
         problem.slotsPerSentValue > 4096 || problem.slotsPerReceivedValue > 4096)
       error("slots per value are " + std::to_string(problem.slotsPerSentValue) + " sent and " +
             std::to_string(problem.slotsPerReceivedValue) + " received; expected 0 to 4096");
@@ -136,6 +136,7 @@ private:
       if (problem.stages[s].memoryLimitBytes <= 0)
         error(thing + " has a memory limit of " + std::to_string(problem.stages[s].memoryLimitBytes) +
               " bytes; expected more than 0");
+      checkBytes(thing, "reserved memory", problem.stages[s].reservedBytes);
     }
     if (!problem.links.empty() && problem.links.size() + 1 != problem.stages.size())
       error("there are " + std::to_string(problem.links.size()) + " links for " +
@@ -182,8 +183,10 @@ private:
     if (!errors.empty())
       return;
     double bytes = 0, seconds = 0;
-    double sentSlots = problem.slotsPerSentValue == kSlotsByDepth ? problem.numStages() + 1 : problem.slotsPerSentValue;
-    double slots = 1.0 + sentSlots + problem.slotsPerReceivedValue;
+    auto count = [&](int slots) { return slots == kSlotsByDepth ? problem.numStages() + 2.0 : slots; };
+    double slots = 1.0 + count(problem.slotsPerSentValue) + count(problem.slotsPerReceivedValue);
+    for (const Device &stage : problem.stages)
+      bytes += static_cast<double>(stage.reservedBytes);
     for (const Value &value : problem.values)
       bytes += slots * static_cast<double>(value.numBytes) * (1.0 + static_cast<double>(value.consumers.size()));
     for (const Weight &weight : problem.weights)

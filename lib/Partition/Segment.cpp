@@ -77,15 +77,21 @@ void penstock::partition::extend(const Core &core, int unit, const Word *set, co
 StagePricer::StagePricer(const Core &core, int stage)
     : problem(core.problem), deviceClass(problem->stages[stage].deviceClass),
       limit(problem->stages[stage].memoryLimitBytes),
-      handicap(core.memoryHandicap.empty() ? 0 : core.memoryHandicap[stage]), sentSlots(problem->slotsPerSentValue),
-      sinkSlots(problem->slotsPerSentValue) {
+      handicap(core.memoryHandicap.empty() ? 0 : core.memoryHandicap[stage]),
+      reserved(problem->stages[stage].reservedBytes), sentSlots(problem->slotsPerSentValue),
+      sinkSlots(problem->slotsPerSentValue), recvSlots(problem->slotsPerReceivedValue),
+      sourceSlots(problem->slotsPerReceivedValue) {
   if (!core.memoryReserve.empty() && limit != kUnlimited)
     limit -= core.memoryReserve[stage];
+  // Where memory does not matter, stages should look alike.
+  bool matters = limit != kUnlimited || problem->balance == Balance::Memory;
   if (problem->slotsPerSentValue == kSlotsByDepth) {
     sentSlots = 2;
-    // Where memory does not matter, stages should look alike.
-    bool matters = limit != kUnlimited || problem->balance == Balance::Memory;
     sinkSlots = matters ? core.numStages - stage + 1 : sentSlots;
+  }
+  if (problem->slotsPerReceivedValue == kSlotsByDepth) {
+    recvSlots = 2;
+    sourceSlots = matters ? stage + 2 : recvSlots;
   }
   if (problem->links.empty())
     return;
@@ -100,7 +106,8 @@ bool StagePricer::operator==(const StagePricer &other) const {
     return a.latencySeconds == b.latencySeconds && a.bytesPerSecond == b.bytesPerSecond;
   };
   return same(in, other.in) && same(out, other.out) && deviceClass == other.deviceClass && limit == other.limit &&
-         handicap == other.handicap && sinkSlots == other.sinkSlots;
+         handicap == other.handicap && reserved == other.reserved && sinkSlots == other.sinkSlots &&
+         sourceSlots == other.sourceSlots;
 }
 
 int64_t StagePricer::memory(const Segment &segment) const {
@@ -108,8 +115,8 @@ int64_t StagePricer::memory(const Segment &segment) const {
 }
 
 int64_t StagePricer::memoryFloor(const Segment &segment) const {
-  return segment.weightBytes + segment.residentBytes + segment.workspaceBytes +
-         problem->slotsPerReceivedValue * (segment.recvBytes + segment.sourceBytes);
+  return segment.weightBytes + segment.residentBytes + segment.workspaceBytes + reserved +
+         recvSlots * segment.recvBytes + sourceSlots * segment.sourceBytes;
 }
 
 double StagePricer::cost(const Segment &segment, const double *load) const {

@@ -53,8 +53,9 @@ private:
   const Problem *problem;
   Link in, out; ///< across the boundaries before and after the stage
   int deviceClass;
-  int64_t limit, handicap;
-  int sentSlots, sinkSlots; ///< per value sent to stages only; per output of the model
+  int64_t limit, handicap, reserved;
+  int sentSlots, sinkSlots;   ///< per value sent to stages only; per output of the model
+  int recvSlots, sourceSlots; ///< per value received from stages; per input of the model
 };
 
 /// Seconds of `count` messages of `numBytes` together.

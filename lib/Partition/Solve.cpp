@@ -116,14 +116,16 @@ public:
     }
     size_t worst = worstStage(least);
     int64_t needed = least.stages[worst].memoryBytes, limit = problem.stages[worst].memoryLimitBytes;
+    int64_t reserved = problem.stages[worst].reservedBytes;
     std::string text =
         "stage " + std::to_string(worst) + " needs " + formatBytes(needed) + ", " + formatBytes(needed - limit) +
         " more than its limit of " + formatBytes(limit) + " (in the plan that exceeds the limits least: weights " +
         formatBytes(least.stages[worst].weightBytes) + ", resident " + formatBytes(least.stages[worst].residentBytes) +
         ", workspace " + formatBytes(least.stages[worst].workspaceBytes) + ", slots " +
-        formatBytes(least.stages[worst].slotBytes) + "); " +
+        formatBytes(least.stages[worst].slotBytes) +
+        (reserved > 0 ? ", runtime " + formatBytes(reserved) : std::string()) + "); " +
         (isProved ? "no plan of " + std::to_string(problem.numStages()) + " stages fits"
-                  : "no plan that fits was found, though not all were tried");
+                  : "unproven: no plan that fits was found, though not all were tried");
     result.errors.push_back(text + advice(least, needed - limit, result.suggestion));
     return result;
   }
@@ -200,22 +202,24 @@ private:
     return result;
   }
 
+  static bool hasLessRoom(const Device &a, const Device &b) {
+    return a.memoryLimitBytes - a.reservedBytes < b.memoryLimitBytes - b.reservedBytes;
+  }
+
   /// Names a kernel that no device can hold by itself.
   std::string kernelTooLarge() const {
-    int64_t largest = 0;
-    for (const Device &stage : problem.stages)
-      largest = std::max(largest, stage.memoryLimitBytes);
+    const Device &roomiest = *std::max_element(problem.stages.begin(), problem.stages.end(), hasLessRoom);
     for (size_t k = 0; k < problem.kernels.size(); ++k) {
       const Kernel &kernel = problem.kernels[k];
-      int64_t needed = kernel.residentBytes + kernel.workspaceBytes;
+      int64_t needed = roomiest.reservedBytes + kernel.residentBytes + kernel.workspaceBytes;
       std::vector<int> weights = kernel.weights;
       std::sort(weights.begin(), weights.end());
       weights.erase(std::unique(weights.begin(), weights.end()), weights.end());
       for (int weight : weights)
         needed += problem.weights[weight].numBytes;
-      if (needed > largest)
+      if (needed > roomiest.memoryLimitBytes)
         return "kernel " + kernelName(problem, static_cast<int>(k)) + " alone needs " + formatBytes(needed) +
-               ", so no number of stages fits within " + formatBytes(largest) + " each";
+               ", so no number of stages fits within " + formatBytes(roomiest.memoryLimitBytes) + " each";
     }
     return "";
   }
@@ -265,7 +269,8 @@ Result penstock::partition::solve(const Problem &problem, const SolveOptions &op
     return result;
   }
   // The search prices stages by their downsets, evaluate() by following each value; they must agree.
-  bool isEstimate = problem.balance == Balance::Memory && problem.slotsPerSentValue == kSlotsByDepth;
+  bool isEstimate = problem.balance == Balance::Memory &&
+                    (problem.slotsPerSentValue == kSlotsByDepth || problem.slotsPerReceivedValue == kSlotsByDepth);
   if (!isEstimate && std::abs(plan.bottleneck - placement.bottleneck) > 1e-6 * std::abs(placement.bottleneck))
     result.errors.push_back(
         "internal error: the partitioner's figures do not agree with the plan's; please report this");

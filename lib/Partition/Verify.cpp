@@ -83,6 +83,7 @@ private:
 
   void charge(const ChannelUse &channel, int64_t numBytes) {
     bool isFromSource = channel.from == kSource;
+    int depth = (channel.toSink ? numStages : channel.to.back()) - channel.from + 1; // kSource is -1
     if (!isFromSource) {
       StageCost &sender = plan.stages[channel.from];
       if (!channel.to.empty()) {
@@ -97,15 +98,14 @@ private:
         sender.sendBytes += numBytes;
         sender.sendSeconds += seconds(problem.sinkLink, numBytes);
       }
-      int last = channel.toSink ? numStages : channel.to.back();
-      int depth = last - channel.from + 1;
       sender.slotBytes += (problem.slotsPerSentValue == kSlotsByDepth ? depth : problem.slotsPerSentValue) * numBytes;
     }
     for (int to : channel.to) {
       StageCost &receiver = plan.stages[to];
       receiver.recvBytes += numBytes;
       plan.trafficBytes += numBytes;
-      receiver.slotBytes += problem.slotsPerReceivedValue * numBytes;
+      receiver.slotBytes +=
+          (problem.slotsPerReceivedValue == kSlotsByDepth ? depth : problem.slotsPerReceivedValue) * numBytes;
       if (isFromSource)
         receiver.recvSeconds += seconds(problem.sourceLink, numBytes);
       else if (to > 0 && linkAt(to - 1))
@@ -129,7 +129,8 @@ private:
       for (size_t w = 0; w < problem.weights.size(); ++w)
         if (holdsWeight[w])
           stage.weightBytes += problem.weights[w].numBytes;
-      stage.memoryBytes = stage.weightBytes + stage.residentBytes + stage.workspaceBytes + stage.slotBytes;
+      stage.memoryBytes = stage.weightBytes + stage.residentBytes + stage.workspaceBytes + stage.slotBytes +
+                          problem.stages[s].reservedBytes;
     }
   }
 

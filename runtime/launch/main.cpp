@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <malloc.h>
 #include <new>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@ static void letFirstTell(const LaunchedRank &rank) {
 }
 
 static int run(int argc, char **argv) {
+  // Results are given back when they are done with; the C library would get to keep twenty of them.
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   for (int number : {SIGINT, SIGTERM, SIGHUP})
     std::signal(number, interrupted);
   std::signal(SIGPIPE, SIG_IGN);

@@ -248,6 +248,14 @@ POINTS = (
         ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
         ("planted faults are found", tests("unit", r"GpuMachine")),
         ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
+    Point("t3", "the memory contract", (
+        ("kept by every whole model, static and bounded", exported_too("test_contract_is_kept")),
+        ("kept with 1 to 4 stages", command("{python}", "test/e2e/memory.py", "ocr-detector-static", "ocr-recognizer",
+                                            "light-densenet121", timeout_s=1800)),
+        ("free dimensions named", tests("e2e", r"free_dimension_is_named")),
+        ("counted in the IR", tests("lit", r"Pipe/place-buffers")),
+        ("limits: stage, excess, a cut that fits, a proof, or unproven",
+         tests("lit unit", r"Driver/memory-limit|PartitionMemory|PartitionOracle.SlotsByDepth")))),
     Point("t4", "stages that cannot be mixed up", (
         ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
         ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),

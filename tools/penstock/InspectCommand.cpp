@@ -153,10 +153,26 @@ static std::string bytesText(const ordered_json &object, const char *key) {
   return value == "-1" ? "by shape" : value;
 }
 
+/// The memory contract of a stage: its parts and their sum, or why there is none.
+static void printMemory(const ordered_json &memory) {
+  llvm::outs() << "  memory: weights " << bytesText(memory, "weights") << ", arena " << bytesText(memory, "arena")
+               << " (workspaces " << bytesText(memory, "workspaces") << "), slots " << bytesText(memory, "slots")
+               << " written and " << bytesText(memory, "slots_read") << " read, states " << text(memory, "states")
+               << ", runtime " << text(memory, "runtime") << ", further shapes " << bytesText(memory, "shapes") << "; ";
+  ordered_json unbounded = memory.value("unbounded", ordered_json::array());
+  if (unbounded.empty()) {
+    llvm::outs() << "in all " << text(memory, "total") << " bytes\n";
+    return;
+  }
+  llvm::outs() << "unbounded in: ";
+  for (size_t i = 0; i < unbounded.size(); ++i)
+    llvm::outs() << (i ? ", " : "") << (unbounded[i].is_string() ? unbounded[i].get<std::string>() : "?");
+  llvm::outs() << "\n";
+}
+
 static void printStage(const ordered_json &stage) {
-  ordered_json memory = stage.value("memory", ordered_json::object());
-  llvm::outs() << "stage " << text(stage, "name") << ": bytes of weights " << bytesText(memory, "weights") << ", arena "
-               << bytesText(memory, "arena") << ", slots " << bytesText(memory, "slots") << "\n";
+  llvm::outs() << "stage " << text(stage, "name") << "\n";
+  printMemory(stage.value("memory", ordered_json::object()));
   for (const ordered_json &kernel : stage.value("kernels", ordered_json::array()))
     llvm::outs() << llvm::format("  %-44s %-10s %s %s\n", text(kernel, "name").c_str(), text(kernel, "kind").c_str(),
                                  text(kernel, "kernel").c_str(), text(kernel, "library").c_str());

@@ -172,6 +172,8 @@ static ordered_json stageToJson(const PlanEntry &entry, const partition::StageCo
           {"send_bytes", stage.sendBytes},
           {"receive_bytes", stage.recvBytes},
           {"memory_bytes", stage.memoryBytes},
+          {"runtime_bytes",
+           stage.memoryBytes - stage.weightBytes - stage.residentBytes - stage.workspaceBytes - stage.slotBytes},
           {"weight_bytes", stage.weightBytes},
           {"workspace_bytes", stage.workspaceBytes},
           {"slot_bytes", stage.slotBytes},

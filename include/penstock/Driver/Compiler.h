@@ -38,6 +38,14 @@ struct Compilation {
   std::map<std::string, double> measuredSeconds;
   /// Scratch storage of kernels by name, over the module's symbols, if kernels were compiled before the plan.
   llvm::StringMap<mlir::AffineExpr> workspaceBytes;
+  /// What the library of the target keeps for kernels, likewise, shared out among those that may share it.
+  llvm::StringMap<int64_t> libraryBytes;
+  /// Most memory of each stage of the plan, of its contract; set by assign.
+  std::vector<int64_t> memoryLimits;
+  /// They are looked at when everything is placed, not while it is.
+  bool isPlannedWithinMemory = false;
+  /// Held back of them, by stage, for what storage takes beyond what the plan counted.
+  std::vector<int64_t> heldBackBytes;
   std::string output; ///< the folder that link writes
   int exitStatus = 0; ///< whose fault a failure is: 1 the world's, 2 the user's
 

@@ -31,8 +31,10 @@ constexpr int kSource = -1;
 /// "No limit", for memory.
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
-/// For Problem::slotsPerSentValue: as many slots as the value is on its way for. From stage i to stage j that is j - i
-/// + 1; the sink counts as the stage after the last.
+/// For Problem::slotsPerSentValue and slotsPerReceivedValue: as many slots as the value is on its way for. From stage i
+/// to stage j that is j - i
+/// + 1; the sink counts as the stage after the last,
+/// the source as the one before the first.
 constexpr int kSlotsByDepth = -1;
 
 /// One kernel: what it costs to run and to keep.
@@ -82,6 +84,7 @@ struct Device {
   std::string name;
   int deviceClass = 0;
   int64_t memoryLimitBytes = kUnlimited;
+  int64_t reservedBytes = 0; ///< of that, whatever the stage does: what the runtime needs
 };
 
 /// The kernel runs in this stage.
@@ -133,7 +136,8 @@ struct Problem {
 
   /// Slots that the sending stage keeps for each value it sends: a number, or kSlotsByDepth.
   int slotsPerSentValue = kSlotsByDepth;
-  /// Slots that a receiving stage keeps for each value it receives; 0 where the sender's memory is read in place.
+  /// Slots that a receiving stage keeps, or has mapped, for each value it receives: a number, or kSlotsByDepth; 0 where
+  /// the sender's memory is read in place and counts there alone.
   int slotsPerReceivedValue = 0;
 
   std::vector<Pin> pins;
@@ -173,7 +177,7 @@ struct StageCost {
   double cost = 0;
   int64_t sendBytes = 0, recvBytes = 0; ///< to the sink and from the source included
   int64_t weightBytes = 0, residentBytes = 0, workspaceBytes = 0, slotBytes = 0;
-  int64_t memoryBytes = 0; ///< the sum of the four
+  int64_t memoryBytes = 0; ///< the sum of the four, and what the device reserves
 };
 
 /// How a plan was found.

@@ -24,6 +24,12 @@
 
 namespace penstock {
 
+/// What a library keeps for each kernel, beside the buffers of a call: so many bytes for each tuple of extents at which
+/// it has run, and for so many of them where extents are bounded.
+struct LibraryMemory {
+  int64_t bytesPerShape = 0, maxShapes = 0;
+};
+
 class TargetBackend {
 public:
   virtual ~TargetBackend();
@@ -38,6 +44,7 @@ public:
   virtual const kernels::CodeGenerator *getGenerator() const { return nullptr; }
   /// Are there executables for this target? Without, a compilation ends with kernels.
   virtual bool hasRuntime() const { return true; }
+  virtual LibraryMemory getLibraryMemory() const { return {}; }
   /// Are convolutions fastest on channels-last images?
   virtual bool prefersChannelsLast() const { return false; }
   /// What a stage with `numThreads` threads can do, on paper.

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "OneDnn.h"
 #include "OneDnnTable.h"
 #include "penstock/Target/TargetBackend.h"
 
@@ -35,6 +36,7 @@ public:
   llvm::StringRef getName() const override { return "cpu"; }
   const TargetProfile &getProfile() const override { return profile; }
   const kernels::LibraryTable *getLibrary() const override { return library.get(); }
+  LibraryMemory getLibraryMemory() const override { return {RT_DNNL_SHAPE_BYTES, RT_DNNL_MAX_BOUNDED_SHAPES}; }
   /// oneDNN's convolutions are as fast on them as on layouts of its own, with AVX2 too.
   bool prefersChannelsLast() const override { return true; }
   partition::DeviceProfile getDeviceProfile(int numThreads) const override {

@@ -20,7 +20,7 @@
 // PLAN: error: plan file '{{.*}}' does not fit the model: stage 0 has kernel 'a', which the model does not have
 // ABSENT: error: plan file '{{.*}}absent.json' cannot be read
 // JSON: error: plan file '{{.*}}' is no JSON
-// MEMORY: error: stage 1 needs 80 B, 70 B more than its limit of 10 B{{.*}}kernel 'left' alone needs 16 B
+// MEMORY: error: stage 1 needs 704.14 KiB, 704.13 KiB more than its limit of 10 B{{.*}}runtime 704.00 KiB{{.*}}kernel 'left' alone needs 704.02 KiB
 func.func @main(%x: tensor<4xf32> {nn.name = "x"}) -> (tensor<4xf32> {nn.name = "y"}) {
   %0 = nn.kernel "left" ins(%i = %x : tensor<4xf32>) -> (tensor<4xf32>) {
     %t = nn.unary exp %i {nn.tensor = "tensor_a"} : tensor<4xf32>

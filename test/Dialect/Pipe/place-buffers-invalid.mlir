@@ -1,4 +1,4 @@
-// RUN: penstock-opt %s --pipe-place-buffers=memory-limit=4000 --split-input-file --verify-diagnostics
+// RUN: penstock-opt %s --pipe-place-buffers=memory-limit=740000 --split-input-file --verify-diagnostics
 
 // A role that needs more than it may have is an error, with the parts and the excess.
 module {
@@ -19,7 +19,7 @@ module {
     %1 = nn.call @k1 ins(%0 : tensor<1024xf32>) outs(%o1 : tensor<4xf32>) symbols <[]> -> tensor<4xf32>
     pipe.return %1 : tensor<4xf32>
   }
-  // expected-error @below {{@r0 needs 4224 bytes (weights 0, arena 4096, slots 128, states 0), 224 more than the limit of 4000}}
+  // expected-error @below {{@r0 needs 749696 bytes (weights 0, arena 4096, slots 128 written and 8192 read, states 0, runtime 737280, further shapes 0), 9696 more than the limit of 740000}}
   pipe.program @r0 runs [@s0] steady {
     %0 = pipe.recv @x : tensor<1024xf32>
     %1 = pipe.run @s0(%0) : (tensor<1024xf32>) -> tensor<4xf32>

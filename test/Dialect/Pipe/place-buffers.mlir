@@ -16,7 +16,7 @@
 // CHECK:         nn.empty {pipe.storage = #pipe.storage<arena, offset = [[AT]], bytes = <[4096]>, first = 2, last = 3>}
 // CHECK:         nn.empty {pipe.storage = #pipe.storage<channel_out, symbol = @y>}
 // CHECK:       pipe.program @r0
-// CHECK-SAME:    arena = 8448 : i64, arena_lower_bound = 8448 : i64, arena_no_reuse = 13312 : i64, slots = 8192 : i64, states = 0 : i64, total = 20800 : i64, unbounded = [], weights = 4160 : i64
+// CHECK-SAME:    arena = 8448 : i64, arena_lower_bound = 8448 : i64, arena_no_reuse = 13312 : i64, runtime = 737280 : i64, shapes = 0 : i64, slots = 8192 : i64, slots_read = 8192 : i64, states = 0 : i64, total = 766272 : i64, unbounded = [], weights = 4160 : i64, workspaces = 256 : i64
 module {
   nn.weight @w : tensor<1024xf32> from <"m.onnx", 0, 4096>
   nn.weight @u : tensor<1024xf32> from <"m.onnx", 0, 4096>

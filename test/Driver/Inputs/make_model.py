@@ -1,5 +1,5 @@
 """Writes a small model: make_model.py KIND OUT.onnx, with KIND perceptron (4 layers of MatMul and Tanh with a skip
-connection, free batch), static (the same, batch 1), single (one Tanh), scratch (a softmax over rows, whose code asks for
+connection, free batch), static (the same, batch 1), wide (6 layers of MatMul and Tanh, 1 MiB of weights each, batch 1), single (one Tanh), scratch (a softmax over rows, whose code asks for
 storage of its own; free batch) or unsupported (nodes of a domain nobody knows)."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -34,6 +34,17 @@ def perceptron(batch):
     return model(nodes, [batch, WIDTH], weights)
 
 
+def wide():
+    nodes, weights, value, width = [], [], "x", 512
+    for k in range(6):
+        values = np.random.default_rng(k).standard_normal((width, width)) / width ** 0.5
+        weights.append(numpy_helper.from_array(values.astype(np.float32), f"w{k}"))
+        result = "y" if k == 5 else f"t{k}"
+        nodes += [helper.make_node("MatMul", [value, f"w{k}"], [f"m{k}"]), helper.make_node("Tanh", [f"m{k}"], [result])]
+        value = result
+    return model(nodes, [1, width], weights)
+
+
 def scratch():
     weight = numpy_helper.from_array(np.eye(WIDTH, dtype=np.float32), "w")
     return model([helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Softmax", ["a"], ["b"], axis=0),
@@ -46,6 +57,7 @@ def unsupported():
 
 
 KINDS = {"perceptron": lambda: perceptron("batch"), "static": lambda: perceptron(1), "unsupported": unsupported, "scratch": scratch,
+         "wide": wide,
          "single": lambda: model([helper.make_node("Tanh", ["x"], ["y"], name="only")], [1, 4])}
 
 onnx.save(KINDS[sys.argv[1]](), sys.argv[2])

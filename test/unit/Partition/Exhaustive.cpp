@@ -196,6 +196,14 @@ private:
             reads[s].insert(v);
     bottleneck = 0;
     traffic = 0;
+    // Stages that a value passes from its maker to its last reader, both included; source and sink are stages too.
+    auto onTheWay = [&](const Value &value, int v) {
+      int from = value.producer == kSource ? -1 : stage.at(value.producer), last = from;
+      for (int t = 0; t < k; ++t)
+        if (reads[t].count(v))
+          last = t;
+      return (value.isOutput ? k : last) - from + 1;
+    };
     for (int s = 0; s < k; ++s) {
       double compute = 0, send = 0, recv = 0;
       int64_t weights = 0, resident = 0, workspace = 0, slots = 0;
@@ -211,7 +219,7 @@ private:
         weights += p.weights[w].numBytes;
       for (int v : reads[s]) {
         const Value &value = p.values[v];
-        slots += p.slotsPerReceivedValue * value.numBytes;
+        slots += (p.slotsPerReceivedValue >= 0 ? p.slotsPerReceivedValue : onTheWay(value, v)) * value.numBytes;
         traffic += value.numBytes;
         if (value.producer == kSource)
           recv += seconds(p.sourceLink, value.numBytes);
@@ -237,7 +245,7 @@ private:
           slots +=
               (p.slotsPerSentValue >= 0 ? p.slotsPerSentValue : (value.isOutput ? k : last) - s + 1) * value.numBytes;
       }
-      int64_t memory = weights + resident + workspace + slots;
+      int64_t memory = p.stages[s].reservedBytes + weights + resident + workspace + slots;
       if (memory > p.stages[s].memoryLimitBytes)
         return false;
       double cost = p.isOverlapped ? std::max({compute, send, recv}) : compute + send + recv;

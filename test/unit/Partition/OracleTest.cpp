@@ -122,6 +122,8 @@ TEST(PartitionOracle, SlotsByDepth) {
     int numStages = 2 + static_cast<int>(seed % 3);
     Problem problem = RandomProblem(seed).make(numStages, maxKernelsFor(numStages), true);
     problem.slotsPerSentValue = kSlotsByDepth;
+    bool isReceivedToo = seed % 5 < 2;
+    problem.slotsPerReceivedValue = isReceivedToo ? kSlotsByDepth : problem.slotsPerReceivedValue;
     for (Device &stage : problem.stages)
       stage.memoryLimitBytes = 100 + seed % 250;
     Best best = solveExhaustively(problem);

@@ -129,6 +129,8 @@ private:
     for (Device &stage : p.stages)
       if (chance(80))
         stage.memoryLimitBytes = typical + between(0, 60);
+    for (Device &stage : p.stages)
+      stage.reservedBytes = chance(30) ? between(0, 20) : 0;
   }
 
   void addConstraints(Problem &p) {

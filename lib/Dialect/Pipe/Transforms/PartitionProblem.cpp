@@ -6,6 +6,7 @@
 
 #include "Bounds.h"
 #include "KernelNames.h"
+#include "RoleMemory.h"
 #include "StageGraph.h"
 
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
@@ -179,6 +180,7 @@ void ProblemBuilder::addKernel(nn::KernelOp kernel) {
     tier = std::min(tier, prediction.tier);
   }
   result.workspaceBytes = clamp(liveBytes[numbers[kernel]]);
+  result.residentBytes = options.libraryBytes.lookup(kernel.getName());
   for (nn::LoadWeightOp load : getWeights(kernel)) {
     auto [entry, isNew] = weights.insert({load.getWeight(), static_cast<int>(problem.weights.size())});
     if (isNew)
@@ -309,6 +311,9 @@ LogicalResult ProblemBuilder::addDevices() {
       device.memoryLimitBytes = options.memoryLimitBytes;
     problem.stages.push_back(device);
   }
+  for (auto [stage, device] : llvm::enumerate(problem.stages))
+    device.reservedBytes = kRuntimeBytes + (stage < options.heldBackBytes.size() ? options.heldBackBytes[stage] : 0);
+  problem.slotsPerReceivedValue = partition::kSlotsByDepth;
   problem.links = options.links;
   problem.sourceLink = options.sourceLink;
   problem.sinkLink = options.sinkLink;

@@ -5,6 +5,7 @@
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 
 #include "Bounds.h"
+#include "RoleMemory.h"
 
 #include "penstock/Place/Planner.h"
 
@@ -30,6 +31,7 @@ struct ArenaValue {
   int64_t first = 0, last = 0;
   int32_t target = -1; ///< the value whose bytes it takes over
   int64_t input = -1;  ///< the input of the call that this value is
+  bool isWorkspace = false;
 };
 
 /// Storage of one role.
@@ -38,7 +40,7 @@ public:
   RolePlacer(ProgramOp program, const SymbolTable &symbolTable, const SymbolBounds &bounds)
       : program(program), symbolTable(symbolTable), bounds(bounds), context(program.getContext()) {}
 
-  LogicalResult place(int64_t memoryLimit);
+  LogicalResult place(int64_t memoryLimit, int64_t numThreads);
 
 private:
   LogicalResult collectStage(StageOp stage);
@@ -50,7 +52,8 @@ private:
                                const DenseMap<Operation *, int64_t> &steps);
   void placeWeight(nn::LoadWeightOp load);
   LogicalResult planArena();
-  LogicalResult writeMemory(int64_t memoryLimit);
+  LogicalResult countSlots(ArrayAttr channels, int64_t &numBytes);
+  LogicalResult writeMemory(int64_t memoryLimit, int64_t numThreads);
 
   nn::ExtentsAttr getBytesAttr(AffineExpr bytes) { return nn::ExtentsAttr::get(context, bytes); }
   void setStorage(Operation *op, StorageAttr storage) { op->setAttr(PipeDialect::getStorageAttrName(), storage); }
@@ -64,10 +67,10 @@ private:
   MLIRContext *context;
   std::vector<ArenaValue> values;
   DenseMap<Operation *, int32_t> valueOf; // of the nn.empty ops in the arena
-  int64_t numOverwritten = 0, numCopied = 0;
-  llvm::SetVector<StringRef> freeSymbols;
+  RoleMemory memory;
+  SmallVector<nn::CallOp> allCalls;
   DenseMap<Attribute, int64_t> weightOffsets; // by file range, or by name
-  int64_t numWeightBytes = 0, numSlotBytes = 0, numStateBytes = 0, nextStep = 0;
+  int64_t nextStep = 0, numSlots = 0;
   place::Plan plan;
 };
 
@@ -81,7 +84,7 @@ LogicalResult RolePlacer::collectStage(StageOp stage) {
     if (!type.hasStaticShape())
       return stage.emitError() << "state " << name << " has type " << type
                                << "; expected static extents, so bind its dimensions";
-    numStateBytes += llvm::alignTo(*nn::getConstant(nn::getNumBytes(type)), kAlignment);
+    memory.states += llvm::alignTo(*nn::getConstant(nn::getNumBytes(type)), kAlignment);
     arguments.push_back(getStorage(StorageKind::state, name));
   }
   stage->setAttr(PipeDialect::getStorageAttrName(), ArrayAttr::get(context, arguments));
@@ -99,12 +102,13 @@ LogicalResult RolePlacer::collectStage(StageOp stage) {
   DenseMap<Operation *, int64_t> steps;
   for (nn::CallOp call : calls)
     steps[call] = nextStep++;
+  llvm::append_range(allCalls, calls);
   for (nn::CallOp call : calls) {
     addWorkspace(call);
     if (call.getWorkspace())
       values.push_back({call.getWorkspace().getDefiningOp<nn::EmptyOp>(),
                         nn::getNumBytes(cast<RankedTensorType>(call.getWorkspace().getType())), steps[call],
-                        steps[call]});
+                        steps[call], /*target=*/-1, /*input=*/-1, /*isWorkspace=*/true});
     for (unsigned i = 0; i < call.getNumResults(); ++i)
       if (failed(placeResult(call, i, stage, steps)))
         return failure();
@@ -120,7 +124,7 @@ void RolePlacer::takeOver(nn::CallOp call) {
   auto input = kernel->getAttrOfType<IntegerAttr>("kernel.in_place");
   if (!input)
     return;
-  ++numCopied;
+  ++memory.numCopied;
   Value given = call.getInputs()[input.getInt()];
   auto producer = given.getDefiningOp<nn::CallOp>();
   auto result = valueOf.find(call.getOuts()[0].getDefiningOp());
@@ -133,8 +137,8 @@ void RolePlacer::takeOver(nn::CallOp call) {
     return;
   value.target = target->second;
   value.input = input.getInt();
-  --numCopied;
-  ++numOverwritten;
+  --memory.numCopied;
+  ++memory.numOverwritten;
 }
 
 /// Scratch storage, if the kernel asks for it and the call has none yet.
@@ -207,9 +211,9 @@ void RolePlacer::placeWeight(nn::LoadWeightOp load) {
   Attribute key = source.getFile() ? Attribute(*source.getFile()) : Attribute(source.getSymNameAttr());
   if (weight.getPacking())
     key = ArrayAttr::get(context, {key, *weight.getPacking()});
-  auto [entry, isNew] = weightOffsets.try_emplace(key, numWeightBytes);
+  auto [entry, isNew] = weightOffsets.try_emplace(key, memory.weights);
   if (isNew)
-    numWeightBytes += llvm::alignTo(numBytes, kAlignment);
+    memory.weights += llvm::alignTo(numBytes, kAlignment);
   setStorage(load, StorageAttr::get(context, StorageKind::weight, load.getWeightAttr(), entry->second,
                                     getBytesAttr(getAffineConstantExpr(numBytes, context)), -1, -1, -1));
 }
@@ -218,6 +222,7 @@ void RolePlacer::placeWeight(nn::LoadWeightOp load) {
 LogicalResult RolePlacer::planArena() {
   place::Problem problem;
   problem.alignment = kAlignment;
+  bool isPlanned = true;
   for (ArenaValue &value : values) {
     std::optional<int64_t> upper = bounds.getUpper(value.bytes);
     AffineExpr bytes = bounds.getUpperOverData(value.bytes);
@@ -230,7 +235,8 @@ LogicalResult RolePlacer::planArena() {
       if (free.empty())
         return value.empty.emitError() << "the bytes of a value, " << nn::formatExtents(value.bytes)
                                        << ", are not known to fit into 64 bits";
-      freeSymbols.insert(free.begin(), free.end());
+      memory.unbounded.insert(free.begin(), free.end());
+      isPlanned = false;
       continue;
     }
     place::Lifetime lifetime;
@@ -240,7 +246,6 @@ LogicalResult RolePlacer::planArena() {
     lifetime.aliasOf = value.target;
     problem.values.push_back(lifetime);
   }
-  bool isPlanned = freeSymbols.empty();
   std::string error;
   if (isPlanned && !place::plan(problem, plan, error))
     return program.emitError() << "the arena of @" << program.getSymName() << " cannot be planned: " << error;
@@ -253,62 +258,60 @@ LogicalResult RolePlacer::planArena() {
   return success();
 }
 
-/// The contract: what the role needs, and of which symbols it is not known.
-LogicalResult RolePlacer::writeMemory(int64_t memoryLimit) {
-  for (auto name : program.getStages().getAsRange<FlatSymbolRefAttr>())
-    for (auto write : symbolTable.lookup<StageOp>(name.getValue()).getWrites().getAsRange<FlatSymbolRefAttr>()) {
-      auto channel = symbolTable.lookup<ChannelOp>(write.getValue());
-      AffineExpr bytes = channel.getSlotBytes()->getExprs()[0];
-      std::optional<int64_t> slot = nn::getConstant(bytes);
-      int64_t numSlots = channel.getDepth().value_or(1) + channel.getDelay();
-      int64_t all = 0;
-      if (!slot) {
-        SmallVector<StringRef> free = bounds.getFree(bytes);
-        freeSymbols.insert(free.begin(), free.end());
-      } else if (llvm::MulOverflow(static_cast<int64_t>(llvm::alignTo(*slot, kAlignment)), numSlots, all) ||
-                 llvm::AddOverflow(numSlotBytes, all, numSlotBytes)) {
-        return channel.emitError() << "the slots of channel @" << channel.getSymName() << " do not fit into 64 bits";
-      }
+/// The slots of some channels, all of them and for as long as the role lives.
+LogicalResult RolePlacer::countSlots(ArrayAttr channels, int64_t &numBytes) {
+  for (auto name : channels.getAsRange<FlatSymbolRefAttr>()) {
+    auto channel = symbolTable.lookup<ChannelOp>(name.getValue());
+    AffineExpr bytes = channel.getSlotBytes()->getExprs()[0];
+    std::optional<int64_t> slot = nn::getConstant(bytes);
+    int64_t count = channel.getDepth().value_or(1) + channel.getDelay(), all = 0;
+    numSlots += count;
+    if (!slot) {
+      SmallVector<StringRef> free = bounds.getFree(bytes);
+      memory.unbounded.insert(free.begin(), free.end());
+    } else if (llvm::MulOverflow(static_cast<int64_t>(llvm::alignTo(*slot, kAlignment)), count, all) ||
+               llvm::AddOverflow(numBytes, all, numBytes)) {
+      return channel.emitError() << "the slots of channel @" << channel.getSymName() << " do not fit into 64 bits";
     }
-  bool isKnown = freeSymbols.empty();
-  int64_t total = 0;
-  if (isKnown &&
-      (llvm::AddOverflow(numWeightBytes, plan.numBytes, total) || llvm::AddOverflow(total, numSlotBytes, total)))
-    return program.emitError() << "the memory of @" << program.getSymName() << " does not fit into 64 bits";
-  Builder builder(context);
-  bool isPlanned = llvm::all_of(values, [&](ArenaValue &value) { return bounds.getUpper(value.bytes).has_value(); });
-  auto number = [&](StringRef name, int64_t value) {
-    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
-  };
-  SmallVector<NamedAttribute> memory = {
-      number("arena", isPlanned ? plan.numBytes : -1),
-      number("arena_lower_bound", isPlanned ? plan.lowerBound : -1),
-      number("arena_no_reuse", isPlanned ? plan.noReuse : -1),
-      number("slots", isKnown ? numSlotBytes : -1),
-      number("states", numStateBytes),
-      number("total", isKnown ? total : -1),
-      builder.getNamedAttr("unbounded", builder.getStrArrayAttr(freeSymbols.getArrayRef())),
-      number("weights", numWeightBytes)};
-  if (numOverwritten > 0)
-    memory.push_back(number("overwritten_inputs", numOverwritten));
-  if (numCopied > 0)
-    memory.push_back(number("copied_inputs", numCopied));
-  program->setAttr(PipeDialect::getMemoryAttrName(), builder.getDictionaryAttr(memory));
-  if (memoryLimit > 0 && isKnown && total > memoryLimit)
-    return program.emitError() << "@" << program.getSymName() << " needs " << total << " bytes (weights "
-                               << numWeightBytes << ", arena " << plan.numBytes << ", slots " << numSlotBytes
-                               << ", states " << numStateBytes << "), " << total - memoryLimit
-                               << " more than the limit of " << memoryLimit;
+  }
   return success();
 }
 
-LogicalResult RolePlacer::place(int64_t memoryLimit) {
+/// The contract: what the role needs, and of which symbols it is not known.
+LogicalResult RolePlacer::writeMemory(int64_t memoryLimit, int64_t numThreads) {
+  for (auto name : program.getStages().getAsRange<FlatSymbolRefAttr>()) {
+    auto stage = symbolTable.lookup<StageOp>(name.getValue());
+    if (failed(countSlots(stage.getWrites(), memory.slots)) || failed(countSlots(stage.getReads(), memory.slotsRead)))
+      return failure();
+  }
+  bool isPlanned = true;
+  for (ArenaValue &value : values) {
+    std::optional<int64_t> upper = bounds.getUpper(value.bytes);
+    isPlanned &= upper.has_value();
+    if (upper && value.isWorkspace)
+      memory.workspaces = std::max(memory.workspaces, *upper);
+  }
+  memory.arena = isPlanned ? plan.numBytes : -1;
+  memory.arenaLowerBound = isPlanned ? plan.lowerBound : -1;
+  memory.arenaNoReuse = isPlanned ? plan.noReuse : -1;
+  countRuntime(allCalls, numSlots, numThreads, symbolTable, memory);
+  std::optional<int64_t> total = memory.getTotal();
+  if (!total && memory.unbounded.empty())
+    return program.emitError() << "the memory of @" << program.getSymName() << " does not fit into 64 bits";
+  program->setAttr(PipeDialect::getMemoryAttrName(), memory.toAttr(context));
+  if (memoryLimit > 0 && total && *total > memoryLimit)
+    return program.emitError() << "@" << program.getSymName() << " needs " << *total << " bytes (" << memory.describe()
+                               << "), " << *total - memoryLimit << " more than the limit of " << memoryLimit;
+  return success();
+}
+
+LogicalResult RolePlacer::place(int64_t memoryLimit, int64_t numThreads) {
   for (auto name : program.getStages().getAsRange<FlatSymbolRefAttr>())
     if (failed(collectStage(symbolTable.lookup<StageOp>(name.getValue()))))
       return failure();
   if (failed(planArena()))
     return failure();
-  return writeMemory(memoryLimit);
+  return writeMemory(memoryLimit, numThreads);
 }
 
 struct PlaceBuffersPass : pipe::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
@@ -329,7 +332,7 @@ struct PlaceBuffersPass : pipe::impl::PlaceBuffersPassBase<PlaceBuffersPass> {
         return signalPassFailure();
       }
     for (ProgramOp program : module.getOps<ProgramOp>())
-      if (failed(RolePlacer(program, symbolTable, bounds).place(memoryLimit)))
+      if (failed(RolePlacer(program, symbolTable, bounds).place(memoryLimit, numThreads)))
         return signalPassFailure();
   }
 

@@ -21,8 +21,8 @@ namespace penstock {
 namespace rt {
 namespace onednn {
 
-/// Tuples of extents of one kernel that stay ready; the one unused for longest goes first.
-static constexpr size_t kMaxTuples = 64;
+/// What oneDNN keeps of primitives that we have given up.
+static constexpr int kMaxForgotten = 16;
 
 std::string version() {
   const dnnl_version_t *version = dnnl_version();
@@ -95,6 +95,7 @@ static void flushForGood(void *) {
 
 Library::Library(int32_t numThreads) : numThreads(numThreads), engine(dnnl::engine::kind::cpu, 0), stream(engine) {
   holdThreads();
+  dnnl::set_primitive_cache_capacity(kMaxForgotten);
   if (numThreads > 1)
     GOMP_parallel(flushForGood, nullptr, static_cast<unsigned>(numThreads), 0);
 }
@@ -138,7 +139,8 @@ Primitive *Library::find(const rt_dnnl_desc &desc, const int64_t *extents, std::
     error = "out of memory: " + std::to_string(made->scratchBytes()) + " bytes of scratch memory for oneDNN";
     return nullptr;
   }
-  if (tuples.size() == kMaxTuples)
+  bool isBounded = desc.workspace >= 0;
+  if (tuples.size() == (isBounded ? RT_DNNL_MAX_BOUNDED_SHAPES : RT_DNNL_MAX_SHAPES))
     tuples.erase(std::min_element(tuples.begin(), tuples.end(),
                                   [](const Known &a, const Known &b) { return a.lastUse < b.lastUse; }));
   tuples.push_back({std::vector<int64_t>(extents, extents + desc.num_extents), std::move(made), ++clock});

@@ -29,6 +29,12 @@ extern "C" {
 #define RT_DNNL_MAX_POST_OPS 8
 /// Most extents that one kernel hands over.
 #define RT_DNNL_MAX_EXTENTS 64
+/// Tuples of extents of one kernel that stay ready; the one unused for longest goes first. Fewer where extents are
+/// bounded, for there the memory of a role is promised.
+#define RT_DNNL_MAX_SHAPES 64
+#define RT_DNNL_MAX_BOUNDED_SHAPES 16
+/// What one of them takes, on the average over the networks of the tests: machine code and descriptions.
+#define RT_DNNL_SHAPE_BYTES (64 * 1024)
 /// Room for the layout of packed weights as text, with its end; a multiple of 8.
 #define RT_DNNL_LAYOUT_BYTES 64
 

@@ -44,6 +44,10 @@ struct PartitionOptions {
   /// Scratch storage that the target's code of a kernel asks for, over the module's symbols, by the kernel's name; what
   /// is not there is not counted.
   llvm::StringMap<mlir::AffineExpr> workspaceBytes;
+  /// What the target's library keeps for a kernel, by the kernel's name, as long as the role lives.
+  llvm::StringMap<int64_t> libraryBytes;
+  /// Held back of each stage's limit beside what the runtime needs; empty: nothing.
+  std::vector<int64_t> heldBackBytes;
   /// Drops the stages that kernels are annotated with.
   bool ignoreAnnotations = false;
 };

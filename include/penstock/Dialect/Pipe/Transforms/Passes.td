@@ -205,8 +205,9 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
     once per tuple of symbol values, from `bytes`, `first` and `last`. The result of a kernel that works in place takes over
     the bytes of that input (`alias`) where it lies in the arena, has the result's size and is read last and only once by the
     call; `pipe.memory` counts those (`overwritten_inputs`) and the others, which are copied (`copied_inputs`).
-    `memory-limit` bounds the bytes of a role: weights,
-    arena, states and the slots that it writes.
+    `pipe.memory` is the role's memory contract: `weights`, `arena` (with the largest of the `workspaces`), `states`, `slots`
+    that it writes and `slots_read`, which others write and it maps too, `runtime`, and what libraries may keep for further
+    `shapes`; `total` is their sum. `memory-limit` bounds the total.
 
     Before:
     ```mlir
@@ -245,11 +246,12 @@ def PlaceBuffersPass : Pass<"pipe-place-buffers", "::mlir::ModuleOp"> {
       %5 = nn.call @k0 ins(%2, %w : tensor<4xf32>, tensor<4xf32>) outs(%3 : tensor<4xf32>) workspace(%4 : tensor<256xi8>) symbols <[]> -> tensor<4xf32>
       pipe.return %5 : tensor<4xf32>
     }
-    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 320 : i64, arena_lower_bound = 320 : i64, arena_no_reuse = 576 : i64, slots = 128 : i64, states = 0 : i64, total = 512 : i64, unbounded = [], weights = 64 : i64}} steady {
+    pipe.program @r0 runs [@s0] attributes {pipe.memory = {arena = 320 : i64, arena_lower_bound = 320 : i64, arena_no_reuse = 576 : i64, runtime = 737280 : i64, shapes = 0 : i64, slots = 128 : i64, slots_read = 128 : i64, states = 0 : i64, total = 737920 : i64, unbounded = [], weights = 64 : i64, workspaces = 256 : i64}} steady {
     ...
     ```
   }];
-  let options = [Option<"memoryLimit", "memory-limit", "int64_t", "0", "bytes that a role may need; 0 is no limit">];
+  let options = [Option<"memoryLimit", "memory-limit", "int64_t", "0", "bytes that a role may need; 0 is no limit">,
+                 Option<"numThreads", "num-threads", "int64_t", "1", "threads of a kernel">];
   let dependentDialects = ["::penstock::nn::NNDialect", "::penstock::pipe::PipeDialect"];
 }
 
