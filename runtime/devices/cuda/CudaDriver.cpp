@@ -58,7 +58,11 @@ bool startDriver(DriverCalls &calls, int &version, std::string &error) {
     return false;
   }
   auto askVersion = reinterpret_cast<decltype(calls.driverVersion)>(dlsym(library, "cuDriverGetVersion"));
-  if (askVersion && askVersion(&version) == kSuccess && version < kLeastDriver) {
+  if (!askVersion || askVersion(&version) != kSuccess) {
+    error = text("%s does not tell its version; %s", kDriverLibrary, kWhatToInstall);
+    return false;
+  }
+  if (version < kLeastDriver) {
     error = text("the CUDA driver supports CUDA %s, expected %s or newer; %s", versionWords(version).c_str(),
                  versionWords(kLeastDriver).c_str(), kWhatToInstall);
     return false;

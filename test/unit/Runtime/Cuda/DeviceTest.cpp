@@ -33,6 +33,15 @@ TEST(CudaDevice, oldDriver) {
                               "580 or newer");
 }
 
+// A driver that cannot be asked.
+TEST(CudaDevice, brokenDriver) {
+  standin::reset();
+  standin::failCall("cuDriverGetVersion", 1, 999);
+  Device device;
+  EXPECT_EQ(loadDevice(PENSTOCK_TEST_CUDA, 0, device).message(),
+            "libcuda.so.1 does not tell its version; install the NVIDIA driver 580 or newer");
+}
+
 // No device, because there is none or because none is visible.
 TEST(CudaDevice, noDevice) {
   standin::Configuration machine;

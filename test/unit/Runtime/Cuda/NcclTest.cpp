@@ -182,8 +182,8 @@ void addKernels() {
             {reinterpret_cast<const void *>(call.parameters[1]), 64, true}};
   };
   sum.run = [](const standin::KernelCall &call) {
-    for (int32_t i = 0; i < 16; ++i)
-      reinterpret_cast<int32_t *>(call.parameters[1])[i] += reinterpret_cast<int32_t *>(call.parameters[0])[i];
+    for (int32_t i = 0; i < 16; ++i) // without a sign: without an event it is rubbish, which may overflow
+      reinterpret_cast<uint32_t *>(call.parameters[1])[i] += reinterpret_cast<uint32_t *>(call.parameters[0])[i];
   };
   standin::addKernel(fill);
   standin::addKernel(sum);

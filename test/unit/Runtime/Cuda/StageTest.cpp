@@ -22,9 +22,9 @@ standin::KernelModel makeScale() {
             {reinterpret_cast<const void *>(call.parameters[1]), kBytes, true}};
   };
   kernel.run = [](const standin::KernelCall &call) {
-    for (int64_t i = 0; i < kCount; ++i)
-      reinterpret_cast<int32_t *>(call.parameters[1])[i] =
-          reinterpret_cast<int32_t *>(call.parameters[0])[i] * int32_t(call.parameters[2]);
+    for (int64_t i = 0; i < kCount; ++i) // without a sign: without an event it is rubbish, which may overflow
+      reinterpret_cast<uint32_t *>(call.parameters[1])[i] =
+          reinterpret_cast<uint32_t *>(call.parameters[0])[i] * uint32_t(call.parameters[2]);
   };
   return kernel;
 }

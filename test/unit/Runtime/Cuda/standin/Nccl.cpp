@@ -24,14 +24,14 @@ namespace {
 
 struct CommState;
 
-/// A send or a receive.
+/// A send or a receive; kept by its lane.
 struct Transfer {
   CommState *comm = nullptr;
-  std::shared_ptr<Operation> operation;
+  std::weak_ptr<Operation> operation; ///< which holds this
   char *data = nullptr;
   size_t numBytes = 0;
-  std::shared_ptr<Transfer> mate;
-  bool moved = false, dropped = false;
+  Transfer *mate = nullptr;
+  bool sends = false, moved = false, dropped = false;
 };
 
 /// Transfers from one rank to another, in order.
@@ -83,18 +83,26 @@ bool isComplete(const CommState &comm) {
 
 std::string pairWords(int from, int to) { return "from rank " + std::to_string(from) + " to " + std::to_string(to); }
 
-void meet(const std::shared_ptr<Transfer> &send, const std::shared_ptr<Transfer> &receive, int from, int to) {
-  send->mate = receive, receive->mate = send;
-  if (send->numBytes != receive->numBytes)
-    addFault("mismatch: a send of " + std::to_string(send->numBytes) + " bytes " + pairWords(from, to) +
-             " meets a receive of " + std::to_string(receive->numBytes));
+void meet(Transfer &send, Transfer &receive, int from, int to) {
+  send.mate = &receive, receive.mate = &send;
+  if (send.numBytes != receive.numBytes)
+    addFault("mismatch: a send of " + std::to_string(send.numBytes) + " bytes " + pairWords(from, to) +
+             " meets a receive of " + std::to_string(receive.numBytes));
+}
+
+/// Both sides are next on their streams.
+bool isReady(const Transfer &one) {
+  if (one.dropped || one.moved)
+    return true;
+  std::shared_ptr<Operation> other = one.mate ? one.mate->operation.lock() : nullptr;
+  return other && reach(other);
 }
 
 /// Both are done, or neither.
 void move(Transfer &one) {
   if (one.dropped || one.moved || !one.mate)
     return;
-  Transfer &send = one.operation->accesses[0].writes ? *one.mate : one;
+  Transfer &send = one.sends ? one : *one.mate;
   std::memcpy(send.mate->data, send.data, std::min(send.numBytes, send.mate->numBytes));
   send.moved = send.mate->moved = true;
 }
@@ -112,22 +120,23 @@ Outcome transfer(Comm handle, void *data, size_t numBytes, DataType type, int pe
   if (deviceOf(stream) != comm->device || currentDevice() != comm->device)
     addFault("out of place: a transfer on another device than that of its communicator");
   auto made = std::make_shared<Transfer>();
-  made->comm = comm, made->data = static_cast<char *>(data), made->numBytes = numBytes;
-  made->operation = std::make_shared<Operation>();
-  made->operation->name = sends ? "send" : "receive";
-  made->operation->accesses = {{data, numBytes, !sends}};
-  made->operation->ready = [made] {
-    return made->dropped || made->moved || (made->mate && reach(made->mate->operation));
-  };
-  made->operation->run = [made] { move(*made); };
+  made->comm = comm, made->data = static_cast<char *>(data), made->numBytes = numBytes, made->sends = sends;
+  auto operation = std::make_shared<Operation>();
+  made->operation = operation;
+  operation->name = sends ? "send" : "receive";
+  operation->accesses = {{data, numBytes, !sends}};
+  operation->ready = [made] { return isReady(*made); };
+  operation->run = [made] { move(*made); };
   int from = sends ? comm->rank : peer, to = sends ? peer : comm->rank;
   Lane &lane = comm->group->lanes[{from, to}];
   auto &mine = sends ? lane.sends : lane.receives;
   auto &theirs = sends ? lane.receives : lane.sends;
-  if (mine.size() < theirs.size())
-    meet(sends ? made : theirs[mine.size()], sends ? theirs[mine.size()] : made, from, to);
+  if (mine.size() < theirs.size()) {
+    Transfer &other = *theirs[mine.size()];
+    meet(sends ? *made : other, sends ? other : *made, from, to);
+  }
   mine.push_back(made);
-  return enqueue(stream, made->operation) == 0 ? kSuccess : kUnhandledCudaError;
+  return enqueue(stream, operation) == 0 ? kSuccess : kUnhandledCudaError;
 }
 
 /// What one side has given and the other has not.
