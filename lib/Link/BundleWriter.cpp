@@ -304,7 +304,8 @@ llvm::Error BundleBuilder::linkAllInOne() {
   LinkRequest request;
   request.objects = {folder.path(getObjectName(kAllInOne))};
   // Before the runtime, which has the `main` of one role.
-  request.archives.insert(request.archives.begin(), {"libPenstockLaunch.a", "libPenstockHost.a", "libPenstockSchedule.a", "libz.a"});
+  request.archives.insert(request.archives.begin(),
+                          {"libPenstockLaunch.a", "libPenstockHost.a", "libPenstockSchedule.a", "libz.a"});
   for (const LinkedRole &linked : roles)
     if (llvm::Error error = addRole(linked, request))
       return error;
@@ -385,8 +386,8 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
     return std::move(error);
   if (llvm::Error error = writeStarters())
     return std::move(error);
-  PlanInfo info = {identity,               options.version, options.profile, libraries,
-                   options.microbatchRows, options.flags,   options.allInOne};
+  PlanInfo info = {identity,      options.version, options.profile, libraries, options.microbatchRows,
+                   options.flags, options.allInOne};
   llvm::Expected<std::string> plan = writePlanJson(module, roles, info);
   if (!plan)
     return plan.takeError();

@@ -143,23 +143,34 @@ POINTS = (
         ("lit per pass", tests("lit", r"")), ("GoogleTest with oracles", tests("unit", r"")),
         ("check scripts", tests("checks", r"")), ("whole models", tests("e2e", r"")), ("Python", tests("python", r"")),
         ("sanitizers", tests("sanitize", r"")), ("fuzzing", tests("fuzz", r"")))),
-    Point("t9", "one plan, three forms", (
-        ("all-in-one: the bytes of the processes, 1 to 4 stages of every model", tests("e2e", r"same_bytes_(as_processes|with_states)")),
-        ("from the same objects, listed, no further libraries", tests("e2e", r"all_in_one.*(listed|needed|without_it)")),
-        ("planted failures, crashes, deadlines end it in words", tests("unit", r"AllInOneProcess")),
-        ("under gdb", tests("e2e", r"under_a_debugger")),
-        ("one stage alone from a recording, of this form too", tests("e2e lit unit", r"test_recorded|Driver/replay|Recording")))),
-    Point("t12", "cheap re-cuts", (
-        ("a moved boundary of bert_base: no kernel built, 2 s", figures("bench/recut.py", {
-            "bert_base": {"recut_s": 2, "recut_built": 0}})),
-        ("another cut builds no kernel, the same bytes with and without a cache", tests("e2e lit", r"recut_builds|Driver/cache")),
-        ("damaged entries are noticed and built again", tests("unit lit", r"DamagedEntries|WrongPlace|Driver/cache")),
-        ("compilations at once, some killed", tests("e2e unit", r"recut_while|BuildCacheTest.ManyAtOnce")),
-        ("all that an object depends on is in its key", tests("unit", r"ProgramsDiffer|ProfilesDiffer|GivesWhatWasCompiled")),
-        ("the folder is its user's alone, and has a limit", tests("unit", r"FolderIsPrivate|FolderOfAnother|Prunes")))),
     Point("done", "done when", (
         ("docs/Architecture.md with real dumps", tests("checks", r"update_docs")),
         ("licence and notices", exists("LICENSE", "THIRD_PARTY_NOTICES.md")))),
+    Point("t1", "the same bits whatever the cut", (
+        ("random cuts in every test run, with AVX2 too", tests("e2e", r"test_cuts")),
+        ("twenty random cuts of every model into 1 to 6 stages", random_cuts(20, None, *models.MODELS)),
+        ("the same with AVX2", random_cuts(20, "AVX2", *models.MODELS)),
+        ("code that does not depend on who compiles it", tests("unit", r"CallersThreads|SameBytesFromAnyNumberOfThreads")),
+        ("what could break it, and why it does not", exists("docs/Bits.md")))),
+    Point("t2", "a proof over all role programs, before anything runs", (
+        ("planted faults and random programs, against a simulation", tests("unit", r"ScheduleTests")),
+        ("planted faults in the IR", tests("lit", r"Pipe/(verify-)?schedule|ops-items-invalid")),
+        ("planted faults in a folder, refused before anything starts", tests("unit e2e", r"Prove\.|test_proof")),
+        ("the predicted period beside the measured one", tests("lit", r"Driver/bench")),
+        ("64 stages proved in 100 ms", figures("bench/proof.py", {"64": {"proof_ms": 100}})))),
+    Point("t3", "the memory contract", (
+        ("kept by every whole model, static and bounded", exported_too("test_contract_is_kept")),
+        ("kept with 1 to 4 stages", command("{python}", "test/e2e/memory.py", "ocr-detector-static", "ocr-recognizer",
+                                            "light-densenet121", timeout_s=1800)),
+        ("free dimensions named", tests("e2e", r"free_dimension_is_named")),
+        ("counted in the IR", tests("lit", r"Pipe/place-buffers")),
+        ("limits: stage, excess, a cut that fits, a proof, or unproven",
+         tests("lit unit", r"Driver/memory-limit|PartitionMemory|PartitionOracle.SlotsByDepth")))),
+    Point("t4", "stages that cannot be mixed up", (
+        ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
+        ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),
+        ("the part that differs, alone", tests("unit", r"FingerprintsDifferAndSayHow|strangersAreRefused|refusesStrangers")),
+        ("read out of an executable, anywhere", tests("e2e lit", r"inspect_reads|version_says|Driver/inspect|damaged_executables")))),
     Point("t5", "deadlines and words", (
         ("one line: stage, microbatch, tensor, peer, last step of each", tests("unit e2e", r"Stall\.|stoppedStage|test_is_stopped")),
         ("every wait: stage, source, sink, start, ranks",
@@ -175,12 +186,6 @@ POINTS = (
         ("docs/Reliability.md names tests that exist", tests("checks", r"check_reliability")),
         ("fault to exit a second after the deadline, first result of resnet50 in a second", figures("bench/faults.py", {
             "kill": {"after_deadline_s": 1}, "stop": {"after_deadline_s": 1}, "start": {"first_result_s": 1}})))),
-    Point("t14", "endurance", (
-        ("some seconds of it", tests("e2e", r"test_endurance")),
-        ("two minutes at its rate: nothing wrong, nothing grows", figures("bench/endurance.py", {
-            "run": {"wrong": 0, "missing": 0, "descriptors_growth": 0, "host_mib_growth": 4, "stages_mib_growth": 2}},
-            "--requests", "33333", "--seconds", "120")),
-        ("an hour of it, recorded", exists("docs/Endurance.md")))),
     Point("t7", "MPI and other ways between ranks", (
         ("the same folder under mpirun, and a program per rank", tests("e2e unit", r"test_ranks|RankLaunch")),
         ("bits of whole models on ranks", exported_too("test_rank_models")),
@@ -198,6 +203,49 @@ POINTS = (
         ("torchrun itself", exported_too("test_torchrun_itself")),
         ("each launcher's variables", tests("unit", r"RankVariables")),
         ("a wrong number of ranks", tests("e2e unit", r"wrong_number_of_ranks|wrong_world_size|mistakesAreNamedOnce")))),
+    Point("t9", "one plan, three forms", (
+        ("all-in-one: the bytes of the processes, 1 to 4 stages of every model", tests("e2e", r"same_bytes_(as_processes|with_states)")),
+        ("from the same objects, listed, no further libraries", tests("e2e", r"all_in_one.*(listed|needed|without_it)")),
+        ("planted failures, crashes, deadlines end it in words", tests("unit", r"AllInOneProcess")),
+        ("under gdb", tests("e2e", r"under_a_debugger")),
+        ("one stage alone from a recording, of this form too", tests("e2e lit unit", r"test_recorded|Driver/replay|Recording")))),
+    Point("t11", "stages in the ONNX file", (
+        ("read", tests("lit unit", r"onnx-stages|Stages\.")),
+        ("written, read back as the same plan", tests("e2e", r"test_onnx_stages.*round_trip")),
+        ("the same folder, functions, branches, clones", tests("e2e", r"test_onnx_stages.*(folder|calls|cut|branches|clones|silent)")),
+        ("weights by reference", tests("e2e", r"external_data_stay|weights_are_not_loaded")),
+        ("refused where ONNX cannot say it", tests("e2e", r"one_number_of_stages|no_place_to_write|function_that_is_cut")))),
+    Point("t12", "cheap re-cuts", (
+        ("a moved boundary of bert_base: no kernel built, 2 s", figures("bench/recut.py", {
+            "bert_base": {"recut_s": 2, "recut_built": 0}})),
+        ("another cut builds no kernel, the same bytes with and without a cache", tests("e2e lit", r"recut_builds|Driver/cache")),
+        ("damaged entries are noticed and built again", tests("unit lit", r"DamagedEntries|WrongPlace|Driver/cache")),
+        ("compilations at once, some killed", tests("e2e unit", r"recut_while|BuildCacheTest.ManyAtOnce")),
+        ("all that an object depends on is in its key", tests("unit", r"ProgramsDiffer|ProfilesDiffer|GivesWhatWasCompiled")),
+        ("the folder is its user's alone, and has a limit", tests("unit", r"FolderIsPrivate|FolderOfAnother|Prunes")))),
+    Point("t13", "untrusted input", (
+        ("readers fuzzed under sanitizers", tests("fuzz", r"")),
+        ("limits on recursion and sizes", tests("e2e unit", r"functions_without_end|extents_(that|of)|nested|PlanFile|long_chain")),
+        ("external data, also in a cache of links", tests("e2e", r"external|cache_of_links|link_that_leaves")),
+        ("permissions, links, names by chance", tests("e2e", r"permissions|links_are_not|temporary_files")),
+        ("pipes are not waited for", tests("e2e", r"pipes_are_not")),
+        ("local endpoints admit the same user only", tests("e2e", r"another_user|host_of_another")))),
+    Point("t14", "endurance", (
+        ("some seconds of it", tests("e2e", r"test_endurance")),
+        ("two minutes at its rate: nothing wrong, nothing grows", figures("bench/endurance.py", {
+            "run": {"wrong": 0, "missing": 0, "descriptors_growth": 0, "host_mib_growth": 4, "stages_mib_growth": 2}},
+            "--requests", "33333", "--seconds", "120")),
+        ("an hour of it, recorded", exists("docs/Endurance.md")))),
+    Point("c1", "CUDA: kernels compiled without a GPU", (
+        ("several chips at once, figures in report and dump", tests("lit", r"Driver/cuda-kernels")),
+        ("no toolkit, a wrong chip, an assembler that refuses", tests("lit", r"Driver/cuda\.test")),
+        ("from linalg to launches", tests("lit", r"Target/Cuda")),
+        ("objects as a runtime sees them", tests("unit", r"CudaObject")),
+        ("no spills in kernels of trained models", tests("e2e", r"assembled_without_spills")))),
+    Point("c2", "CUDA: every generated kernel executed on the CPU", (
+        ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
+        ("planted faults are found", tests("unit", r"GpuMachine")),
+        ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
     Point("c3", "CUDA: streams and graphs", (
         ("kernels and copies joined by events, each of which is needed", tests("unit", r"CudaStage\.")),
         ("one allocation per stage, none in steady state", tests("unit", r"CudaStage\.steadyState")),
@@ -213,52 +261,4 @@ POINTS = (
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
-    Point("t11", "stages in the ONNX file", (
-        ("read", tests("lit unit", r"onnx-stages|Stages\.")),
-        ("written, read back as the same plan", tests("e2e", r"test_onnx_stages.*round_trip")),
-        ("the same folder, functions, branches, clones", tests("e2e", r"test_onnx_stages.*(folder|calls|cut|branches|clones|silent)")),
-        ("weights by reference", tests("e2e", r"external_data_stay|weights_are_not_loaded")),
-        ("refused where ONNX cannot say it", tests("e2e", r"one_number_of_stages|no_place_to_write|function_that_is_cut")))),
-    Point("t1", "the same bits whatever the cut", (
-        ("random cuts in every test run, with AVX2 too", tests("e2e", r"test_cuts")),
-        ("twenty random cuts of every model into 1 to 6 stages", random_cuts(20, None, *models.MODELS)),
-        ("the same with AVX2", random_cuts(20, "AVX2", *models.MODELS)),
-        ("code that does not depend on who compiles it", tests("unit", r"CallersThreads|SameBytesFromAnyNumberOfThreads")),
-        ("what could break it, and why it does not", exists("docs/Bits.md")))),
-    Point("t2", "a proof over all role programs, before anything runs", (
-        ("planted faults and random programs, against a simulation", tests("unit", r"ScheduleTests")),
-        ("planted faults in the IR", tests("lit", r"Pipe/(verify-)?schedule|ops-items-invalid")),
-        ("planted faults in a folder, refused before anything starts", tests("unit e2e", r"Prove\.|test_proof")),
-        ("the predicted period beside the measured one", tests("lit", r"Driver/bench")),
-        ("64 stages proved in 100 ms", figures("bench/proof.py", {"64": {"proof_ms": 100}})))),
-    Point("t13", "untrusted input", (
-        ("readers fuzzed under sanitizers", tests("fuzz", r"")),
-        ("limits on recursion and sizes", tests("e2e unit", r"functions_without_end|extents_(that|of)|nested|PlanFile|long_chain")),
-        ("external data, also in a cache of links", tests("e2e", r"external|cache_of_links|link_that_leaves")),
-        ("permissions, links, names by chance", tests("e2e", r"permissions|links_are_not|temporary_files")),
-        ("pipes are not waited for", tests("e2e", r"pipes_are_not")),
-        ("local endpoints admit the same user only", tests("e2e", r"another_user|host_of_another")))),
-    Point("c1", "CUDA: kernels compiled without a GPU", (
-        ("several chips at once, figures in report and dump", tests("lit", r"Driver/cuda-kernels")),
-        ("no toolkit, a wrong chip, an assembler that refuses", tests("lit", r"Driver/cuda\.test")),
-        ("from linalg to launches", tests("lit", r"Target/Cuda")),
-        ("objects as a runtime sees them", tests("unit", r"CudaObject")),
-        ("no spills in kernels of trained models", tests("e2e", r"assembled_without_spills")))),
-    Point("c2", "CUDA: every generated kernel executed on the CPU", (
-        ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
-        ("planted faults are found", tests("unit", r"GpuMachine")),
-        ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
-    Point("t3", "the memory contract", (
-        ("kept by every whole model, static and bounded", exported_too("test_contract_is_kept")),
-        ("kept with 1 to 4 stages", command("{python}", "test/e2e/memory.py", "ocr-detector-static", "ocr-recognizer",
-                                            "light-densenet121", timeout_s=1800)),
-        ("free dimensions named", tests("e2e", r"free_dimension_is_named")),
-        ("counted in the IR", tests("lit", r"Pipe/place-buffers")),
-        ("limits: stage, excess, a cut that fits, a proof, or unproven",
-         tests("lit unit", r"Driver/memory-limit|PartitionMemory|PartitionOracle.SlotsByDepth")))),
-    Point("t4", "stages that cannot be mixed up", (
-        ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
-        ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),
-        ("the part that differs, alone", tests("unit", r"FingerprintsDifferAndSayHow|strangersAreRefused|refusesStrangers")),
-        ("read out of an executable, anywhere", tests("e2e lit", r"inspect_reads|version_says|Driver/inspect|damaged_executables")))),
 )

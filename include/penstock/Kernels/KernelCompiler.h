@@ -46,7 +46,7 @@ struct CompiledKernel {
   std::string library;             ///< which one, with its version
   std::string isa;                 ///< the instruction set that the library is held to, in its words
   int64_t inPlaceInput = -1; ///< the input whose buffer the first result may have (it is copied elsewhere); -1: none
-  bool isReused = false;                 ///< not compiled now: found in the cache
+  bool isReused = false;     ///< not compiled now: found in the cache
   bool hasGrowingScratch = false;        ///< needs memory beside the workspace, as much as the shapes of a run ask for
   std::vector<DeviceFunction> functions; ///< what a device other than the host runs; empty for code of the host
   llvm::SmallVector<mlir::Attribute> packing; ///< nn::PackingAttr of each input, unit for one that stays as it is
@@ -81,12 +81,13 @@ mlir::FailureOr<CompiledKernel> compileKernel(nn::KernelDefOp kernel, const Targ
                                               const CodeGenerator *generator = nullptr);
 
 /// One result per kernel, in their order; equal kernels are compiled once, and those in `cache` not at all.
-/// `numThreads` 0 stands for all cores. Kernels that no library takes become code of the host, or what `generator` makes
-/// of them, which no cache keeps.
-mlir::FailureOr<std::vector<CompiledKernel>>
-compileKernels(llvm::ArrayRef<nn::KernelDefOp> kernels, const TargetProfile &profile, unsigned numThreads = 0,
-               const LibraryTable *library = nullptr, const CodeGenerator *generator = nullptr,
-               BuildCache *cache = nullptr);
+/// `numThreads` 0 stands for all cores. Kernels that no library takes become code of the host, or what `generator`
+/// makes of them, which no cache keeps.
+mlir::FailureOr<std::vector<CompiledKernel>> compileKernels(llvm::ArrayRef<nn::KernelDefOp> kernels,
+                                                            const TargetProfile &profile, unsigned numThreads = 0,
+                                                            const LibraryTable *library = nullptr,
+                                                            const CodeGenerator *generator = nullptr,
+                                                            BuildCache *cache = nullptr);
 
 /// How far `printKernel` goes.
 enum class KernelForm { Linalg, Fused, Buffers, Loops, LLVM, Optimized };

@@ -92,7 +92,8 @@ TEST_F(AllInOneProcess, refuses) {
   EXPECT_NE(outcome.err.find("another compilation"), std::string::npos) << outcome.err;
 }
 
-// Whichever call of whichever stage fails, the run ends with one line that tells of it, and no result that is not marked.
+// Whichever call of whichever stage fails, the run ends with one line that tells of it, and no result that is not
+// marked.
 TEST_F(AllInOneProcess, plantedFailures) {
   std::string results = work.path + "/results", input = "--random --dim n=3 --timeout 5 --output-dir " + results;
   for (int32_t stage = 0; stage < 3; ++stage) {
