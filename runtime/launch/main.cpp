@@ -36,6 +36,16 @@ static void letFirstTell(const LaunchedRank &rank) {
     usleep(1000000);
 }
 
+/// Of the ranks that a failure has reached, one tells of it. Those that leave it to another must not end before that
+/// one, which their launcher would end too; and of a stall, which several notice by themselves, the first has the word,
+/// as far as they hear of each other: whoever supervises a stopped stage does not.
+static void letOthersTell(const LaunchedRank &rank, bool tells, const Status &status) {
+  if (rank.launcher && !tells)
+    usleep(1000000);
+  else if (rank.launcher && rank.rank > 0 && status.code() == Code::kTimeout)
+    usleep(300000);
+}
+
 static int run(int argc, char **argv) {
   // Results are given back when they are done with; the C library would get to keep twenty of them.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -76,6 +86,8 @@ static int run(int argc, char **argv) {
     // What is wrong with an input, every rank that reads it sees.
     if (role > 0 && status.exitStatus() == 2)
       letFirstTell(rank);
+    else if (!status.ok())
+      letOthersTell(rank, tells, status);
   }
   if (!status.ok() && tells)
     std::fprintf(stderr, "error: %s\n", status.message().c_str());

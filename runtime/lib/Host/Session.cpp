@@ -253,8 +253,11 @@ bool Session::Impl::failureIsOwn() const {
   };
   if (options.ownRole < 0 || !control.valid())
     return true;
+  int32_t first = -1;
+  (void)control.firstFailure(&first);
+  bool hasFailed = failed(options.ownRole) || first == control.hostRole(); // what the other ranks hear of this one
   for (int32_t role = 0; role < control.numRoles(); ++role)
-    if (role != options.ownRole && failed(role) && (role < options.ownRole || !failed(options.ownRole)))
+    if (role != options.ownRole && failed(role) && (role < options.ownRole || !hasFailed))
       return false;
   return true;
 }

@@ -184,8 +184,10 @@ void MpiTransport::tellFailure() {
                : Status(code, std::string(state.error, strnlen(state.error, sizeof(state.error))));
   };
   Status failure = failureOf(place.role);
-  if (failure.ok())
-    failure = failureOf(control.hostRole());
+  int32_t first = -1;
+  (void)control.firstFailure(&first);
+  if (failure.ok() && first == control.hostRole()) // else the host repeats what it has heard
+    failure = failureOf(first);
   if (failure.ok() && (toldAbort || heardAbort))
     return;
   toldAbort = true;
