@@ -79,7 +79,9 @@ def folder(tmp_path_factory):
 def test_listed(folder):
     assert "all-in-one for all of them" in runner.penstock("inspect", folder)
     of_all = runner.penstock("inspect", folder / "all-in-one", "--json")
-    assert json.loads(of_all) == json.loads((folder / "plan.json").read_text())
+    plan, roles = json.loads((folder / "plan.json").read_text()), json.loads(of_all)["roles"]
+    assert {role["fingerprint"] for role in roles} == {plan["fingerprint"]}
+    assert [stage for role in roles for stage in role["plan"]["stages"]] == plan["stages"]
 
 
 def test_needed_libraries(folder):
