@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 #include "Options.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -42,8 +43,8 @@ static void letFirstTell(const LaunchedRank &rank) {
 static void letOthersTell(const LaunchedRank &rank, bool tells, const Status &status) {
   if (rank.launcher && !tells)
     usleep(1000000);
-  else if (rank.launcher && rank.rank > 0 && status.code() == Code::kTimeout)
-    usleep(300000);
+  else if (rank.launcher && status.code() == Code::kTimeout)
+    usleep(useconds_t(std::min(rank.rank, 2)) * 400000);
 }
 
 static int run(int argc, char **argv) {
