@@ -95,6 +95,8 @@ in_debian() {
   run_commands "$work/root/penstock" in_root
 }
 
+# What the caller's machine or build says of itself is not true of the clone.
+unset PENSTOCK_BUILD PENSTOCK_CACHE PENSTOCK_CUDA PIP_FIND_LINKS
 case $mode in
   debian) in_debian ;;
   host) on_host ;;
