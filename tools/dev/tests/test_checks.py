@@ -2,6 +2,7 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import check_constraints
+import check_docs
 import check_lit
 import check_map
 import check_models
@@ -177,3 +178,19 @@ def test_reliability_names_tests(tree, cell, expected):
 
 def test_reliability_without_a_table(tree):
     assert "no table" in check_reliability.check(tree(docs__Reliability_DOT_md="All is well.\n"))[0]
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("[a](docs/A.md), [a](docs/A.md#two-words), [up](#top), [out](https://host/x)", None),
+    ("[a](docs/A.md) and `docs/A.md`, `runtime/a.h`, `a.h`", None),
+    ("[a](docs/A.md)\n```\n[b](docs/B.md)\n```\n`[b](docs/B.md)`\n\n    [b](docs/B.md)\n", None),
+    ("[a](docs/A.md)\n- item\n    [b](docs/B.md)", "4: links to 'docs/B.md', which does not exist"),
+    ("[a](docs/A.md#three)", "2: links to 'docs/A.md#three', but 'docs/A.md' has no such heading"),
+    ("[a](docs/A.md) [up](#bottom)", "no such heading"),
+    ("[a](docs/A.md) `lib/a.cpp`", "2: names 'lib/a.cpp', which does not exist"),
+    ("`[a](docs/A.md)`", "docs/A.md:1: no links lead here"),
+    ("[a](docs/A.md)" + "x" * 107, "121 columns")])
+def test_docs(tree, line, expected):
+    findings = check_docs.check(tree(README_DOT_md=f"# Top\n{line}\n", runtime__a_DOT_h="",
+                                     docs__A_DOT_md="# A\n## `Two` words!\n[b](../README.md#top)\n"))
+    assert findings == [] if expected is None else len(findings) == 1 and expected in findings[0]
