@@ -51,15 +51,17 @@ def outcome(started, timeout=60):
 
 
 def stages_of(folder):
-    """{name: process} of the stages of a folder that run."""
+    """{name: process} of the stages of a folder that run. Told by file, not by path: a process in a mount namespace of its own
+    may see other paths than we do."""
+    names = {(file.st_dev, file.st_ino): path.name for path in folder.glob("stage-*") for file in [path.stat()]}
     found = {}
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            target = os.readlink(process / "exe")
+            file = os.stat(process / "exe")
         except OSError:
             continue
-        if target.startswith(f"{folder}/stage-"):
-            found[pathlib.Path(target).name] = int(process.name)
+        if name := names.get((file.st_dev, file.st_ino)):
+            found[name] = int(process.name)
     return found
 
 

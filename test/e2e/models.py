@@ -20,6 +20,8 @@ import inputs
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build"))
 sys.path.insert(0, str(ROOT / "tools/dev"))
+# Of this tree and its build. ROOT alone may be as short as `/penstock`, which other paths contain.
+PATHS = [str(path).encode() for path in (BUILD, *(path for path in ROOT.iterdir() if path.is_dir()))]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,8 +84,11 @@ class Slurm:
         return done.stdout.strip() == "idle"
 
     def words(self):
-        """What the daemons have to say."""
-        return "\n".join(f"{path.name}: {path.read_text()[-2000:]}" for path in self.folder.glob("slurm*.*") if path.is_file())
+        """What the daemons have to say, errors last."""
+        texts = {path.name: path.read_text() for path in self.folder.glob("slurm*.*") if path.suffix in (".out", ".log")}
+        errors = [f"{name}: {line}" for name, text in texts.items() for line in text.splitlines()
+                  if "error" in line or "fatal" in line]
+        return "\n".join([*(f"{name}: {text[-2000:]}" for name, text in texts.items()), *errors[-5:]])
 
     def __exit__(self, *_):
         for daemon in reversed(self.daemons):
