@@ -137,7 +137,8 @@ def exported_too(pattern):
         if bench.options.quick or bench.options.without_torch:
             return Evidence("missing", "models exported with torch are left out by a flag")
         results = run_tests.run_e2e(run_tests.Context(bench.build, pattern, bench.scratch))
-        bad = [f"{result.name} {result.status}" for result in results if result.status != "passed"]
+        bad = [f"{result.name} {result.status}: {result.detail.strip()[-300:]}" for result in results
+               if result.status != "passed"]
         if bad or not results:
             return Evidence("fail", f"{len(bad)} of {len(results)} e2e tests: {', '.join(bad[:3])}")
         return Evidence("pass", f"{len(results)} e2e tests")
