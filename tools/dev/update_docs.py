@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 import generated_docs
 
@@ -26,6 +27,11 @@ import tiny    # noqa: E402  the document's model is one of the tests'
 DOCUMENT = pathlib.PurePosixPath("docs/Architecture.md")
 BLOCK = re.compile(r"(<!-- dump: (\w+) -->\n).*?(<!-- /dump -->)", re.DOTALL)
 HASH = re.compile(r"\b(k_)?([0-9a-f]{32})\b")
+PLAN = "pipe.plan = {"
+ROWS = "tensor<?x64xf32, #nn.extents<[s0]>>"
+MIN_REPEATED = 3
+MAX_COLUMNS = 120
+KEPT_BLANK = "\0"
 
 
 def dumps(build):
@@ -47,17 +53,31 @@ def without_locations(text):
     return "\n".join(re.sub(r" loc\((?:#loc\d*|unknown|\"[^\"]*\")\)", "", line) for line in lines)
 
 
-def without_plan(text):
-    """The module's `pipe.plan = {...}` as `pipe.plan = {}`: it is shown once, where it is made."""
-    start = text.find("pipe.plan = {")
+def with_plan(text, shown):
+    """The module's `pipe.plan = {...}` as `shown` gives it back."""
+    start = text.find(PLAN)
     if start < 0:
         return text
-    end, depth = start + len("pipe.plan = "), 0
-    while True:
+    begin = end = start + len(PLAN)
+    depth = 1
+    while depth:
         depth += {"{": 1, "}": -1}.get(text[end], 0)
         end += 1
-        if depth == 0:
-            return text[:start] + "pipe.plan = {}" + text[end:]
+    return text[:begin] + shown(text[begin:end - 1]) + text[end - 1:]
+
+
+def spread(plan):
+    """A line for each of the plan's attributes, and for each element of its lists of attributes."""
+    lines, depth = "\n    ", 0
+    for character in plan:
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1, "<": 1, ">": -1}.get(character, 0)
+        if character == " " and lines.endswith(",") and depth == 0:
+            lines += "\n    "
+        elif character == " " and lines.endswith("},") and depth == 1:
+            lines += "\n      "
+        else:
+            lines += character
+    return lines
 
 
 def with_short_hashes(text, names):
@@ -65,15 +85,41 @@ def with_short_hashes(text, names):
     return HASH.sub(lambda match: names.setdefault(match.group(2), f"k_{chr(ord('A') + len(names))}"), text)
 
 
+def without_repetition(lines, before):
+    """`lines`, with one line instead of each longer run of lines that stands in the dump before too."""
+    kept = []
+    for tag, _, _, begin, end in difflib.SequenceMatcher(None, before, lines, autojunk=False).get_opcodes():
+        if tag == "equal" and end - begin >= MIN_REPEATED:
+            indent = " " * min(len(line) - len(line.lstrip()) for line in lines[begin:end])
+            kept.append(f"{indent}// ... {end - begin} lines as before")
+        else:
+            kept += lines[begin:end]
+    return kept
+
+
+def wrapped(line):
+    """A long line broken at blanks outside of texts, which the parser of MLIR takes as well."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    joined = re.sub(r'"[^"]*"', lambda text: text.group().replace(" ", KEPT_BLANK), line)
+    broken = textwrap.wrap(joined, MAX_COLUMNS, subsequent_indent=indent + "    ", break_long_words=False,
+                           break_on_hyphens=False)
+    return "\n".join(broken).replace(KEPT_BLANK, " ")
+
+
 def filled(document, phases):
-    names = {}
-    shown = {phase: with_short_hashes(without_locations(text), names) for phase, text in phases.items()}
+    """The document with its blocks filled; each shows what is not in the dump before it."""
+    names, blocks, before = {}, {}, []
+    for phase, text in phases.items():
+        text = with_short_hashes(without_locations(text), names).replace(ROWS, "!rows")
+        text = with_plan(text, spread if phase == "assign" else lambda plan: "")
+        lines = (text if before else f"!rows = {ROWS}\n{text}").strip().splitlines()
+        blocks[phase] = "\n".join(wrapped(line) for line in without_repetition(lines, before))
+        before = lines
 
     def fill(match):
-        if match.group(2) not in shown:
-            raise SystemExit(f"error: no dump of phase '{match.group(2)}'; there are {', '.join(shown)}")
-        text = shown[match.group(2)] if match.group(2) == "assign" else without_plan(shown[match.group(2)])
-        return f"{match.group(1)}```mlir\n{text.strip()}\n```\n{match.group(3)}"
+        if match.group(2) not in blocks:
+            raise SystemExit(f"error: no dump of phase '{match.group(2)}'; there are {', '.join(blocks)}")
+        return f"{match.group(1)}```mlir\n{blocks[match.group(2)]}\n```\n{match.group(3)}"
 
     return BLOCK.sub(fill, document)
 
