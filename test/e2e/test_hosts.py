@@ -2,7 +2,6 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import json
-import os
 import re
 import subprocess
 import time

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 
 import models
-import onnx
 import pytest
 import runner
 import tiny

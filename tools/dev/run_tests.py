@@ -28,7 +28,7 @@ import xml.etree.ElementTree as ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM_TIMEOUT_S = 900
 CHECKS = ("check_map", "check_lit", "check_constraints", "check_size", "check_models", "check_text", "check_reliability",
-          "check_docs")
+          "check_docs", "check_python")
 SANITIZERS = ("address,undefined", "thread")
 # Target -> folder of its kept corpus, and seconds.
 FUZZ_TARGETS = {"fuzz_import": ("import", 60), "fuzz_wire": ("import", 60), "fuzz_runtime": ("runtime", 60),

@@ -6,6 +6,7 @@ import check_docs
 import check_lit
 import check_map
 import check_models
+import check_python
 import check_reliability
 import check_size
 import check_text
@@ -194,3 +195,13 @@ def test_docs(tree, line, expected):
     findings = check_docs.check(tree(README_DOT_md=f"# Top\n{line}\n", runtime__a_DOT_h="",
                                      docs__A_DOT_md="# A\n## `Two` words!\n[b](../README.md#top)\n"))
     assert findings == [] if expected is None else len(findings) == 1 and expected in findings[0]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ('"""Doc."""\nimport os.path\nfrom a import b as c\nprint(os.sep, c)\n', []), ("", []),
+    ('"""Doc."""\nimport re\n\ndef f():\n    import os\n', ["2: imports 're'", "5: imports 'os'"]),
+    ("import re\nre.sub\n", ["1: a module without a docstring"])])
+def test_python(tree, text, expected):
+    findings = check_python.check(tree(a_DOT_py=text))
+    assert len(findings) == len(expected) and all(word in finding for word, finding in zip(expected, findings))
+    assert not check_python.check_file(check_python.sources.pathlib.PurePosixPath("p/__init__.py"), '"""Doc."""\nimport re\n')
