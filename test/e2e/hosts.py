@@ -1,6 +1,7 @@
 """Two hosts on one machine: network namespaces with a link between them, and launchers that start ranks in both."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import json
 import os
 import pathlib
 import shutil
@@ -113,6 +114,11 @@ class TwoHosts:
     def processes(name):
         """What runs in a namespace; all of it is ours."""
         return [int(word) for word in subprocess.run(["ip", "netns", "pids", name], text=True, capture_output=True).stdout.split()]
+
+    def sent_bytes(self):
+        """What host a has sent over the link so far."""
+        said = subprocess.check_output(["ip", "-n", self.names["a"], "-s", "-j", "link", "show", "dev", "wire"])
+        return json.loads(said)[0]["stats64"]["tx"]["bytes"]
 
     def cut(self):
         self._ip("-n", self.names["a"], "link", "set", "wire", "down")

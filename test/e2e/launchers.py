@@ -50,6 +50,11 @@ def outcome(started, timeout=60):
     return results
 
 
+def said(started):
+    """{rank: what it wrote to standard error} of ranks that have ended; others may still write."""
+    return {rank: process.stderr.read() for rank, process in started.items() if process.poll() is not None}
+
+
 def stages_of(folder):
     """{name: process} of the stages of a folder that run. Told by file, not by path: a process in a mount namespace of its own
     may see other paths than we do."""

@@ -2,9 +2,9 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import json
+import pathlib
 import re
 import subprocess
-import time
 
 import hosts
 import launchers
@@ -16,6 +16,8 @@ import tiny
 REASON = hosts.reason_to_skip()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 TIMEOUT_S = 6
+START_S = 120               # at most: a machine that is busy with other tests is slow to start processes
+MOVING_BYTES = 1 << 20      # far more than ranks say to each other before they begin
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +44,32 @@ def test_same_bits(folder, both, tmp_path):
     assert (tmp_path / "hosts/y.npy").read_bytes() == (tmp_path / "local/y.npy").read_bytes()
 
 
-def cut_and_await_the_end(folder, both):
-    assert launchers.wait_for(lambda: len(launchers.stages_of(folder)) == 3, 20)
-    time.sleep(5)     # let it get going, on a busy machine too
-    assert len(launchers.stages_of(folder)) == 3
+def await_traffic(folder, both, processes, said):
+    """Until all stages run and messages move between the hosts. A run that ends instead is shown with what it `said`."""
+    def moves():
+        return len(launchers.stages_of(folder)) == 3 and both.sent_bytes() > MOVING_BYTES
+
+    launchers.wait_for(lambda: moves() or any(process.poll() is not None for process in processes), START_S)
+    assert moves(), (launchers.stages_of(folder), both.sent_bytes(), [process.poll() for process in processes], said())
+
+
+def cut_and_await_the_end(folder, both, processes, said):
+    await_traffic(folder, both, processes, said)
     both.cut()
     # A second for what comes after the deadline, and more for a machine that is busy with other tests.
-    assert launchers.wait_for(lambda: not launchers.stages_of(folder), TIMEOUT_S + 10), launchers.stages_of(folder)
+    launchers.wait_for(lambda: not launchers.stages_of(folder), TIMEOUT_S + 10)
+    assert not launchers.stages_of(folder), (launchers.stages_of(folder), said())
 
 
 def test_cut_link(folder, both, tmp_path):
     """Silence ends the run on both sides within the deadline; the rank that can still be heard says what it waited for."""
-    with open(tmp_path / "errors.txt", "w+") as errors:
+    with open(tmp_path / "errors.txt", "w") as errors:
         started = both.mpirun(1, 2, folder / "launch", "--random", "--repeat", 10 ** 9, "--timeout", TIMEOUT_S, "--quiet",
                               stdout=subprocess.DEVNULL, stderr=errors)
         try:
-            cut_and_await_the_end(folder, both)
-            errors.seek(0)
-            lines = [line for line in errors.read().splitlines() if line.startswith("error: ")]
+            said = pathlib.Path(errors.name).read_text
+            cut_and_await_the_end(folder, both, [started], said)
+            lines = [line for line in said().splitlines() if line.startswith("error: ")]
         finally:
             started.kill()
             started.wait()
@@ -72,7 +82,7 @@ def test_cut_link_between_sockets(folder, both):
     """The same for ranks that torchrun starts; nobody ends a rank for another one, so each says what it knows."""
     command = [folder / "launch", "--random", "--repeat", 10 ** 9, "--timeout", TIMEOUT_S, "--quiet"]
     with both.ranks(command, 1, 2) as started:
-        cut_and_await_the_end(folder, both)
+        cut_and_await_the_end(folder, both, started.values(), lambda: launchers.said(started))
         ended = launchers.outcome(started)
     assert all(status == 1 for status, _, _ in ended.values()), ended
     assert len(ended[0][2]) == 1 and re.search(rf"stage 0, microbatch \d+: waited {TIMEOUT_S}\S* s for '.*' .* stage [12], and heard "
@@ -109,11 +119,10 @@ def test_each_edge_has_its_transport(folder, both, tmp_path, launcher):
 def test_shared_slots(folder, both):
     """What a stage sends to its neighbour lies in memory that both map."""
     command = [folder / "launch", "--random", "--repeat", 10 ** 9, "--quiet"]
-    with both.ranks(command, 2, 1):
-        assert launchers.wait_for(lambda: len(launchers.stages_of(folder)) == 3, 20)
-        time.sleep(2)
+    with both.ranks(command, 2, 1) as started:
+        await_traffic(folder, both, started.values(), lambda: launchers.said(started))
         slots = {name: launchers.slots_of(process) for name, process in launchers.stages_of(folder).items()}
-    assert slots["stage-0"] & slots["stage-1"], slots
+    assert slots["stage-0"] & slots["stage-1"] and slots["stage-2"], slots
     assert not slots["stage-2"] & (slots["stage-0"] | slots["stage-1"]), slots
 
 
