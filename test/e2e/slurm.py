@@ -30,6 +30,7 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
+TmpFS={folder}/tmp
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -53,6 +54,14 @@ def reason_to_skip():
     return None if os.geteuid() == 0 else "slurmd wants to be root"
 
 
+# One cluster at a time: two on one machine give their jobs the same numbers, and PMIx takes them for one.
+MARKS = [pytest.mark.skipif(reason_to_skip() is not None, reason=reason_to_skip() or ""), pytest.mark.xdist_group("slurm")]
+
+
+def marked(test):
+    return MARKS[0](MARKS[1](test))
+
+
 class Slurm:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -60,17 +69,19 @@ class Slurm:
         self.daemons = []
 
     def __enter__(self):
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "tmp"):
             (self.folder / name).mkdir()
         text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], controller=launchers.free_port(),
                                     daemon=launchers.free_port(), user="root", folder=self.folder)
         (self.folder / "slurm.conf").write_text(text)
+        # slurmd wants one of these plugins even if nothing uses it; this one asks for no mounted groups.
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nIgnoreSystemd=yes\n")
         try:
             for name in ("slurmctld", "slurmd"):
                 with open(self.folder / f"{name}.out", "w") as out:
                     self.daemons.append(subprocess.Popen([program(name), "-D"], env=self.environment, stdout=out, stderr=out))
             if not launchers.wait_for(self.idle, 60):
-                pytest.skip(f"Slurm does not start here: {self.words()}")
+                pytest.skip(f"Slurm does not start here: {self.errors()}")
         except BaseException:
             self.__exit__()
             raise
@@ -78,16 +89,18 @@ class Slurm:
 
     def idle(self):
         if any(daemon.poll() is not None for daemon in self.daemons):
-            pytest.skip(f"Slurm does not stay up here: {self.words()}")
+            pytest.skip(f"Slurm does not stay up here: {self.errors()}")
         done = subprocess.run([program("sinfo"), "-h", "-o", "%T"], env=self.environment, text=True, capture_output=True)
         return done.stdout.strip() == "idle"
 
     def words(self):
-        """What the daemons have to say, errors last."""
-        texts = {path.name: path.read_text() for path in self.folder.glob("slurm*.*") if path.suffix in (".out", ".log")}
-        errors = [f"{name}: {line}" for name, text in texts.items() for line in text.splitlines()
-                  if "error" in line or "fatal" in line]
-        return "\n".join([*(f"{name}: {text[-2000:]}" for name, text in texts.items()), *errors[-5:]])
+        """What the daemons have to say."""
+        return "\n".join(f"{path.name}: {path.read_text()[-2000:]}" for path in self.folder.glob("slurm*.*") if path.is_file())
+
+    def errors(self):
+        """The last errors of each daemon, in one line."""
+        return "; ".join(line for path in sorted(self.folder.glob("*.out"))
+                         for line in [line for line in path.read_text().splitlines() if "error: " in line][-3:])
 
     def __exit__(self, *_):
         for daemon in reversed(self.daemons):

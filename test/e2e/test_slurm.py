@@ -11,8 +11,7 @@ import runner
 import slurm
 import tiny
 
-REASON = slurm.reason_to_skip()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+pytestmark = slurm.MARKS
 STAGES = 3
 
 
@@ -36,6 +35,7 @@ def test_same_bits(folder, cluster, tmp_path):
     for name, flags in {"shm": (), "mpi": ("--no-shared-memory",)}.items():
         done = cluster.srun(STAGES, folder / "launch", *arguments, tmp_path / name, "--verbose", *flags)
         assert done.returncode == 0, f"{done.stderr}\n{cluster.words()}"
+        assert (tmp_path / name / "y.npy").exists(), f"{done.stdout}\n{done.stderr}\n{cluster.words()}"
         assert (tmp_path / name / "y.npy").read_bytes() == (tmp_path / "local/y.npy").read_bytes()
         words = [text for text in launchers.transports(done.stdout).values() if "to stage" in text]
         assert any(text.startswith(f"{name} to stage") for text in words), words

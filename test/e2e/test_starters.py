@@ -41,7 +41,7 @@ def test_mpirun(folder, given, tmp_path):
     assert (tmp_path / "results/y.npy").read_bytes() == expected
 
 
-@pytest.mark.skipif(slurm.reason_to_skip() is not None, reason=slurm.reason_to_skip() or "")
+@slurm.marked
 def test_sbatch(folder, given, tmp_path):
     arguments, expected = given
     (tmp_path / "node").mkdir()
