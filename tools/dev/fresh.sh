@@ -30,9 +30,8 @@ commands=("$@")
 work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
 
 cleanup() {
-  for path in proc sys dev/shm .; do
-    umount "$work/root/$path" 2>/dev/null || true
-  done
+  # All of them: `ip netns` makes one of its own.
+  umount --recursive "$work/root" 2>/dev/null || true
   mountpoint -q "$work/root" || rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
