@@ -1,10 +1,12 @@
 """The files for launchers that come with every folder start it."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 
 import hosts
 import launchers
@@ -72,3 +74,23 @@ def test_kubernetes(folder, given, tmp_path):
             process.wait()
     assert all(process.returncode == 0 for process in started), errors
     assert (tmp_path / "results/y.npy").read_bytes() == expected
+
+
+def validate(manifest, version):
+    """By the schema of a version of Kubernetes, in which a field that it does not know is an error."""
+    command = [sys.executable, "-m", "kubernetes_validate", "--strict", "--kubernetes-version", version, manifest]
+    return subprocess.run(command, text=True, capture_output=True, timeout=120)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kubernetes_validate") is None,
+                    reason="the schema of Kubernetes is not installed (./dev accept installs it)")
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+def test_kubernetes_schema(folder, tmp_path, version):
+    manifest = folder / "starters/kubernetes.yaml"
+    done = validate(manifest, version)
+    assert done.returncode == 0 and "resource service/penstock-tiny" in done.stdout + done.stderr, done.stderr
+    assert "resource job/penstock-tiny" in done.stdout + done.stderr, done.stdout
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(manifest.read_text().replace("completionMode:", "completionModus:"))
+    done = validate(wrong, version)
+    assert done.returncode == 1 and "'completionModus' was unexpected" in done.stdout + done.stderr, done.stderr

@@ -201,6 +201,7 @@ POINTS = (
         ("srun, with a controller and a node daemon", tests("e2e", r"test_slurm")),
         ("the variables of torchrun, without it", tests("e2e", r"test_torchrun.*(same_bits|one_stage|never_starts|killed)")),
         ("torchrun itself", exported_too("test_torchrun_itself")),
+        ("the manifest for Kubernetes, by its schema", exported_too("test_kubernetes_schema")),
         ("each launcher's variables", tests("unit", r"RankVariables")),
         ("a wrong number of ranks", tests("e2e unit", r"wrong_number_of_ranks|wrong_world_size|mistakesAreNamedOnce")))),
     Point("t9", "one plan, three forms", (
