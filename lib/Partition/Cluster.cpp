@@ -206,7 +206,7 @@ private:
   void readClass(const toml::table &table) {
     ClusterClass entry;
     CpuTraits traits;
-    bool hasTraits = false, hasPeak = false;
+    bool hasTraits = false, hasPeak = false, hasStaging = false;
     std::string profileFile;
     std::optional<double> bandwidth, launch;
     std::map<Precision, double> peak;
@@ -237,6 +237,9 @@ private:
         } else if (name == "bandwidth") {
           readRate(name, node, number);
           bandwidth = number;
+        } else if (name == "staging") {
+          readLink("staging", node, entry.staging);
+          hasStaging = true;
         } else if (name == "launch") {
           readTime(name, node, number);
           launch = number;
@@ -254,6 +257,10 @@ private:
     for (const ClusterClass &other : cluster.classes)
       if (other.name == entry.name)
         error(table, "class '" + entry.name + "' is given twice");
+    if (hasStaging && entry.target == "cpu")
+      error(table, "class '" + entry.name +
+                       "' has staging, which is for devices with memory of their own; expected "
+                       "target = \"cuda\"");
     if (int(!profileFile.empty()) + int(hasTraits) + int(hasPeak) > 1)
       error(table, "class '" + entry.name +
                        "' has more than one of: a profile, a peak, and what a CPU offers on paper (threads, gigahertz, "
@@ -385,6 +392,16 @@ private:
     }
   }
 
+  static bool isBetweenDevices(const std::string &linkName) {
+    return linkName == "same_host" || linkName == "other_host";
+  }
+
+  void readTransport(const toml::node &node, std::string &transport) {
+    readString("transport", node, transport);
+    if (transport != "host" && transport != "nccl")
+      expected("transport", node, "\"host\" or \"nccl\"");
+  }
+
   void readLink(const std::string &linkName, const toml::node &node, Link &link) {
     const toml::table *table = node.as_table();
     if (!table)
@@ -395,8 +412,10 @@ private:
         readTime(name, value, link.latencySeconds);
       else if (name == "bandwidth")
         readRate(name, value, link.bytesPerSecond);
-      else if (name == "shared" && (linkName == "same_host" || linkName == "other_host"))
+      else if (name == "shared" && isBetweenDevices(linkName))
         readBool(name, value, link.isShared);
+      else if (name == "transport" && isBetweenDevices(linkName))
+        readTransport(value, linkName == "same_host" ? cluster.sameHostTransport : cluster.otherHostTransport);
       else
         error(key.source().begin, std::string("unknown key '").append(name).append("' in link.").append(linkName));
     }
@@ -420,10 +439,17 @@ ClusterResult penstock::partition::readCluster(const std::string &fileName) {
 
 Cluster penstock::partition::makeLocalCluster(int numDevices, const DeviceProfile &profile, int64_t memoryLimitBytes) {
   Cluster cluster;
-  cluster.classes.push_back({profile.name, "cpu", profile});
+  cluster.classes.push_back({profile.name, "cpu", profile, {}});
   for (int i = 0; i < numDevices; ++i)
     cluster.devices.push_back({"device" + std::to_string(i), "localhost", 0, memoryLimitBytes});
   return cluster;
+}
+
+/// A message of a device passes through memory of its host, and at the other end likewise, one after the other.
+static void addStaging(const Link &staging, Link &link) {
+  link.latencySeconds += staging.latencySeconds;
+  if (std::isfinite(staging.bytesPerSecond))
+    link.bytesPerSecond = 1 / (1 / link.bytesPerSecond + 1 / staging.bytesPerSecond);
 }
 
 std::vector<std::string> penstock::partition::applyCluster(const Cluster &cluster, int numStages, Problem &problem) {
@@ -440,8 +466,12 @@ std::vector<std::string> penstock::partition::applyCluster(const Cluster &cluste
   for (int s = 0; s < numStages; ++s) {
     const ClusterDevice &device = cluster.devices[s];
     problem.stages.push_back({device.name, device.deviceClass, device.memoryLimitBytes});
-    if (s > 0)
-      problem.links.push_back(device.host == cluster.devices[s - 1].host ? cluster.sameHost : cluster.otherHost);
+    if (s == 0)
+      continue;
+    const ClusterDevice &before = cluster.devices[s - 1];
+    problem.links.push_back(device.host == before.host ? cluster.sameHost : cluster.otherHost);
+    addStaging(cluster.classes[before.deviceClass].staging, problem.links.back());
+    addStaging(cluster.classes[device.deviceClass].staging, problem.links.back());
   }
   problem.sourceLink = cluster.source;
   problem.sinkLink = cluster.sink;

@@ -15,6 +15,7 @@
 //   bandwidth = "40 GB/s"
 //   peak = { f32 = 9.5e11 }          # instead of a CPU on paper
 //   launch = "3 us"
+//   staging = { latency = "10 us", bandwidth = "20 GB/s" }   # cuda: between its memory and the host's; free by default
 //
 //   [[device]]                       # one per stage, in order
 //   name = "left"
@@ -26,6 +27,7 @@
 //   [link.same_host]                 # between neighbours on one host; free by default
 //   latency = "1 us"
 //   bandwidth = "10 GB/s"
+//   transport = "nccl"               # between cuda devices: from one to the next; "host" by default
 //   [link.other_host]                # between neighbours on two hosts; shared by all that crosses, by default
 //   latency = "15 us"
 //   bandwidth = "3 GB/s"
@@ -51,6 +53,7 @@ struct ClusterClass {
   std::string name;
   std::string target = "cpu";
   DeviceProfile profile;
+  Link staging = {}; ///< between the memory of the host and of a device of this class; part of every boundary
 };
 
 struct ClusterDevice {
@@ -64,6 +67,7 @@ struct Cluster {
   std::vector<ClusterClass> classes;
   std::vector<ClusterDevice> devices; ///< in the order of the stages
   Link sameHost, otherHost, source, sink;
+  std::string sameHostTransport = "host", otherHostTransport = "host"; ///< of payloads between devices, or "nccl"
 };
 
 /// A cluster, or what is wrong with its text.

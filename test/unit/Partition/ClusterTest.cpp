@@ -50,6 +50,7 @@ bandwidth = "10 GB/s"
 [link.other_host]
 latency = 15e-6
 bandwidth = "3 GB/s"
+transport = "nccl"
 
 [link.sink]
 latency = "2 ms"
@@ -80,6 +81,7 @@ TEST(Cluster, ReadsAFullFile) {
   EXPECT_FALSE(cluster.sameHost.isShared);
   EXPECT_TRUE(cluster.otherHost.isShared);
   EXPECT_DOUBLE_EQ(cluster.sink.latencySeconds, 2e-3);
+  EXPECT_EQ(cluster.sameHostTransport + ", " + cluster.otherHostTransport, "host, nccl");
 }
 
 // Applied to a problem, each boundary gets the link of its two hosts, and the problem is solved with them.
@@ -100,6 +102,23 @@ TEST(Cluster, AppliesToAProblem) {
                                                                          "many"}));
   EXPECT_EQ(applyCluster(cluster, 0, problem), (std::vector<std::string>{"the number of stages is 0; expected at least "
                                                                          "1"}));
+}
+
+// What goes to a device and comes from one is copied there, beside what the link takes.
+TEST(Cluster, StagingIsPartOfTheLinks) {
+  std::string text = kTwoHosts, launch = "launch = \"3 us\"\n";
+  text.insert(text.find(launch), "staging = { latency = \"10 us\", bandwidth = \"6 GB/s\" }\n");
+  Cluster cluster = *parseCluster(text, "c.toml").cluster;
+  Problem problem = chain({1, 1, 1, 1}).finish(1);
+  ASSERT_TRUE(applyCluster(cluster, 3, problem).empty());
+  EXPECT_EQ(problem.links[0].bytesPerSecond, 10e9);
+  EXPECT_EQ(problem.links[0].latencySeconds, 1e-6);
+  EXPECT_DOUBLE_EQ(problem.links[1].bytesPerSecond, 2e9);
+  EXPECT_DOUBLE_EQ(problem.links[1].latencySeconds, 25e-6);
+  cluster.devices[1].deviceClass = 1; // from one device to the next: twice
+  ASSERT_TRUE(applyCluster(cluster, 3, problem).empty());
+  EXPECT_DOUBLE_EQ(problem.links[1].bytesPerSecond, 1.5e9);
+  EXPECT_DOUBLE_EQ(problem.links[1].latencySeconds, 35e-6);
 }
 
 // Without a file: equal devices, free links.
@@ -160,6 +179,8 @@ TEST(Cluster, MistakesAreNamedWithTheirPlace) {
             "c.toml:5:13: 'bandwidth' is 0; expected a rate such as \"10 GB/s\"");
   EXPECT_EQ(firstError(head + "[link.same_host]\nlatency = '2 furlongs'\n"),
             "c.toml:5:11: 'latency' is \"2 furlongs\"; expected a time such as \"2 us\"");
+  EXPECT_EQ(firstError(head + "[link.same_host]\ntransport = 'pigeon'\n"),
+            "c.toml:5:13: 'transport' is \"pigeon\"; expected \"host\" or \"nccl\"");
   EXPECT_EQ(firstError(head + "[link.same_host]\nshared = 1\n"), "c.toml:5:10: 'shared' is 1; expected true or false");
   EXPECT_EQ(firstError("[[class]]\n[[device]]\n"), "c.toml:1:1: a class has no name");
   EXPECT_EQ(firstError("[[class]]\nname = 'a'\n[[class]]\nname = 'a'\n[[device]]\nclass = 'a'\n"),
@@ -168,6 +189,9 @@ TEST(Cluster, MistakesAreNamedWithTheirPlace) {
             "c.toml:3:10: 'target' is \"tpu\"; expected \"cpu\" or \"cuda\"");
   EXPECT_EQ(firstError("[[class]]\nname = 'a'\ntarget = 'cuda'\n[[device]]\n"),
             "c.toml:1:1: class 'a' has neither a profile nor a peak; a cuda class needs one");
+  EXPECT_EQ(firstError("[[class]]\nname = 'a'\nstaging = { latency = '1 us' }\n[[device]]\n"),
+            "c.toml:1:1: class 'a' has staging, which is for devices with memory of their own; expected target = "
+            "\"cuda\"");
   EXPECT_EQ(firstError("[[class]]\nname = 'a'\nthreads = 2\npeak = { f32 = 1 }\n[[device]]\n"),
             "c.toml:1:1: class 'a' has more than one of: a profile, a peak, and what a CPU offers on paper (threads, "
             "gigahertz, ...)");
