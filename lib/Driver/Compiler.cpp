@@ -82,16 +82,14 @@ static LogicalResult resume(Phase phase, Compilation &compilation) {
   return verifyPhase(phase, *compilation.module);
 }
 
-/// A target other than the default one, and how far it goes.
-static LogicalResult checkTarget(Compilation &compilation, Phase to) {
+/// A target other than the default one.
+static LogicalResult checkTarget(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
-  if (compilation.target->hasRuntime() || (to <= Phase::Kernels && !compilation.options.isProfiled))
+  if (compilation.target->getDevice().empty() || !compilation.options.isProfiled)
     return success();
-  return compilation.fail(
-      userError("the {0} target stops after kernels: this version has no runtime that launches them; "
-                "expected --compile-to=kernels or an earlier phase, without --profile",
-                compilation.options.target));
+  return compilation.fail(userError("--profile times the kernels of CPUs only; expected no --profile with --target {0}",
+                                    compilation.options.target));
 }
 
 static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase> &from, Phase &to) {
@@ -110,7 +108,7 @@ static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase>
           userError("--compile-from={0} comes after --compile-to={1}", options.compileFrom, options.compileTo));
   }
   // What does not exist is refused before any work is done.
-  if (options.target != "cpu" && failed(checkTarget(compilation, to)))
+  if (options.target != "cpu" && failed(checkTarget(compilation)))
     return failure();
   if (!options.precision.empty() && options.precision != "f32")
     return compilation.fail(userError("--precision is '{0}'; this version computes contractions as the model says, and "

@@ -25,12 +25,33 @@ using namespace mlir;
 
 static constexpr size_t kMaxCostsBytes = size_t(64) << 20;
 
+/// The part of --arch that is for a target: of "x86-64-v3,sm_90" the one or the other. The target that the options name
+/// gets all of it if there is nothing for another one.
+static std::string getArchFor(const CompileOptions &options, StringRef target) {
+  SmallVector<StringRef> parts, own;
+  StringRef(options.arch).split(parts, ',');
+  for (StringRef part : parts)
+    if (part == "native" || (part.starts_with("sm_") == (target == "cuda")))
+      own.push_back(part);
+  bool isNamed = options.target == target;
+  if (isNamed && (own.empty() || own.size() == parts.size()))
+    return options.arch;
+  // What of a plan for devices runs on the host is the same on every machine.
+  if (target == "cpu" && (own.empty() || own.front() == "native"))
+    return options.target == "cpu" ? "native" : "x86-64-v3";
+  return own.empty() ? "native" : llvm::join(own, ",");
+}
+
+llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options, StringRef name) {
+  if (name == "cpu")
+    return createCpuTarget(getArchFor(options, name), options.numThreads);
+  if (name == "cuda")
+    return createCudaTarget(getArchFor(options, name));
+  return userError("--target is '{0}'; expected cpu or cuda", name);
+}
+
 llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options) {
-  if (options.target == "cpu")
-    return createCpuTarget(options.arch, options.numThreads);
-  if (options.target == "cuda")
-    return createCudaTarget(options.arch);
-  return userError("--target is '{0}'; expected cpu or cuda", options.target);
+  return openTarget(options, options.target);
 }
 
 static llvm::Error firstOf(const std::vector<std::string> &errors) { return userError("{0}", errors.front()); }
@@ -51,6 +72,12 @@ llvm::Error Partitioning::readCluster() {
   if (!result.cluster)
     return firstOf(result.errors);
   cluster = std::move(*result.cluster);
+  for (const partition::ClusterClass &entry : cluster->classes)
+    if (options.target != "cpu" && entry.target != options.target)
+      return userError(
+          "--target is {0}, and class '{1}' of cluster file '{2}' is of target {3}; expected target = \"{0}\" "
+          "there, or no --target",
+          options.target, entry.name, options.clusterFile, entry.target);
   for (const partition::ClusterClass &entry : cluster->classes)
     profiles.push_back(entry.profile);
   return llvm::Error::success();
@@ -106,6 +133,20 @@ llvm::Error Partitioning::addTimes(const std::map<std::string, double> &seconds)
 
 std::optional<int64_t> Partitioning::getNumDevices() const {
   return cluster ? std::optional<int64_t>(cluster->devices.size()) : std::nullopt;
+}
+
+std::vector<std::string> Partitioning::getStageDevices() const {
+  std::vector<std::string> devices;
+  for (const partition::ClusterDevice &device : cluster->devices) {
+    const std::string &name = cluster->classes[device.deviceClass].target;
+    devices.push_back(name == "cpu" ? "" : name);
+  }
+  return devices;
+}
+
+std::string Partitioning::getTransport(size_t from, size_t to) const {
+  bool isSame = cluster->devices[from].host == cluster->devices[to].host;
+  return isSame ? cluster->sameHostTransport : cluster->otherHostTransport;
 }
 
 std::vector<std::string> Partitioning::getProfileNames() const {

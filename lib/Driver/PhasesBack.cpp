@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "Devices.h"
 #include "PhaseFunctions.h"
 #include "WeightMaker.h"
 
@@ -90,6 +91,21 @@ static void describeKernel(nn::KernelDefOp kernel, const kernels::CompiledKernel
   set(nn::kKernelPackingAttr, builder.getArrayAttr(result.packing), !result.packing.empty());
 }
 
+/// Compiles kernels of one target, and keeps and writes down what came out.
+static LogicalResult compileFresh(Compilation &compilation, const TargetBackend &target,
+                                  ArrayRef<nn::KernelDefOp> fresh) {
+  FailureOr<std::vector<kernels::CompiledKernel>> compiled =
+      kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), target.getGenerator(),
+                              compilation.cache.get());
+  if (failed(compiled))
+    return failure();
+  for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {
+    describeKernel(kernel, result, target.getLibraryMemory());
+    compilation.kernels.try_emplace(result.hash, std::move(result));
+  }
+  return success();
+}
+
 /// Compiles every kernel of the module that an earlier plan has not compiled yet, writes down what came out, and gives
 /// kernels their weights as they want them. A dump names its kernels by content, so a resumed compilation makes the
 /// same objects again.
@@ -97,28 +113,27 @@ LogicalResult runKernels(Compilation &compilation) {
   if (failed(openTarget(compilation)) || failed(openCache(compilation)))
     return failure();
   pipe::setKernelShapes(*compilation.module);
-  const TargetBackend &target = *compilation.target;
-  SmallVector<nn::KernelDefOp> fresh;
+  std::map<const TargetBackend *, SmallVector<nn::KernelDefOp>> fresh;
   for (auto kernel : compilation.module->getOps<nn::KernelDefOp>()) {
-    auto known = compilation.kernels.empty()
-                     ? compilation.kernels.end()
-                     : compilation.kernels.find(kernels::hashKernel(kernel, target.getProfile(), target.getLibrary()));
+    const TargetBackend *target = nullptr;
+    if (failed(openTargetFor(compilation, getDevice(kernel), target)))
+      return failure();
+    auto known =
+        compilation.kernels.empty()
+            ? compilation.kernels.end()
+            : compilation.kernels.find(kernels::hashKernel(kernel, target->getProfile(), target->getLibrary()));
     if (known == compilation.kernels.end())
-      fresh.push_back(kernel);
+      fresh[target].push_back(kernel);
     else
-      describeKernel(kernel, known->second, target.getLibraryMemory());
+      describeKernel(kernel, known->second, target->getLibraryMemory());
   }
-  FailureOr<std::vector<kernels::CompiledKernel>> compiled =
-      kernels::compileKernels(fresh, target.getProfile(), /*numThreads=*/0, target.getLibrary(), target.getGenerator(),
-                              compilation.cache.get());
+  bool isDone = true;
+  for (auto &[target, list] : fresh)
+    isDone &= succeeded(compileFresh(compilation, *target, list));
   if (compilation.cache)
     compilation.cache->prune();
-  if (failed(compiled))
+  if (!isDone)
     return failure();
-  for (auto [kernel, result] : llvm::zip(fresh, *compiled)) {
-    describeKernel(kernel, result, target.getLibraryMemory());
-    compilation.kernels.try_emplace(result.hash, std::move(result));
-  }
   PassManager passes(&compilation.context);
   passes.addPass(nn::createPackWeightsPass());
   return passes.run(*compilation.module);
@@ -138,6 +153,9 @@ LogicalResult learnWorkspaces(Compilation &compilation) {
   llvm::Expected<OwningOpRef<ModuleOp>> stage = makeOneStage(*compilation.module);
   if (!stage)
     return compilation.fail(stage.takeError());
+  if (failed(openTarget(compilation)))
+    return failure();
+  placeOnDevices(stage->get(), compilation.target->getDevice().str());
   std::swap(compilation.module, *stage);
   LogicalResult compiled = runKernels(compilation);
   std::swap(compilation.module, *stage);
@@ -161,11 +179,12 @@ LogicalResult learnWorkspaces(Compilation &compilation) {
 }
 
 LogicalResult runEmit(Compilation &compilation) {
-  if (failed(openTarget(compilation)))
+  TargetProfile roles, kernels;
+  if (failed(findProfiles(compilation, roles, kernels)))
     return failure();
   ConvertPipeToRtPassOptions options;
   options.numThreads = compilation.options.numThreads;
-  options.requiredFeatures = getRequiredFeatures(compilation.target->getProfile());
+  options.requiredFeatures = getRequiredFeatures(roles);
   PassManager passes(&compilation.context);
   passes.addPass(createConvertPipeToRtPass(options));
   return passes.run(*compilation.module);
@@ -206,13 +225,16 @@ LogicalResult runLink(Compilation &compilation) {
     return compilation.fail(installation.takeError());
   link::BundleOptions bundle;
   bundle.output = getOutputFolder(options);
-  bundle.profile = compilation.target->getProfile();
+  if (failed(findProfiles(compilation, bundle.hostProfile, bundle.profile)))
+    return failure();
   bundle.version = PENSTOCK_VERSION;
   bundle.microbatchRows = options.microbatch;
   bundle.allInOne = options.allInOne;
   bundle.flags = listFlags(compilation);
-  WeightMaker maker(*compilation.module, compilation.kernels, compilation.target->getLibrary());
-  bundle.makeWeight = [&](StringRef name, link::ByteConsumer consume) { return maker.make(name, consume); };
+  auto host = compilation.others.find("");
+  const TargetBackend &maker = host == compilation.others.end() ? *compilation.target : *host->second;
+  WeightMaker weights(*compilation.module, compilation.kernels, maker.getLibrary());
+  bundle.makeWeight = [&](StringRef name, link::ByteConsumer consume) { return weights.make(name, consume); };
   llvm::StringMap<std::string> objects;
   for (auto &entry : compilation.kernels)
     objects[entry.getKey()] = entry.getValue().object;

@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "Devices.h"
 #include "PhaseFunctions.h"
 
 #include "penstock/Dialect/NN/Transforms/Passes.h"
@@ -149,7 +150,7 @@ LogicalResult runAssign(Compilation &compilation) {
 LogicalResult runSplit(Compilation &compilation) {
   PassManager passes(&compilation.context);
   passes.addPass(pipe::createSplitStagesPass());
-  return passes.run(*compilation.module);
+  return failed(passes.run(*compilation.module)) ? failure() : placeStages(compilation);
 }
 
 LogicalResult runSchedule(Compilation &compilation) {

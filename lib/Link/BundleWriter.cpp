@@ -15,6 +15,7 @@
 #include "KernelLibraries.h"
 
 #include "penstock/Conversion/RtToLLVM/RtToLLVM.h"
+#include "penstock/Dialect/Pipe/IR/DeviceAttrs.h"
 #include "penstock/Link/FolderIdentity.h"
 #include "penstock/Link/FolderWriter.h"
 #include "penstock/Link/Linker.h"
@@ -215,7 +216,7 @@ llvm::Expected<std::string> BundleBuilder::emitRole(rtir::RoleOp role) {
   OwningOpRef<ModuleOp> converted = convertRoleToLLVM(role);
   if (!converted)
     return worldError("cannot write the code of role {0}: {1}", role.getRole(), diagnostics.text);
-  llvm::Expected<std::string> object = emitObject(*converted, options.profile);
+  llvm::Expected<std::string> object = emitObject(*converted, options.hostProfile);
   if (!object && !diagnostics.text.empty()) {
     llvm::consumeError(object.takeError());
     return worldError("cannot write the code of role {0}: {1}", role.getRole(), diagnostics.text);
@@ -296,7 +297,7 @@ llvm::Error BundleBuilder::linkRole(LinkedRole &linked) {
 llvm::Error BundleBuilder::linkAllInOne() {
   DiagnosticText diagnostics(module.getContext());
   OwningOpRef<ModuleOp> list = createRoleList(module.getContext(), roles.size());
-  llvm::Expected<std::string> object = emitObject(*list, options.profile);
+  llvm::Expected<std::string> object = emitObject(*list, options.hostProfile);
   if (!object)
     return object.takeError();
   if (llvm::Error error = folder.writeFile(getObjectName(kAllInOne), *object))
@@ -315,6 +316,10 @@ llvm::Error BundleBuilder::linkAllInOne() {
 
 /// What leads to stages on other hosts; opened by a launch that has some.
 static constexpr const char *kMpiPlugin = "libpenstock-mpi.so";
+/// What leads to CUDA devices; opened by roles on them.
+static constexpr const char *kCudaPlugin = "libpenstock-cuda.so";
+/// What leads from one of them to the next; opened by roles with channels that it carries.
+static constexpr const char *kNcclPlugin = "libpenstock-nccl.so";
 
 /// The licences go with every folder: parts of the listed libraries are in the executables.
 llvm::Error BundleBuilder::copyLibraries() {
@@ -322,6 +327,11 @@ llvm::Error BundleBuilder::copyLibraries() {
     return error;
   std::vector<std::pair<std::string, std::string>> copies = {{"notices/NOTICES.md", "lib/NOTICES.md"},
                                                              {kMpiPlugin, std::string("lib/") + kMpiPlugin}};
+  if (llvm::any_of(roles, [](const LinkedRole &linked) { return rtir::RoleOp(linked.role).getDevice() == "cuda"; }))
+    copies.push_back({kCudaPlugin, std::string("lib/") + kCudaPlugin});
+  if (llvm::any_of(module.getOps<pipe::ChannelOp>(),
+                   [](pipe::ChannelOp channel) { return channel->hasAttr(pipe::kCarrierAttr); }))
+    copies.push_back({kNcclPlugin, std::string("lib/") + kNcclPlugin});
   for (const std::string &library : libraries) {
     copies.push_back({"shared/" + library, "lib/" + library});
     copies.push_back({"notices/" + library + ".txt", "lib/" + library + ".txt"});

@@ -39,7 +39,7 @@ configure_file(${CMAKE_SOURCE_DIR}/THIRD_PARTY_NOTICES.md ${PENSTOCK_INSTALLATIO
 
 # The parts that this build makes.
 set(installed)
-foreach(target PenstockRuntime PenstockPlace PenstockSchedule PenstockOneDnn PenstockHost PenstockLaunch penstock-mpi penstock-cuda launch)
+foreach(target PenstockRuntime PenstockPlace PenstockSchedule PenstockOneDnn PenstockHost PenstockLaunch penstock-mpi penstock-cuda penstock-nccl launch)
   if(TARGET ${target})
     add_custom_command(
       OUTPUT ${PENSTOCK_INSTALLATION}/.${target}.stamp

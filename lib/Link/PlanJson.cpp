@@ -9,6 +9,7 @@
 
 #include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
+#include "penstock/Dialect/Pipe/IR/DeviceAttrs.h"
 #include "penstock/Dialect/Pipe/Transforms/Passes.h"
 #include "penstock/rt/Abi.h"
 
@@ -311,6 +312,7 @@ Json PlanWriter::writeStage(const LinkedRole &linked) {
   object["weights_bytes"] = linked.weights.numBytes;
   object["weights_checksum"] = role.getWeightsHash() ? Json(role.getWeightsHash()->str()) : Json(nullptr);
   object["threads"] = int64_t(role.getNumThreads());
+  object["device"] = role.getDevice().value_or("cpu").str();
   auto plan = module->getAttrOfType<DictionaryAttr>(pipe::PipeDialect::getPlanAttrName());
   auto costs = plan ? plan.getAs<ArrayAttr>("stages") : ArrayAttr();
   double seconds = 0;
@@ -351,6 +353,8 @@ Json PlanWriter::writeChannels() {
     object["slot_bytes"] = slot.value_or(-1);
     if (channel.getControl())
       object["control"] = true;
+    if (auto carrier = channel->getAttrOfType<StringAttr>(pipe::kCarrierAttr))
+      object["carrier"] = carrier.getValue().str();
     list.push_back(object);
   }
   return list;

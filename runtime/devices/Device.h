@@ -108,12 +108,16 @@ struct DeviceReport {
   Library libraries[8]; ///< beside the driver
 };
 
-/// The two symbols of the plug-in. 0, or `error` says what is wrong.
+/// The symbols of the plug-in. 0, or `error` says what is wrong.
+using CountDevicesFn = int32_t (*)(uint32_t version, int32_t *numDevices, char *error, int64_t numBytes);
 using OpenDeviceFn = int32_t (*)(uint32_t version, int32_t index, Device *device, char *error, int64_t numBytes);
 using ProbeDevicesFn = int32_t (*)(uint32_t version, DeviceReport *report, char *error, int64_t numBytes);
+constexpr const char *kCountDevicesName = "penstock_count_devices";
 constexpr const char *kOpenDeviceName = "penstock_open_device";
 constexpr const char *kProbeDevicesName = "penstock_probe_devices";
 
+/// How many devices this process may see, at least one. Fails as loadDevice() does.
+Status countDevices(const std::string &path, int32_t &numDevices);
 /// Loads the plug-in at `path` and opens one device with it. kSystem: there is no driver or no such device, or they are
 /// too old. kInvalid: the plug-in cannot be used.
 Status loadDevice(const std::string &path, int32_t index, Device &device);

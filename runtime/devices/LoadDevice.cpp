@@ -21,6 +21,16 @@ template <typename Fn> static Status findSymbol(const std::string &path, const c
   return Status();
 }
 
+Status countDevices(const std::string &path, int32_t &numDevices) {
+  CountDevicesFn count = nullptr;
+  if (Status status = findSymbol(path, kCountDevicesName, count); !status.ok())
+    return status;
+  char error[512] = "";
+  if (count(kDeviceVersion, &numDevices, error, sizeof(error)) != 0)
+    return fail(Code::kSystem, "%s", error);
+  return Status();
+}
+
 Status loadDevice(const std::string &path, int32_t index, Device &device) {
   OpenDeviceFn open = nullptr;
   if (Status status = findSymbol(path, kOpenDeviceName, open); !status.ok())

@@ -253,13 +253,18 @@ POINTS = (
         ("not enough memory: how much, and for what", tests("unit", r"(CudaStage|Nccl)\.notEnoughMemory")),
         ("the stand-in finds every fault that is planted", tests("unit", r"Standin\.")),
         ("our declarations are those of CUDA and NCCL", tests("unit", r"CudaHeaders")),
+        ("a role on a device: every call of the driver fails once", tests("unit", r"DeviceRole\.")),
         ("stages of compiled models", tests("e2e", r"test_cuda_stages")))),
     Point("c4", "CUDA: the NCCL transport", (
         ("conformance suite", tests("unit", r"Conformance.*/nccl")),
         ("transfers joined to kernels by events, each of which is needed", tests("unit", r"Nccl\.(streams|eachEvent)")),
         ("a lost, missing or refusing peer is named", tests("unit", r"Nccl\.")),
         ("every call of the driver and NCCL fails once: an error, no hang, nothing left", tests("unit", r"CudaFaults")),
+        ("stages of a compiled model, as threads", tests("e2e", r"payloads_over_nccl")),
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
+    Point("c5", "CUDA: mixed pipelines", (
+        ("stages on CPUs and on GPUs in one plan, by the cluster file", tests("e2e lit", r"test_mixed_with_the_host|Driver/cuda\.test")),
+        ("copies to and from the device in the costs of a plan", tests("unit", r"Cluster.*Staging")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
 )

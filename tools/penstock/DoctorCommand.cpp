@@ -86,7 +86,7 @@ void checkCuda(std::vector<Finding> &findings) {
   std::string found = driver.works ? "the driver supports CUDA " + std::string(driver.version) + ", " +
                                          std::to_string(report.numDevices) + " devices"
                                    : std::string(driver.trouble);
-  findings.push_back({"target", "cuda", false, found + "; this version generates no code for CUDA yet"});
+  findings.push_back({"target", "cuda", driver.works && report.numDevices > 0, found});
   for (int32_t i = 0; i < report.numDevices; ++i) {
     const rt::DeviceFacts &device = report.devices[i];
     findings.push_back({"device", "cuda:" + std::to_string(i), true,

@@ -30,7 +30,9 @@ struct Compilation {
   mlir::MLIRContext &context;
   const CompileOptions &options;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::unique_ptr<TargetBackend> target;            ///< opened by the first phase that needs it
+  std::unique_ptr<TargetBackend> target; ///< opened by the first phase that needs it
+  /// Those of stages elsewhere, by their device, as `pipe.device` has it; "" is the host. Likewise.
+  std::map<std::string, std::unique_ptr<TargetBackend>> others;
   std::unique_ptr<BuildCache> cache;                ///< likewise; null: none
   std::string withoutCache;                         ///< why, if it was not the user who wanted none
   llvm::StringMap<kernels::CompiledKernel> kernels; ///< by `kernel.object`

@@ -27,6 +27,8 @@ namespace penstock::driver {
 
 /// The target that the options name; it lives beside nothing.
 llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options);
+/// Another one, for some stages, "cpu" or "cuda": with what of --arch is for it.
+llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options, llvm::StringRef name);
 
 class Partitioning {
 public:
@@ -42,6 +44,10 @@ public:
 
   /// Devices of the cluster file; nullopt: as many as stages.
   std::optional<int64_t> getNumDevices() const;
+  /// Where the stages of the cluster file run, as TargetBackend::getDevice() says it. Needs a cluster file.
+  std::vector<std::string> getStageDevices() const;
+  /// What takes messages from the device of one stage to that of another: "host" or "nccl". Likewise.
+  std::string getTransport(size_t from, size_t to) const;
   /// Names of the profiles that costs are for.
   std::vector<std::string> getProfileNames() const;
 

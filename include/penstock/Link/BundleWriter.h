@@ -13,7 +13,7 @@
 //   plan.json                    the description (docs/plan-json.md)
 //   launch                       feeds inputs and collects outputs
 //   all-in-one                   if asked for: launch and all stages in one process, from the same objects
-//   lib/                         shared libraries that kernels need, the plug-in for MPI, and licences
+//   lib/                         shared libraries that kernels need, the plug-ins for MPI and devices, and licences
 //   starters/                    files for mpirun, Slurm and Kubernetes
 //
 // Every executable carries a fingerprint of the graph, the cut, the schedule, the weights' contents, the kernels, the
@@ -42,7 +42,8 @@ namespace link {
 struct BundleOptions {
   std::string output;             ///< the folder
   std::string sourceFolder;       ///< relative paths of weights start here; empty: the current folder
-  TargetProfile profile;          ///< for the code of the roles
+  TargetProfile profile;          ///< what kernels are made for
+  TargetProfile hostProfile;      ///< for the code of the roles
   std::string version;            ///< of the compiler, for plan.json
   int64_t microbatchRows = 0;     ///< rows of a microbatch where the batch is a symbol; 0: 1
   std::vector<std::string> flags; ///< of the compilation, as far as they decide the bits of results

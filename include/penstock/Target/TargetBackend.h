@@ -42,8 +42,10 @@ public:
   virtual const kernels::LibraryTable *getLibrary() const { return nullptr; }
   /// What makes code of kernels that no library does; null: code of the host.
   virtual const kernels::CodeGenerator *getGenerator() const { return nullptr; }
-  /// Are there executables for this target? Without, a compilation ends with kernels.
-  virtual bool hasRuntime() const { return true; }
+  /// What the code of the roles is made for, which call the kernels.
+  virtual const TargetProfile &getHostProfile() const { return getProfile(); }
+  /// The kind of device that a stage runs on, as the runtime knows it ("cuda"); empty: the host.
+  virtual llvm::StringRef getDevice() const { return ""; }
   virtual LibraryMemory getLibraryMemory() const { return {}; }
   /// Are convolutions fastest on channels-last images?
   virtual bool prefersChannelsLast() const { return false; }

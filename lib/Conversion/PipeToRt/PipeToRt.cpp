@@ -9,6 +9,7 @@
 
 #include "RoleTables.h"
 #include "penstock/Dialect/NN/IR/DataSymbols.h"
+#include "penstock/Dialect/Pipe/IR/DeviceAttrs.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetOperations.h"
@@ -133,6 +134,13 @@ void RoleBuilder::createRole(int64_t numThreads, StringRef requiredFeatures) {
                                       model ? model.getValue() : "", memory.getAs<IntegerAttr>("arena").getInt());
   role.setNumThreads(numThreads);
   role.setRequiredFeatures(requiredFeatures);
+  if (auto device = stage->getAttrOfType<StringAttr>(pipe::kDeviceAttr)) {
+    role.setDeviceAttr(device);
+    auto isEarlier = [&](pipe::StageOp other) {
+      return other->getAttr(pipe::kDeviceAttr) == device && other.getStageIndex() < stage.getStageIndex();
+    };
+    role.setDeviceNumber(llvm::count_if(module.getOps<pipe::StageOp>(), isEarlier));
+  }
   builder.setInsertionPointToEnd(&role.getBody().front());
   symbols.create(builder);
 }
@@ -170,7 +178,8 @@ LogicalResult RoleBuilder::createChannel(FlatSymbolRefAttr name, bool isRead) {
                         TypeAttr::get(type.getElementType()), builder.getDenseI64ArrayAttr(dims),
                         i64(stageNumber(channel.getProducerAttr())), builder.getDenseI64ArrayAttr(consumers),
                         i64(*channel.getDepth()), i64(slotBytes.value_or(-1)), consumer,
-                        isRead ? UnitAttr() : builder.getUnitAttr(), StringAttr());
+                        isRead ? UnitAttr() : builder.getUnitAttr(),
+                        channel->getAttrOfType<StringAttr>(pipe::kCarrierAttr), StringAttr());
   return success();
 }
 

@@ -111,7 +111,8 @@ std::string RoleConverter::addChannels() {
                     int64_t(channel.getDims().size()), tables.addNumbers(channel.getDims(), 64),
                     int64_t(channel.getProducer()), int64_t(channel.getConsumers().size()),
                     tables.addNumbers(channel.getConsumers(), 32), int64_t(channel.getDepth()),
-                    int64_t(channel.getSlotBytes()), direction, int64_t(consumer.value_or(0))});
+                    int64_t(channel.getSlotBytes()), direction, int64_t(consumer.value_or(0)),
+                    int64_t(channel.getCarrier() ? RT_CARRIER_NCCL : RT_CARRIER_HOST)});
   }
   return tables.addRows("channels", types.channel, rows);
 }
@@ -158,6 +159,10 @@ LogicalResult RoleConverter::convert() {
     return failure();
   std::string channels = addChannels(), steps = addSteps(), symbols = addSymbols();
   std::string extents = createExtentsFunction(module, role), program = createProgramFunction(module, role, tables);
+  std::string device;
+  if (role.getDevice())
+    device = tables.declareStruct(("rt_" + *role.getDevice() + "_device").str(),
+                                  LLVM::LLVMStructType::getLiteral(role.getContext(), {}));
   std::vector<uint8_t> hash(16);
   if (role.getWeightsHash())
     hash = parseHex(*role.getWeightsHash());
@@ -188,7 +193,9 @@ LogicalResult RoleConverter::convert() {
                     role.getWeightsFile() ? tables.addString(*role.getWeightsFile()) : std::string(),
                     int64_t(role.getWeightsBytes()),
                     hash,
-                    program});
+                    program,
+                    device,
+                    int64_t(role.getDeviceNumber())});
   return success();
 }
 

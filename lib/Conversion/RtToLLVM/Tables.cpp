@@ -17,8 +17,9 @@ AbiTypes::AbiTypes(MLIRContext *context)
     : ptr(LLVM::LLVMPointerType::get(context)), i8(IntegerType::get(context, 8)), i32(IntegerType::get(context, 32)),
       i64(IntegerType::get(context, 64)) {
   auto make = [&](ArrayRef<Type> fields) { return LLVM::LLVMStructType::getLiteral(context, fields); };
-  // name, tensor, id, dtype, num_dims, dims, producer, num_consumers, consumers, depth, slot_bytes, direction, consumer
-  channel = make({ptr, ptr, i32, i32, i32, ptr, i32, i32, ptr, i32, i64, i32, i32});
+  // name, tensor, id, dtype, num_dims, dims, producer, num_consumers, consumers, depth, slot_bytes, direction,
+  // consumer, carrier
+  channel = make({ptr, ptr, i32, i32, i32, ptr, i32, i32, ptr, i32, i64, i32, i32, i32});
   // kind, index, offset, num_bytes, num_bytes_extent, first_use, last_use, data, name
   storage = make({i32, i32, i64, i64, i32, i32, i32, ptr, ptr});
   // name, kernel, num_results, results
@@ -34,7 +35,8 @@ AbiTypes::AbiTypes(MLIRContext *context)
       i32, ptr, i32, ptr,
       i32, ptr,                                        // channels, storages, steps
       i64, ptr, i64, LLVM::LLVMArrayType::get(i8, 16), // arena_bytes, weights file, bytes, hash
-      ptr                                              // program
+      ptr,                                             // program
+      ptr, i32                                         // device, device_number
   });
 }
 

@@ -8,6 +8,7 @@
 #include "HostObject.h"
 #include "Lowering.h"
 #include "Toolkit.h"
+#include "penstock/Target/Cuda/ImageMaker.h"
 #include "penstock/Target/Cuda/Passes.h"
 #include "penstock/Target/Cuda/Pipeline.h"
 #include "penstock/Target/TargetBackend.h"
@@ -29,20 +30,15 @@ constexpr llvm::StringLiteral kDefaultChips = "sm_80,sm_90";
 /// Earlier chips have no bf16.
 constexpr unsigned kOldestChip = 80;
 
-class CudaGenerator : public kernels::CodeGenerator {
+llvm::Error refuse() { return userError("has no code for GPUs in this version; --verbose shows why"); }
+
+/// PTX, and the toolkit's assembler.
+class AssembledImages : public ImageMaker {
 public:
-  CudaGenerator(Toolkit toolkit, std::vector<std::string> chips)
+  AssembledImages(Toolkit toolkit, std::vector<std::string> chips)
       : toolkit(std::move(toolkit)), chips(std::move(chips)) {}
 
-  void registerDialects(DialectRegistry &registry) const override { registerCudaDialects(registry); }
-
-  llvm::Expected<kernels::GeneratedCode> generate(ModuleOp module, StringRef symbolName) const override {
-    PassManager toDevice(module.getContext(), ModuleOp::getOperationName());
-    addBufferPasses(toDevice);
-    addDevicePasses(toDevice);
-    if (failed(toDevice.run(module)))
-      return refuse();
-    nameFunctions(module, symbolName);
+  llvm::Expected<Image> make(ModuleOp module, StringRef name) const override {
     OwningOpRef<ModuleOp> device = module.clone();
     PassManager toNVVM(module.getContext(), ModuleOp::getOperationName());
     addNVVMPasses(toNVVM);
@@ -56,7 +52,29 @@ public:
         return ptx.takeError();
       files.push_back({chip, std::move(*ptx)});
     }
-    llvm::Expected<Image> image = toolkit.assemble(symbolName, files);
+    return toolkit.assemble(name, files);
+  }
+
+private:
+  Toolkit toolkit;
+  std::vector<std::string> chips;
+};
+
+class CudaGenerator : public kernels::CodeGenerator {
+public:
+  CudaGenerator(std::unique_ptr<ImageMaker> images, std::vector<std::string> chips)
+      : images(std::move(images)), chips(std::move(chips)) {}
+
+  void registerDialects(DialectRegistry &registry) const override { registerCudaDialects(registry); }
+
+  llvm::Expected<kernels::GeneratedCode> generate(ModuleOp module, StringRef symbolName) const override {
+    PassManager toDevice(module.getContext(), ModuleOp::getOperationName());
+    addBufferPasses(toDevice);
+    addDevicePasses(toDevice);
+    if (failed(toDevice.run(module)))
+      return refuse();
+    nameFunctions(module, symbolName);
+    llvm::Expected<Image> image = images->make(module, symbolName);
     if (!image)
       return image.takeError();
     complete(module, image->functions);
@@ -67,8 +85,6 @@ public:
   }
 
 private:
-  static llvm::Error refuse() { return userError("has no code for GPUs in this version; --verbose shows why"); }
-
   /// "k_<hash>_0" and so on.
   static void nameFunctions(ModuleOp module, StringRef symbolName) {
     auto device = *module.getOps<gpu::GPUModuleOp>().begin();
@@ -100,13 +116,14 @@ private:
     llvm::sort(functions, [&](const auto &lhs, const auto &rhs) { return order(lhs) < order(rhs); });
   }
 
-  Toolkit toolkit;
+  std::unique_ptr<ImageMaker> images;
   std::vector<std::string> chips;
 };
 
 class CudaTarget : public TargetBackend {
 public:
-  CudaTarget(Toolkit toolkit, std::vector<std::string> chips) : generator(std::move(toolkit), chips) {
+  CudaTarget(std::unique_ptr<ImageMaker> images, const std::vector<std::string> &chips)
+      : generator(std::move(images), chips) {
     profile.triple = "nvptx64-nvidia-cuda";
     profile.cpu = llvm::join(chips, ",");
     profile.features = "";
@@ -117,7 +134,8 @@ public:
   StringRef getName() const override { return "cuda"; }
   const TargetProfile &getProfile() const override { return profile; }
   const kernels::CodeGenerator *getGenerator() const override { return &generator; }
-  bool hasRuntime() const override { return false; }
+  const TargetProfile &getHostProfile() const override { return host; }
+  StringRef getDevice() const override { return getName(); }
   /// An A100 on paper.
   partition::DeviceProfile getDeviceProfile(int) const override {
     partition::DeviceProfile device;
@@ -133,7 +151,7 @@ public:
   }
 
 private:
-  TargetProfile profile;
+  TargetProfile profile, host;
   CudaGenerator generator;
 };
 
@@ -165,5 +183,13 @@ llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCudaTarget(String
   llvm::Expected<Toolkit> toolkit = Toolkit::locate();
   if (!toolkit)
     return toolkit.takeError();
-  return std::make_unique<CudaTarget>(std::move(*toolkit), std::move(*chips));
+  return std::make_unique<CudaTarget>(std::make_unique<AssembledImages>(std::move(*toolkit), *chips), *chips);
+}
+
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::cuda::createCudaTarget(StringRef arch,
+                                                                                std::unique_ptr<ImageMaker> images) {
+  llvm::Expected<std::vector<std::string>> chips = parseChips(arch);
+  if (!chips)
+    return chips.takeError();
+  return std::make_unique<CudaTarget>(std::move(images), *chips);
 }

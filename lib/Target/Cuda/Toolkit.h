@@ -15,7 +15,7 @@
 #ifndef PENSTOCK_LIB_TARGET_CUDA_TOOLKIT_H
 #define PENSTOCK_LIB_TARGET_CUDA_TOOLKIT_H
 
-#include "penstock/Kernels/CodeGenerator.h"
+#include "penstock/Target/Cuda/ImageMaker.h"
 
 #include <string>
 #include <vector>
@@ -25,11 +25,6 @@ namespace penstock::cuda {
 /// A kernel's PTX for one chip, and the chip.
 struct PtxFile {
   std::string chip, text;
-};
-
-struct Image {
-  std::string bytes; ///< a fat binary: code for each chip, and the last PTX for later chips
-  std::vector<kernels::DeviceFunction> functions;
 };
 
 class Toolkit {

@@ -43,17 +43,55 @@ Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, cons
                 kernel.name);
   if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0)
     return Status();
-  const rt_cuda_function &entry = kernel.functions[function];
-  parameters.clear();
-  for (uint32_t i = 0; i < entry.num_arguments; ++i)
-    parameters.push_back(const_cast<uint64_t *>(&arguments[i]));
-  Launch launch;
+  Waiting launch;
+  launch.entry = &kernel.functions[function];
   launch.kernel = found->second[function];
   std::copy(std::begin(grid), std::end(grid), launch.grid);
-  std::copy(std::begin(entry.block), std::end(entry.block), launch.block);
   launch.sharedBytes = sharedBytes;
+  if (!isCollecting)
+    return begin(launch, arguments);
+  launch.firstArgument = collected.size();
+  collected.insert(collected.end(), arguments, arguments + launch.entry->num_arguments);
+  waiting.push_back(launch);
+  return Status();
+}
+
+Status CudaKernels::begin(const Waiting &waits, const uint64_t *arguments) {
+  parameters.clear();
+  for (uint32_t i = 0; i < waits.entry->num_arguments; ++i)
+    parameters.push_back(const_cast<uint64_t *>(&arguments[i]));
+  Launch launch;
+  launch.kernel = waits.kernel;
+  std::copy(std::begin(waits.grid), std::end(waits.grid), launch.grid);
+  std::copy(std::begin(waits.entry->block), std::end(waits.entry->block), launch.block);
+  launch.sharedBytes = waits.sharedBytes;
   launch.parameters = parameters.data();
-  return stage.launch(launch, entry.name);
+  return stage.launch(launch, waits.entry->name);
+}
+
+Status CudaKernels::beginAll() {
+  for (const Waiting &launch : waiting)
+    if (Status status = begin(launch, collected.data() + launch.firstArgument); !status.ok())
+      return status;
+  return Status();
+}
+
+Status CudaKernels::flush() {
+  if (waiting.empty())
+    return Status();
+  key.clear();
+  for (const Waiting &launch : waiting) {
+    key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(launch.kernel)));
+    key.insert(key.end(), std::begin(launch.grid), std::end(launch.grid));
+    key.push_back(launch.sharedBytes);
+    const uint64_t *arguments = collected.data() + launch.firstArgument;
+    key.insert(key.end(), arguments, arguments + launch.entry->num_arguments);
+  }
+  // One launch is as fast by itself.
+  Status status = waiting.size() == 1 ? beginAll() : stage.runGraph(key, [this] { return beginAll(); });
+  waiting.clear();
+  collected.clear();
+  return status;
 }
 
 } // namespace rt

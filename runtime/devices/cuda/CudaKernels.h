@@ -6,6 +6,9 @@
 // Loads what CudaKernel.h describes before the first request, and launches it on a stage's compute stream. In every
 // executable that has such kernels; no part of the plug-in.
 //
+// What a microbatch launches depends on its slots, its shapes and nothing else, and most come again. So launches may be
+// collected and begun together: the same ones in the same order, with the same arguments, are one graph.
+//
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_DEVICES_CUDAKERNELS_H
 #define PENSTOCK_RT_DEVICES_CUDAKERNELS_H
@@ -28,9 +31,26 @@ public:
   /// See rt_cuda_launch. kProgram: the kernel was not loaded, or has no such function.
   Status launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3], uint32_t sharedBytes,
                 const uint64_t *arguments);
+  /// From now on launches wait for flush().
+  void collect() { isCollecting = true; }
+  /// Begins what was collected; its failures are those of its launches.
+  Status flush();
 
 private:
+  struct Waiting {
+    const rt_cuda_function *entry = nullptr;
+    void *kernel = nullptr;
+    uint32_t grid[3] = {}, sharedBytes = 0;
+    size_t firstArgument = 0;
+  };
+  Status begin(const Waiting &launch, const uint64_t *arguments);
+  Status beginAll();
+
   DeviceStage &stage;
+  bool isCollecting = false;
+  std::vector<Waiting> waiting;
+  std::vector<uint64_t> collected; ///< arguments of all that wait
+  std::vector<int64_t> key;        ///< of their graph
   std::unordered_map<const rt_cuda_kernel *, std::vector<void *>> functions;
   std::vector<void *> parameters; ///< addresses of the arguments of one launch
 };

@@ -187,6 +187,22 @@ void fillTable(Device &device) {
 
 } // namespace
 
+extern "C" __attribute__((visibility("default"))) int32_t penstock_count_devices(uint32_t version, int32_t *numDevices,
+                                                                                 char *error, int64_t numBytes) {
+  if (version != kDeviceVersion)
+    return refuse(error, numBytes, text("the plug-in has version %u, expected %u", kDeviceVersion, version));
+  DriverCalls calls;
+  int driver = 0, count = 0;
+  std::string words;
+  if (!startDriver(calls, driver, words))
+    return refuse(error, numBytes, words);
+  if (Result code = calls.deviceCount(&count); code != kSuccess || count < 1)
+    return refuse(error, numBytes,
+                  text("the driver does not count its CUDA devices: %s", wordsOf(calls, code).c_str()));
+  *numDevices = count;
+  return 0;
+}
+
 extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(uint32_t version, int32_t index,
                                                                                Device *device, char *error,
                                                                                int64_t numBytes) {

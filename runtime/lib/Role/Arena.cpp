@@ -7,6 +7,7 @@
 #include "Context.h"
 
 #include "Ring.h"
+#include "RoleDevice.h"
 #include "penstock/Place/Planner.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ using namespace penstock;
 using namespace penstock::rt;
 
 Status rt_ctx::reserveArena() {
+  if (onDevice)
+    return onDevice->fill(weights.data(), buffers);
   // A free arena is a reservation; only what a plan uses is ever touched. One page at least, so that empty values have
   // an address.
   int64_t numBytes = desc.arena_bytes < 0 ? freeReservationBytes() : std::max<int64_t>(desc.arena_bytes, 4096);
@@ -68,7 +71,7 @@ Status rt_ctx::planArena(Placement &made) {
   if (!place::plan(problem, plan, error))
     return fail(Code::kInvalid, "%s: the arena cannot be planned: %s", stageName(desc.own_stages[0]).c_str(),
                 error.c_str());
-  if (plan.numBytes > arena.bytes())
+  if (!onDevice && plan.numBytes > arena.bytes())
     return fail(Code::kInvalid, "%s: these shapes need %lld bytes of arena, expected at most %lld",
                 stageName(desc.own_stages[0]).c_str(), (long long)plan.numBytes, (long long)arena.bytes());
   made.offsets.assign(size_t(desc.num_storages), -1);
@@ -93,8 +96,12 @@ Status rt_ctx::place() {
   if (placement == &found->second)
     return Status();
   placement = &found->second;
+  char *base = arena.data();
+  if (onDevice)
+    if (Status status = onDevice->makeArena(placement->numBytes, base); !status.ok())
+      return status;
   for (size_t i = 0; i < buffers.size(); ++i)
     if (placement->offsets[i] >= 0)
-      buffers[i] = arena.data() + placement->offsets[i];
+      buffers[i] = base + placement->offsets[i];
   return Status();
 }

@@ -53,6 +53,8 @@ static Status checkChannel(const rt_role_desc &role, int32_t index) {
                          std::to_string(channel.slot_bytes) + " bytes");
   if ((channel.direction & (RT_CHANNEL_IN | RT_CHANNEL_OUT)) == 0)
     return bad(role, who + "has no direction");
+  if (channel.carrier != RT_CARRIER_HOST && (channel.carrier != RT_CARRIER_NCCL || !role.device))
+    return bad(role, who + "has carrier " + std::to_string(channel.carrier) + ", which the role does not have");
   if ((channel.direction & RT_CHANNEL_IN) && (channel.consumer < 0 || channel.consumer >= channel.num_consumers))
     return bad(role, who + "has no consumer " + std::to_string(channel.consumer));
   return Status();

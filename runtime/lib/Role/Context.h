@@ -21,7 +21,8 @@
 namespace penstock {
 namespace rt {
 class CudaKernels;
-}
+class RoleDevice;
+} // namespace rt
 } // namespace penstock
 
 struct rt_ctx {
@@ -106,6 +107,7 @@ struct rt_ctx {
   std::mutex kernelMutex; ///< guards kernelMessage
   std::string kernelMessage;
   std::vector<Local> locals;
+  penstock::rt::RoleDevice *onDevice = nullptr;     ///< null: on the host
   penstock::rt::CudaKernels *cudaKernels = nullptr; ///< of a role on a CUDA device
 
 private:
@@ -121,6 +123,7 @@ private:
   Status timedOut(int64_t now);
   void record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs);
   Status recordResults(int32_t step);
+  Status read(void *to, int32_t storage, int64_t numBytes);
   void beat();
 };
 

@@ -7,6 +7,7 @@
 #include "Context.h"
 
 #include "Cpu.h"
+#include "RoleDevice.h"
 #include "penstock/rt/Recording.h"
 
 #include <algorithm>
@@ -249,7 +250,8 @@ int32_t rt_ctx::setSymbol(int32_t index, int32_t storage, int64_t lower, int64_t
       storage >= desc.num_storages)
     return misuse("rt_set_symbol", index, "a symbol that kernels find and a storage, after rt_bind");
   int64_t value;
-  std::memcpy(&value, buffers[size_t(storage)], sizeof(value));
+  if (Status status = read(&value, storage, sizeof(value)); !status.ok())
+    return report(status);
   if (value < lower || value > upper)
     return report(fail(Code::kInvalid, "%s, microbatch %lld: dimension '%s' of node '%s' is %lld, expected %lld..%lld",
                        stageName(desc.own_stages[0]).c_str(), (long long)ordinal, desc.symbol_names[index], node,
@@ -313,6 +315,14 @@ int32_t rt_ctx::release(int32_t index) {
   return RT_OK;
 }
 
+/// What lies in a storage, wherever that is.
+Status rt_ctx::read(void *to, int32_t storage, int64_t numBytes) {
+  if (onDevice)
+    return onDevice->read(to, buffers[size_t(storage)], numBytes);
+  std::memcpy(to, buffers[size_t(storage)], size_t(numBytes));
+  return Status();
+}
+
 /// What the kernel of a step has made, for a recording that wants to know.
 Status rt_ctx::recordResults(int32_t step) {
   const rt_step_desc &table = desc.steps[step];
@@ -323,8 +333,13 @@ Status rt_ctx::recordResults(int32_t step) {
     head.place = desc.role, head.step = step, head.index = i;
     head.request = request, head.microbatch = microbatch;
     head.numBytes = storage.num_bytes >= 0 ? storage.num_bytes : extents[size_t(storage.num_bytes_extent)];
+    const void *data = buffers[size_t(table.results[i])];
+    std::vector<char> copy(onDevice ? size_t(head.numBytes) : 0);
+    if (onDevice)
+      if (Status status = read(copy.data(), table.results[i], head.numBytes); !status.ok())
+        return status;
     Status status = RecordingWriter(options.recordFd)
-                        .write(head, {}, {symbols.data(), symbols.size()}, buffers[size_t(table.results[i])]);
+                        .write(head, {}, {symbols.data(), symbols.size()}, onDevice ? copy.data() : data);
     if (!status.ok())
       return status;
   }
@@ -372,6 +387,9 @@ int32_t rt_ctx::end() {
       return misuse("rt_end", int32_t(i), "rt_acquire and rt_publish of every output first");
     channel.waited = channel.released = channel.acquired = channel.published = false;
   }
+  if (onDevice)
+    if (Status status = onDevice->flush(); !status.ok())
+      return report(status);
   int64_t now = nowNs();
   record(TraceEvent::kRun, -1, runBeginNs, now);
   state.busyNs.fetch_add(now - runBeginNs - blockedNs, std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 #include "Context.h"
 
 #include "Cpu.h"
+#include "RoleDevice.h"
 #include "transports/record/Record.h"
 
 #include <climits>
@@ -80,6 +81,10 @@ static Status setUp(rt_ctx &ctx) {
     return status;
   if (ctx.folder.empty())
     ctx.folder = folderOfExecutable();
+  if (ctx.onDevice)
+    if (Status status = ctx.onDevice->open(ctx.folder); !status.ok())
+      return status;
+  ctx.cudaKernels = ctx.onDevice ? ctx.onDevice->kernels() : nullptr;
   ctx.locals.reserve(256);
   ctx.control.setStepNames(ctx.desc.role, ctx.desc.steps, ctx.desc.num_steps);
   clockid_t clock;
@@ -144,6 +149,9 @@ Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl 
     recording = makeRecordingTransport(*transport, options.recordFd);
     transport = recording.get();
   }
+  std::unique_ptr<RoleDevice> onDevice = role.device ? role.device->make(role, *transport, control, options) : nullptr;
+  if (onDevice)
+    transport = &onDevice->transport();
   if (!options.fault.empty()) {
     FaultPlan plan;
     if (Status status = FaultPlan::parse(options.fault, plan); !status.ok())
@@ -154,7 +162,10 @@ Status rt::runRole(const rt_role_desc &role, Transport &given, const RunControl 
   }
   rt_ctx ctx(role, *transport, control, options);
   ctx.faults = injector.get();
+  ctx.onDevice = onDevice.get();
   Status status = runFromStart(ctx, onReady);
+  if (onDevice)
+    status = onDevice->finish(status);
   if (!status.ok())
     control.reportFailure(role.role, status);
   ctx.state.clock.store(0);

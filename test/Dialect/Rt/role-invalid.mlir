@@ -265,6 +265,21 @@ rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<()
 
 // -----
 
+// role_c9: There are devices of one kind.
+// expected-error @below {{runs on device 'tpu'; expected 'cuda', or none}}
+rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<() -> ()> attributes {device = "tpu"} {
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    rt.release @x
+    rt.end
+  }
+}
+
+// -----
+
 // role_c8: Lines of an identity have an end.
 // expected-error @below {{has an identity that ends within a line}}
 rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<() -> ()> attributes {identity = "cut a"} {

@@ -24,6 +24,21 @@ rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<()
 
 // -----
 
+// channel_c5: Payloads go over NCCL or with the headers.
+rt.role @s0 role 0 of 1 stages [0] of 1 model "m" arena 0 extents affine_map<() -> ()> attributes {device = "cuda"} {
+  // expected-error @below {{is carried by 'pigeons'; expected 'nccl', or none}}
+  rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0 {carrier = "pigeons"}
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.bind
+    rt.release @x
+    rt.end
+  }
+}
+
+// -----
+
 // channel_c1: A channel has a consumer.
 rt.role @s0 role 0 of 2 stages [0] of 2 model "m" arena 64 extents affine_map<() -> ()> {
   rt.channel @x id 0 "x" f32 [4] from -1 to [0] depth 2 bytes 16 in 0

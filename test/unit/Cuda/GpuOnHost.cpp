@@ -42,6 +42,17 @@ public:
   }
 
   LogicalResult run(const TargetProfile &profile) {
+    return failed(runAll()) ? failure() : kernels::addWrapper(module, kernels::kBodyName, kName, profile);
+  }
+
+  /// The device functions without what launches them.
+  LogicalResult runDevice() {
+    module.lookupSymbol(kernels::kBodyName)->erase();
+    return runAll();
+  }
+
+private:
+  LogicalResult runAll() {
     auto nothing = LLVM::LLVMVoidType::get(b.getContext());
     declare("gpu_index", i64, {i32, i32});
     declare("gpu_barrier", nothing, {});
@@ -67,10 +78,9 @@ public:
     if (failed(passes.run(module)))
       return failure();
     announceAccesses();
-    return kernels::addWrapper(module, kernels::kBodyName, kName, profile);
+    return success();
   }
 
-private:
   void declare(StringRef name, Type result, ArrayRef<Type> arguments) {
     b.setInsertionPointToStart(module.getBody());
     functions[name] = b.create<LLVM::LLVMFuncOp>(loc, name, LLVM::LLVMFunctionType::get(result, arguments));
@@ -200,6 +210,9 @@ private:
     }
     b.create<func::CallOp>(loc, function, arguments);
     b.create<LLVM::ReturnOp>(loc, ValueRange());
+    b.setInsertionPointToEnd(module.getBody());
+    b.create<LLVM::GlobalOp>(loc, i64, /*isConstant=*/true, LLVM::Linkage::External,
+                             (function.getName() + "_arguments").str(), b.getI64IntegerAttr(arguments.size()));
     deviceFunctions.push_back(function.getName().str());
   }
 
@@ -261,6 +274,16 @@ llvm::Error fail(const std::string &what, const std::string &messages) {
 }
 
 } // namespace
+
+llvm::Expected<std::string> test::emitDeviceFunctions(ModuleOp launches) {
+  std::string messages;
+  ScopedDiagnosticHandler handler(launches.getContext(),
+                                  [&](Diagnostic &diagnostic) { messages += diagnostic.str() + "\n"; });
+  OwningOpRef<ModuleOp> module = launches.clone();
+  if (failed(HostLowering(*module).runDevice()))
+    return fail("no code of the host", messages);
+  return emitObject(*module, TargetProfile());
+}
 
 GpuKernel::GpuKernel() = default;
 GpuKernel::~GpuKernel() = default;

@@ -25,6 +25,10 @@ class LLJIT;
 
 namespace penstock::test {
 
+/// An object of the host with the device functions of a module of launches: for each, `void <name>_thread(void *)`,
+/// which is one thread of a launch with an array of 8-byte arguments, and their number, `int64_t <name>_arguments`.
+llvm::Expected<std::string> emitDeviceFunctions(mlir::ModuleOp launches);
+
 class GpuKernel {
 public:
   /// \p alter may plant a fault among the launches and functions.

@@ -90,7 +90,8 @@ template <int32_t Stage, int32_t Stages, bool Static, uint8_t Mark = 0xab> struc
             depthOf(id, Stages),
             kSlotBytes,
             direction,
-            consumer};
+            consumer,
+            RT_CARRIER_HOST};
   }
   static constexpr rt_channel_desc kChannels[] = {
       channel(Stage, Stage == 0 ? RT_STAGE_SOURCE : Stage - 1, kInConsumers, RT_CHANNEL_IN, 0),

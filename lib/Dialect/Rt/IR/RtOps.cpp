@@ -94,6 +94,12 @@ static LogicalResult verifySymbols(RoleOp role) { // role_c3, derived_symbol_c1
   return success();
 }
 
+static LogicalResult verifyDevice(RoleOp role) { // role_c9
+  if (auto device = role.getDevice(); device && *device != "cuda")
+    return role.emitOpError() << "runs on device '" << *device << "'; expected 'cuda', or none";
+  return success();
+}
+
 static LogicalResult verifyHashes(RoleOp role) { // role_c8
   auto check = [&](std::optional<StringRef> text, size_t numDigits, StringRef name) -> LogicalResult {
     if (!text || (text->size() == numDigits && llvm::all_of(*text, llvm::isHexDigit)))
@@ -171,7 +177,7 @@ static LogicalResult verifyTables(RoleOp role) { // role_c4, role_c5, role_c7
 
 LogicalResult RoleOp::verifyRegions() {
   return success(succeeded(verifyNumbers(*this)) && succeeded(verifyBody(*this)) && succeeded(verifySymbols(*this)) &&
-                 succeeded(verifyHashes(*this)) && succeeded(verifyTables(*this)) &&
+                 succeeded(verifyHashes(*this)) && succeeded(verifyDevice(*this)) && succeeded(verifyTables(*this)) &&
                  succeeded(getProgram().verifyOrder()));
 }
 
@@ -193,6 +199,8 @@ LogicalResult ChannelOp::verify() {
     return emitOpError() << "is received by consumer " << *getConsumer() << " of " << getConsumers().size();
   if (!getRuntimeType(getElementType())) // channel_c4
     return emitOpError() << "carries elements of type " << getElementType() << ", which the runtime does not know";
+  if (getCarrier() && *getCarrier() != "nccl") // channel_c5
+    return emitOpError() << "is carried by '" << *getCarrier() << "'; expected 'nccl', or none";
   return success();
 }
 

@@ -38,6 +38,7 @@
 //   2  symbols that kernels find: num_data_symbols, rt_set_symbol
 //   3  steps name the storages of their results
 //   4  a note instead of the fingerprint alone
+//   5  roles on devices: device, device_number; how payloads travel between them: carrier
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_ABI_H
@@ -49,7 +50,7 @@
 extern "C" {
 #endif
 
-#define RT_ABI_VERSION 4
+#define RT_ABI_VERSION 5
 
 /// Base of every buffer that a kernel gets: arena, slots, weights and workspaces alike.
 #define RT_ALIGNMENT 64
@@ -112,7 +113,11 @@ typedef struct rt_channel_desc {
   int64_t slot_bytes;             ///< exact or upper bound of a message's payload; -1: free, a sparse reservation
   uint32_t direction;             ///< RT_CHANNEL_IN, RT_CHANNEL_OUT, or both (looped roles)
   int32_t consumer;               ///< with RT_CHANNEL_IN: which of consumer_stages this role is
+  int32_t carrier;                ///< rt_carrier
 } rt_channel_desc;
+
+/// How payloads travel. Headers are always the host's. NCCL: all ends are on CUDA devices.
+enum rt_carrier { RT_CARRIER_HOST = 0, RT_CARRIER_NCCL = 1 };
 
 enum rt_direction { RT_CHANNEL_IN = 1, RT_CHANNEL_OUT = 2 };
 
@@ -159,6 +164,10 @@ typedef struct rt_note {
   char name[12]; ///< RT_NOTE_NAME, filled up with zeros
 } rt_note;
 
+/// Where the kernels of a role run and its values lie; defined by the runtime.
+typedef struct rt_device rt_device;
+extern const rt_device rt_cuda_device;
+
 typedef struct rt_role_desc {
   uint32_t abi_version; ///< RT_ABI_VERSION at compile time; first, never moves
   const rt_note *note;
@@ -192,6 +201,9 @@ typedef struct rt_role_desc {
   uint8_t weights_hash[16]; ///< XXH3, 128 bits, canonical (big-endian) form, of the whole file
 
   int32_t (*program)(rt_ctx *ctx);
+
+  const rt_device *device; ///< null: the host
+  int32_t device_number;   ///< of this role among the plan's roles on such devices; they are dealt out in this order
 } rt_role_desc;
 
 #if defined(__cplusplus)

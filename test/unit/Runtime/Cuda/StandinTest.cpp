@@ -33,6 +33,16 @@ standin::KernelModel makeAddOne() {
   return kernel;
 }
 
+/// The same, whose accesses show when it is done.
+standin::KernelModel makePlayed() {
+  standin::KernelModel kernel = makeAddOne();
+  kernel.play = [accesses = kernel.accesses, run = kernel.run](const standin::KernelCall &call) {
+    run(call);
+    return accesses(call);
+  };
+  return kernel;
+}
+
 /// One device with two streams, an event, two buffers on the device and a pinned one.
 class Bench {
 public:
@@ -57,7 +67,7 @@ public:
   }
   int32_t add(const void *from, void *to, void *stream, uint32_t block = 16, uint32_t shared = 0) {
     if (!kernel) {
-      standin::addKernel(makeAddOne());
+      standin::addKernel(isPlayed ? makePlayed() : makeAddOne());
       std::vector<char> bytes = standin::makeImage(90);
       EXPECT_EQ(d.loadImage(d.self, bytes.data(), &image), 0);
       EXPECT_EQ(d.findKernel(d.self, image, "k_add", 0, &kernel), 0);
@@ -82,6 +92,7 @@ public:
   void *first = nullptr, *second = nullptr, *a = nullptr, *b = nullptr, *pinned = nullptr;
   void *image = nullptr, *kernel = nullptr;
   DeviceEvent event;
+  bool isPlayed = false;
 };
 
 class Standin : public testing::Test {
@@ -131,6 +142,26 @@ TEST_F(Standin, overwrittenInFlight) {
     EXPECT_EQ(bench.d.copyIn(bench.d.self, bench.a, bench.pinned, 64, bench.second), 0);
     EXPECT_EQ(faultWords(), planted
                                 ? "overwritten in flight: 'copy in' on stream 2 writes what 'k_add' on stream 1 may "
+                                  "still read\n"
+                                : "");
+  }
+}
+
+// What a played kernel touches is compared with what was given before it, and after it.
+TEST_F(Standin, playedKernels) {
+  for (bool planted : {false, true}) {
+    standin::reset();
+    {
+      Bench bench;
+      bench.isPlayed = true;
+      EXPECT_EQ(bench.add(bench.a, bench.b, bench.first), 0);
+      if (!planted)
+        bench.join(bench.first, bench.second);
+      EXPECT_EQ(bench.d.copyOut(bench.d.self, bench.pinned, bench.b, 64, bench.second), 0);
+    }
+    standin::checkLeaks();
+    EXPECT_EQ(faultWords(), planted
+                                ? "overwritten in flight: 'k_add' on stream 1 writes what 'copy out' on stream 2 may "
                                   "still read\n"
                                 : "");
   }

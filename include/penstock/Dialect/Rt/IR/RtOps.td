@@ -19,6 +19,9 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     file is written, when the executables are linked. `identity` is part of the executable's note: lines of KEY VALUE that say
     which model, weights, cut, schedule and build a fingerprint stands for.
 
+    With `device`, the kernels run on a device of that kind, and all values lie there; `device_number` counts the roles of
+    the plan that do, up to this one.
+
     Constraints:
     * (C1) 0 <= `role` < `num_roles`; own stages are distinct and below `num_stages`.
     * (C2) the body is: symbols (those of the inputs, of the data, then derived ones), channels, storages, steps, then one
@@ -29,6 +32,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     * (C6) `arena_bytes` is -1 or not negative; `num_threads` is at least 1.
     * (C7) arena storages have an offset exactly when `arena_bytes` is not -1, and lie inside the arena.
     * (C8) hashes are hexadecimal: 64 digits of `fingerprint`, 32 of `weights_hash`; `identity` ends each line.
+    * (C9) `device` is "cuda", if there is one.
 
     ```mlir
     rt.role @s0 role 0 of 2 stages [0] of 2 model "m.onnx" arena 64 extents affine_map<()[s0] -> (s0, s0 * 4)> {
@@ -57,8 +61,8 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
                        DefaultValuedAttr<I64Attr, "1">:$num_threads, DefaultValuedStrAttr<StrAttr, "">:$required_features,
                        OptionalAttr<StrAttr>:$weights_file, DefaultValuedAttr<I64Attr, "0">:$weights_bytes,
                        OptionalAttr<StrAttr>:$weights_hash, OptionalAttr<StrAttr>:$fingerprint,
-                       DefaultValuedStrAttr<StrAttr, "">:$identity,
-                       OptionalAttr<StrAttr>:$sym_visibility);
+                       DefaultValuedStrAttr<StrAttr, "">:$identity, OptionalAttr<StrAttr>:$device,
+                       DefaultValuedAttr<I64Attr, "0">:$device_number, OptionalAttr<StrAttr>:$sym_visibility);
   let regions = (region SizedRegion<1>:$body);
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "int64_t":$role, "int64_t":$numRoles,
       "::llvm::ArrayRef<int64_t>":$ownStages, "int64_t":$numStages, "::llvm::StringRef":$model, "int64_t":$arenaBytes), [{
@@ -66,7 +70,7 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     build($_builder, $_state, $_builder.getStringAttr(name), i64(role), i64(numRoles),
           $_builder.getDenseI64ArrayAttr(ownStages), i64(numStages), $_builder.getStringAttr(model), i64(arenaBytes),
           ::mlir::AffineMapAttr::get(::mlir::AffineMap::get($_builder.getContext())), i64(1), $_builder.getStringAttr(""),
-          nullptr, i64(0), nullptr, nullptr, $_builder.getStringAttr(""), nullptr);
+          nullptr, i64(0), nullptr, nullptr, $_builder.getStringAttr(""), nullptr, i64(0), nullptr);
     $_state.regions[0]->emplaceBlock();
   }]>];
   let assemblyFormat = [{
@@ -127,11 +131,12 @@ def Rt_ChannelOp : Rt_TableOp<"channel", [Symbol]> {
     * (C2) references to extents are in range.
     * (C3) it is received (`in`, with the position among the consumers), sent (`out`), or both.
     * (C4) the element type is one that the runtime knows.
+    * (C5) `carrier` is "nccl", if there is one: payloads go from device to device.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$id, StrAttr:$tensor, TypeAttr:$element_type,
                        DenseI64ArrayAttr:$dims, I64Attr:$producer, DenseI64ArrayAttr:$consumers, I64Attr:$depth,
                        I64Attr:$slot_bytes, OptionalAttr<I64Attr>:$consumer, UnitAttr:$out,
-                       OptionalAttr<StrAttr>:$sym_visibility);
+                       OptionalAttr<StrAttr>:$carrier, OptionalAttr<StrAttr>:$sym_visibility);
   let assemblyFormat = [{
     $sym_name `id` $id $tensor $element_type $dims `from` $producer `to` $consumers `depth` $depth `bytes` $slot_bytes
     (`in` $consumer^)? (`out` $out^)? attr-dict

@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "Entries.h"
+#include "HostCode.h"
 #include "Machine.h"
 
 #include <algorithm>
@@ -234,6 +235,13 @@ Result cuModuleLoadData(Module *module, const void *image) {
   if (entry.code || current < 0)
     return entry.code ? entry.code : kInvalidContext;
   const DeviceModel *model = modelOf(current);
+  if (isHostCode(image)) {
+    void *code = loadHostCode(image);
+    auto *made = new ModuleState{current, code};
+    machine().modules.insert(made);
+    *module = reinterpret_cast<Module>(made);
+    return code ? kSuccess : kInvalidImage;
+  }
   if (Result code = judgeImage(image, model->major, model->minor))
     return code;
   auto *made = new ModuleState{current};
@@ -246,6 +254,8 @@ Result cuModuleUnload(Module module) {
   auto *state = reinterpret_cast<ModuleState *>(module);
   if (machine().modules.erase(state) == 0)
     return kInvalidHandle;
+  if (state->hostCode)
+    dropHostCode(state->hostCode);
   delete state;
   return entry.code;
 }
@@ -253,8 +263,12 @@ Result cuModuleUnload(Module module) {
 Result cuModuleGetFunction(Function *function, Module module, const char *name) {
   Entry entry("cuModuleGetFunction", name);
   Machine &m = machine();
-  if (m.modules.count(reinterpret_cast<ModuleState *>(module)) == 0)
+  auto *state = reinterpret_cast<ModuleState *>(module);
+  if (m.modules.count(state) == 0)
     return kInvalidHandle;
+  KernelModel kernel;
+  if (state->hostCode && findHostKernel(state->hostCode, name, kernel))
+    m.kernels[name] = kernel;
   auto found = m.kernels.find(name);
   if (found == m.kernels.end())
     return kNotFound;

@@ -10,10 +10,12 @@
 
 #include "CudaApi.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <elf.h>
 #include <sstream>
+#include <unistd.h>
 
 using namespace penstock::rt;
 
@@ -90,6 +92,20 @@ std::vector<char> makeImage(int arch) {
   std::vector<char> image(sizeof(header));
   std::memcpy(image.data(), &header, sizeof(header));
   return image;
+}
+
+/// At the end of the process.
+static __attribute__((destructor)) void report() {
+  const char *prefix = std::getenv("PENSTOCK_STANDIN_REPORT");
+  std::FILE *file = prefix ? std::fopen(words("%s.%d", prefix, int(getpid())).c_str(), "w") : nullptr;
+  if (!file)
+    return;
+  checkLeaks();
+  for (const auto &[name, count] : machine().counts)
+    std::fprintf(file, "call %s %lld\n", name.c_str(), (long long)count);
+  for (const std::string &fault : machine().faults)
+    std::fprintf(file, "fault %s\n", fault.c_str());
+  std::fclose(file);
 }
 
 bool readEnvironment(Configuration &configuration) {

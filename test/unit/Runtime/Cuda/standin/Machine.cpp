@@ -87,7 +87,13 @@ void Machine::checkAccess(const Operation &operation, const Access &access) {
   if (access.numBytes == 0)
     return;
   size_t stream = operation.stream->id;
-  Trace made{reinterpret_cast<uintptr_t>(access.data), 0, access.writes, stream, operation.number, operation.name};
+  Trace made{reinterpret_cast<uintptr_t>(access.data),
+             0,
+             access.writes,
+             stream,
+             operation.number,
+             operation.name,
+             operation.clock};
   made.end = made.begin + access.numBytes;
   if (!blockAt(access.data, access.numBytes))
     faults.push_back(words("out of place: '%s' on stream %zu uses %zu bytes outside of any allocation",
@@ -95,8 +101,13 @@ void Machine::checkAccess(const Operation &operation, const Access &access) {
   auto follows = [&](const Trace &trace) {
     return trace.stream < operation.clock.size() && operation.clock[trace.stream] >= trace.number;
   };
+  // What was given later may have been seen earlier, if this had to be played first.
+  auto precedes = [&](const Trace &trace) {
+    return operation.play && stream < trace.clock.size() && trace.clock[stream] >= operation.number;
+  };
   for (const Trace &trace : traces) {
-    if (trace.begin >= made.end || made.begin >= trace.end || follows(trace) || !(trace.writes || made.writes))
+    if (trace.begin >= made.end || made.begin >= trace.end || follows(trace) || precedes(trace) ||
+        !(trace.writes || made.writes))
       continue;
     if (made.writes)
       faults.push_back(words("overwritten in flight: '%s' on stream %zu writes what '%s' on stream %zu may still %s",
@@ -109,6 +120,8 @@ void Machine::checkAccess(const Operation &operation, const Access &access) {
   }
   traces.erase(std::remove_if(traces.begin(), traces.end(),
                               [&](const Trace &trace) {
+                                if (numToPlay > 0)
+                                  return false;
                                 bool covered = made.begin <= trace.begin && trace.end <= made.end && follows(trace);
                                 return covered && (made.writes || (!trace.writes && trace.stream == stream));
                               }),
@@ -122,7 +135,7 @@ void Machine::checkAccess(const Operation &operation, const Access &access) {
 
 int32_t Machine::enqueue(StreamState &stream, const std::shared_ptr<Operation> &operation) {
   if (stream.capture) {
-    if (operation->ready || operation->accesses.empty())
+    if (operation->ready || (operation->accesses.empty() && !operation->play))
       return cuda::kCaptureUnsupported;
     stream.capture->operations.push_back(*operation);
     return cuda::kSuccess;
@@ -135,6 +148,7 @@ int32_t Machine::enqueue(StreamState &stream, const std::shared_ptr<Operation> &
   operation->clock = stream.clock;
   for (const Access &access : operation->accesses)
     checkAccess(*operation, access);
+  numToPlay += operation->play ? 1 : 0;
   stream.queue.push_back(operation);
   return cuda::kSuccess;
 }
@@ -153,6 +167,12 @@ bool Machine::runFront(StreamState &stream) {
     return false;
   if (front->run)
     front->run();
+  if (front->play) {
+    std::vector<Access> touched = front->play();
+    --numToPlay;
+    for (const Access &access : touched)
+      checkAccess(*front, access);
+  }
   front->done = true;
   front->after.clear();
   stream.queue.pop_front();
@@ -193,7 +213,7 @@ void Machine::clear() {
   dropAll(streams), dropAll(events), dropAll(modules), dropAll(functions), dropAll(graphs), dropAll(executables);
   contexts.clear(), calls.clear(), faults.clear(), planned.clear(), counts.clear(), kernels.clear(), traces.clear();
   hostClock.clear();
-  numStreams = 0;
+  numStreams = numToPlay = 0;
   started = false;
 }
 

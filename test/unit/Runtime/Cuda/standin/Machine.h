@@ -43,6 +43,7 @@ struct Block {
 
 struct ModuleState {
   int device = 0;
+  void *hostCode = nullptr; ///< see HostCode.h
 };
 
 struct FunctionState {
@@ -57,6 +58,7 @@ struct Trace {
   size_t stream = 0;
   uint64_t number = 0;
   std::string name;
+  Clock clock;
 };
 
 struct Machine {
@@ -79,6 +81,7 @@ struct Machine {
   std::vector<Trace> traces;
   Clock hostClock;
   size_t numStreams = 0;
+  size_t numToPlay = 0; ///< operations whose accesses are not known yet
   std::vector<std::function<void()>> leakChecks, resets;
 
   size_t usedBytes(int device) const;

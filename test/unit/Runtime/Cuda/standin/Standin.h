@@ -17,6 +17,9 @@
 // What happens before what is followed with a clock per stream, so that a missing event is found whatever the order in
 // which work happens to be done. All threads of the host count as one.
 //
+// Where the variable PENSTOCK_STANDIN_REPORT is set, a process that ends writes what it called, its faults and what it
+// leaks to the file of this name with its process number behind it: lines of "call NAME COUNT" and "fault WORDS".
+//
 // Where the variable PENSTOCK_STANDIN is set, it describes the machine:
 //     driver=12040;nccl=21200;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
 //
@@ -64,6 +67,8 @@ struct KernelModel {
   size_t numParameters = 0; ///< each of 8 bytes
   std::function<std::vector<Access>(const KernelCall &)> accesses;
   std::function<void(const KernelCall &)> run;
+  /// Instead of both: does it, and tells what it has touched.
+  std::function<std::vector<Access>(const KernelCall &)> play;
 };
 
 /// A new machine; faults, calls and plans of the last one are forgotten.
@@ -92,6 +97,7 @@ struct Operation {
   std::vector<Access> accesses;
   std::function<bool()> ready; ///< may it be done now? Empty: yes
   std::function<void()> run;
+  std::function<std::vector<Access>()> play; ///< does it, where only that shows what it touches
   // The machine's own.
   StreamState *stream = nullptr;
   uint64_t number = 0;

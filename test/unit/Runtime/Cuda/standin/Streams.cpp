@@ -186,8 +186,12 @@ Result cuLaunchKernel(Function function, uint32_t gridX, uint32_t gridY, uint32_
   }
   auto launch = std::make_shared<Operation>();
   launch->name = kernel->kernel.name;
-  launch->accesses = kernel->kernel.accesses(call);
-  launch->run = [call, run = kernel->kernel.run] { run(call); };
+  if (kernel->kernel.play) {
+    launch->play = [call, play = kernel->kernel.play] { return play(call); };
+  } else {
+    launch->accesses = kernel->kernel.accesses(call);
+    launch->run = [call, run = kernel->kernel.run] { run(call); };
+  }
   return machine().enqueue(*stateOf(stream), launch);
 }
 

@@ -1,0 +1,268 @@
+"""Folders of the CUDA target end to end, without a GPU: the stages run against the stand-in of the driver, which plays their
+kernels on the host, and give the CPU target's numbers. The stand-in must find nothing: no missing event, no leak."""
+# Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import collections
+import json
+import os
+import subprocess
+
+import models
+import numpy as np
+import onnx
+import pytest
+import runner
+import test_cuda
+import tiny
+from onnx import helper
+
+STANDIN = models.BUILD / "test/unit/standin"
+H200 = "device=NVIDIA H200|9|0|150754820096"
+LAUNCH_TIMEOUT_S = 120
+
+
+def machine(*parts, **more):
+    return {"LD_LIBRARY_PATH": str(STANDIN), "PENSTOCK_STANDIN": ";".join(("driver=13000", *parts)), **more}
+
+
+def compile_played(model, folder, *flags):
+    done = subprocess.run([models.BUILD / "test/unit/gpu_compile", model, "-o", folder, *map(str, flags)], text=True,
+                          capture_output=True, timeout=runner.COMPILE_TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def launch(folder, environment, *flags):
+    return subprocess.run([folder / "launch", *map(str, flags)], text=True, capture_output=True, timeout=LAUNCH_TIMEOUT_S,
+                          env=os.environ | environment)
+
+
+def results(folder, requests, where, environment, *flags):
+    """The outputs of all requests, in one run."""
+    for index, feeds in enumerate(requests):
+        np.savez(where / f"in{index}.npz", **feeds)
+        flags += ("--inputs", where / f"in{index}.npz")
+    out = where / f"{folder.name}-out"
+    done = launch(folder, environment, *flags, "--output-dir", out)
+    assert done.returncode == 0, done.stderr
+    return {path.relative_to(out): np.load(path) for path in sorted(out.rglob("*.npy"))}
+
+
+def reports(prefix):
+    """What the stand-in says in each process: calls by name, and faults."""
+    found = []
+    for path in prefix.parent.glob(prefix.name + ".*"):
+        calls, faults = collections.Counter(), []
+        for line in path.read_text().splitlines():
+            kind, words = line.split(" ", 1)
+            if kind == "call":
+                calls[words.split()[0]] = int(words.split()[1])
+            else:
+                faults.append(words)
+        found.append((calls, faults))
+    return found
+
+
+def check_same(got, expected):
+    assert got.keys() == expected.keys() and len(got) > 0
+    for name, values in expected.items():
+        assert np.std(values) > 1e-4 or values.size < 2, f"{name} could not differ"
+        assert got[name].shape == values.shape
+        norm = np.linalg.norm(got[name].astype(np.float64) - values)
+        assert norm <= 1e-5 * np.linalg.norm(values) + 1e-7 * values.size ** 0.5, f"{name} differs by {norm}"
+
+
+def check(model, where, requests, num_stages, *flags):
+    runner.penstock("compile", model, "-o", where / "cpu.penstock", "--stages", num_stages, *flags)
+    folder = compile_played(model, where / "cuda.penstock", "--stages", num_stages, *flags)
+    report = where / "report"
+    got = results(folder, requests, where, machine(H200, H200, PENSTOCK_STANDIN_REPORT=str(report)))
+    check_same(got, results(where / "cpu.penstock", requests, where, {}))
+    found = reports(report)
+    assert len(found) == num_stages
+    assert [fault for _, faults in found for fault in faults] == []
+    return folder, found
+
+
+@pytest.mark.parametrize("num_stages", [1, 2, 3])
+def test_perceptron(tmp_path, num_stages):
+    """Microbatches of one row, a skip connection over all stages, a free dimension that grows and shrinks."""
+    model = tiny.save(tiny.perceptron(), tmp_path / "tiny.onnx")
+    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (4, 1, 7, 4)]
+    folder, found = check(model, tmp_path, requests, num_stages)
+    for calls, _ in found:
+        assert calls["cuMemcpyHtoDAsync"] > 16 and calls["cuMemcpyDtoHAsync"] >= 16
+        # Everything that microbatches do comes again: it is recorded a few times, and launched whole.
+        assert calls["cuGraphLaunch"] >= 16 and 0 < calls["cuGraphInstantiate"] < calls["cuGraphLaunch"]
+        assert calls["cuLaunchKernel"] < 16 * 3
+    plan = json.loads((folder / "plan.json").read_text())
+    assert [stage["device"] for stage in plan["stages"]] == ["cuda"] * num_stages
+    assert sorted(path.name for path in (folder / "lib").glob("libpenstock-*")) == ["libpenstock-cuda.so",
+                                                                                 "libpenstock-mpi.so"]
+
+
+def test_convolutions(tmp_path):
+    """An image through convolutions and a head, in two stages of fixed shapes."""
+    x, w, b = (np.random.default_rng(k).standard_normal(shape).astype(np.float32) * 0.3
+               for k, shape in enumerate([(1, 3, 12, 12), (8, 3, 3, 3), (8,)]))
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+             helper.make_node("Relu", ["c"], ["r"], name="relu"),
+             helper.make_node("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+             helper.make_node("Flatten", ["p"], ["f"], name="flatten"),
+             helper.make_node("MatMul", ["f", "v"], ["m"], name="matmul"),
+             helper.make_node("Softmax", ["m"], ["y"], name="softmax", axis=-1)]
+    initializers = [onnx.numpy_helper.from_array(w, "w"), onnx.numpy_helper.from_array(b, "b"),
+                    tiny.weights("v", 288, 40, seed=9)]
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", [1, 3, 12, 12])], [tiny.tensor("y", [1, 40])], initializers),
+                      tmp_path / "images.onnx")
+    check(model, tmp_path, [{"x": x}, {"x": x[:, ::-1].copy()}, {"x": -x}], 2, "--cut", "p")
+
+
+def test_state_stays_on_the_device(tmp_path):
+    nodes = [helper.make_node("Add", ["x", "s"], ["sum"], name="add"), helper.make_node("Tanh", ["sum"], ["t"], name="tanh"),
+             helper.make_node("Mul", ["t", "half"], ["y"], name="scale")]
+    half = onnx.numpy_helper.from_array(np.full((1, tiny.WIDTH), 0.5, np.float32), "half")
+    shape = [1, tiny.WIDTH]
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", shape), tiny.tensor("s", shape)],
+                                 [tiny.tensor("y", shape), tiny.tensor("t", shape)], [half]), tmp_path / "state.onnx")
+    check(model, tmp_path, [{"x": tiny.perceptron_input(seed=seed)} for seed in range(4)], 1, "--state", "s=t")
+
+
+def test_extent_that_a_kernel_finds(tmp_path):
+    """The number of non-zero elements is read back from the device."""
+    nodes = [helper.make_node("NonZero", ["x"], ["i"], name="nonzero"),
+             helper.make_node("Cast", ["i"], ["f"], name="cast", to=onnx.TensorProto.FLOAT),
+             helper.make_node("Mul", ["f", "f"], ["y"], name="square")]
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", [6, 5])], [tiny.tensor("y", [2, "n"])]), tmp_path / "found.onnx")
+    x = np.random.default_rng(0).integers(0, 2, (6, 5)).astype(np.float32)
+    check(model, tmp_path, [{"x": x}, {"x": np.eye(6, 5, dtype=np.float32)}], 1)
+
+
+def test_all_in_one(tmp_path):
+    model = tiny.save(tiny.perceptron(), tmp_path / "tiny.onnx")
+    folder = compile_played(model, tmp_path / "cuda.penstock", "--stages", 3, "--all-in-one")
+    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 5)]
+    report = tmp_path / "report"
+    threads = results(folder, requests, tmp_path, machine(H200, PENSTOCK_STANDIN_REPORT=str(report)), "--all-in-one")
+    processes = results(folder, requests, tmp_path, machine(H200))
+    assert all(np.array_equal(threads[name], processes[name]) for name in processes) and len(processes) == 2
+    assert [faults for _, faults in reports(report)] == [[]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two stages with real images, which the stand-in does not run."""
+    test_cuda.need_assembler()
+    where = tmp_path_factory.mktemp("real")
+    model = tiny.save(tiny.perceptron(), where / "tiny.onnx")
+    runner.penstock("compile", model, "-o", where / "tiny.penstock", "--target", "cuda", "--arch", "sm_90", "--stages", 2)
+    return where / "tiny.penstock"
+
+
+def refused(folder, environment):
+    np.save(folder.parent / "x.npy", tiny.perceptron_input())
+    done = launch(folder, environment, "--input", f"x={folder.parent / 'x.npy'}")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.returncode, done.stderr
+
+
+def test_no_driver(folder, tmp_path):
+    status, words = refused(folder, {"LD_LIBRARY_PATH": str(tmp_path)})
+    assert status == 1
+    assert "libcuda.so.1" in words
+
+
+def test_no_device(folder):
+    status, words = refused(folder, machine())
+    assert status == 1
+    assert "error: stage" in words and "no CUDA" in words
+    status, words = refused(folder, machine(H200, CUDA_VISIBLE_DEVICES=""))
+    assert status == 1
+    assert "CUDA_VISIBLE_DEVICES" in words
+
+
+def test_too_old_a_chip(folder):
+    status, words = refused(folder, machine("device=Tesla V100|7|0|34359738368"))
+    assert status == 2
+    assert "(Tesla V100, sm_70) cannot run code that was compiled for sm_90; compile again with --arch sm_70" in words
+
+
+def test_too_little_memory(folder):
+    status, words = refused(folder, machine("device=Tiny|9|0|16384"))
+    assert status == 1
+    assert "(Tiny, sm_90) has 16.0 KiB free of 16.0 KiB, and " in words and " more are needed: weights " in words
+
+
+MIXED = """
+[[class]]
+name = "host"
+threads = 1
+[[class]]
+name = "gpu"
+target = "cuda"
+peak = { f32 = 1e13 }
+bandwidth = "1 TB/s"
+[[device]]
+name = "first"
+class = "host"
+[[device]]
+name = "second"
+class = "gpu"
+[[device]]
+name = "third"
+class = "host"
+"""
+
+
+def test_mixed_with_the_host(tmp_path):
+    """A stage on a GPU between two on CPUs, as the cluster file says; all have the same kernels."""
+    cluster = tmp_path / "mixed.toml"
+    cluster.write_text(MIXED)
+    model = tiny.save(tiny.perceptron(num_layers=6), tmp_path / "tiny.onnx")
+    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 1, 5)]
+    runner.penstock("compile", model, "-o", tmp_path / "cpu.penstock", "--stages", 3, "--cut", "t1", "--cut", "t3")
+    folder = compile_played(model, tmp_path / "mixed.penstock", "--stages", 3, "--cut", "t1", "--cut", "t3",
+                            "--cluster", cluster)
+    report = tmp_path / "report"
+    got = results(folder, requests, tmp_path, machine(H200, PENSTOCK_STANDIN_REPORT=str(report)))
+    check_same(got, results(tmp_path / "cpu.penstock", requests, tmp_path, {}))
+    assert [faults for _, faults in reports(report)] == [[]]
+    plan = json.loads((folder / "plan.json").read_text())
+    assert [stage["device"] for stage in plan["stages"]] == ["cpu", "cuda", "cpu"]
+
+
+OVER_NCCL = """
+[[class]]
+name = "gpu"
+target = "cuda"
+peak = { f32 = 1e13 }
+bandwidth = "1 TB/s"
+[[device]]
+name = "gpu"
+class = "gpu"
+count = 3
+[link.same_host]
+transport = "nccl"
+"""
+
+
+def test_payloads_over_nccl(tmp_path):
+    """From device to device, over two boundaries at once too; the model's inputs and outputs are staged. The stand-in of NCCL
+    joins threads of one process."""
+    cluster = tmp_path / "nccl.toml"
+    cluster.write_text(OVER_NCCL)
+    model = tiny.save(tiny.perceptron(num_layers=6), tmp_path / "tiny.onnx")
+    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 1, 5)]
+    runner.penstock("compile", model, "-o", tmp_path / "cpu.penstock", "--stages", 3)
+    folder = compile_played(model, tmp_path / "nccl.penstock", "--stages", 3, "--cluster", cluster, "--all-in-one")
+    plan = json.loads((folder / "plan.json").read_text())
+    inner = [channel for channel in plan["channels"] if channel["from"] != "source" and "sink" not in channel["to"]]
+    assert len(inner) >= 2 and all(channel["carrier"] == "nccl" for channel in inner)
+    assert all("carrier" not in channel for channel in plan["channels"] if channel not in inner)
+    assert (folder / "lib/libpenstock-nccl.so").exists()
+    report = tmp_path / "report"
+    got = results(folder, requests, tmp_path, machine(H200, H200, H200, PENSTOCK_STANDIN_REPORT=str(report)), "--all-in-one")
+    check_same(got, results(tmp_path / "cpu.penstock", requests, tmp_path, {}))
+    (calls, faults), = reports(report)
+    assert faults == []
+    assert calls["ncclSend"] == calls["ncclRecv"] >= 9 * len(inner)
