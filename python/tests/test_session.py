@@ -310,7 +310,7 @@ def test_wrong_input(session, name):
 def is_running(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):    # gone before it was opened, or while it was read
         return False
 
 
