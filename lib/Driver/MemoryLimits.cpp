@@ -79,8 +79,40 @@ static LogicalResult runQuietly(int first, int last, Compilation &compilation, s
   return runPhases(first, last, compilation, {});
 }
 
-LogicalResult runWithinMemory(Compilation &compilation, const PhaseCallback &onPhase) {
+/// Plans the fused module again, and again with what places had to have held back; true if everything fits in the end.
+static bool replan(Compilation &compilation, ModuleOp fused, Excess excess, std::string &errors) {
   constexpr int kMaxRounds = 6;
+  for (int round = 0; round < kMaxRounds && !excess.text.empty(); ++round) {
+    compilation.heldBackBytes.resize(excess.bytes.size());
+    for (auto [heldBack, more] : llvm::zip(compilation.heldBackBytes, excess.bytes))
+      heldBack += more;
+    compilation.module = fused.clone();
+    if (failed(runQuietly(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Place), compilation, errors)))
+      return false;
+    excess = findExcess(compilation);
+  }
+  return excess.text.empty();
+}
+
+/// The largest of some small depths, below that of the placed module, with which everything fits; empty if none does.
+static std::string adviseDepth(Compilation &compilation, ModuleOp fused) {
+  constexpr int64_t kMostTried = 3; // what a model's own inputs and outputs have in a short pipeline
+  int64_t deepest = 0;
+  for (auto channel : compilation.module.get().getOps<pipe::ChannelOp>())
+    deepest = std::max<int64_t>(deepest, channel.getDepth().value_or(0));
+  for (int64_t depth = std::min(kMostTried, deepest - 1); depth > 0; --depth) {
+    compilation.maxDepth = depth;
+    compilation.heldBackBytes.clear();
+    compilation.module = fused.clone();
+    std::string errors;
+    if (succeeded(runQuietly(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Place), compilation, errors)) &&
+        findExcess(compilation).text.empty())
+      return "; it fits with --depth " + std::to_string(depth);
+  }
+  return "";
+}
+
+LogicalResult runWithinMemory(Compilation &compilation, const PhaseCallback &onPhase) {
   int assign = static_cast<int>(Phase::Assign), place = static_cast<int>(Phase::Place);
   compilation.isPlannedWithinMemory = true;
   OwningOpRef<ModuleOp> fused = compilation.module->clone();
@@ -90,20 +122,15 @@ LogicalResult runWithinMemory(Compilation &compilation, const PhaseCallback &onP
   if (!excess.unbounded.empty())
     emitWarning(UnknownLoc::get(&compilation.context))
         << "the memory limit is kept at typical sizes only: " << excess.unbounded << "; bound it with --dim";
-  std::string text = excess.text, errors;
-  for (int round = 0; round < kMaxRounds && !excess.text.empty(); ++round) {
-    compilation.heldBackBytes.resize(excess.bytes.size());
-    for (auto [heldBack, more] : llvm::zip(compilation.heldBackBytes, excess.bytes))
-      heldBack += more;
-    compilation.module = fused->clone();
-    if (failed(runQuietly(assign, place, compilation, errors)))
-      break;
-    excess = findExcess(compilation);
-  }
-  if (excess.text.empty())
+  OwningOpRef<ModuleOp> placed = compilation.module->clone();
+  std::string errors;
+  if (replan(compilation, *fused, excess, errors))
     return success();
-  return compilation.fail(userError("{0}; unproven: the partitioner counted that this plan fits, and found no other{1}",
-                                    text, errors.empty() ? "" : " with that held back (" + errors + ")"));
+  compilation.module = std::move(placed);
+  std::string advice = adviseDepth(compilation, *fused);
+  return compilation.fail(
+      userError("{0}; unproven: the partitioner counted that this plan fits, and found no other{1}{2}", excess.text,
+                errors.empty() ? "" : " with that held back (" + errors + ")", advice));
 }
 
 } // namespace penstock::driver

@@ -201,6 +201,7 @@ llvm::Expected<pipe::PartitionOptions> Partitioning::makeOptions(ModuleOp module
   result.cuts = options.cuts;
   result.fromOnnxStages = options.fromOnnxStages;
   result.memoryLimitBytes = options.memoryLimitBytes;
+  result.maxDepth = options.maxDepth;
   result.profiles = profiles;
   if (cluster)
     if (llvm::Error error = applyDevices(numStages > 0 ? numStages : cluster->devices.size(), result))

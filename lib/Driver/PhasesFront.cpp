@@ -134,6 +134,7 @@ LogicalResult runAssign(Compilation &compilation) {
   how->workspaceBytes = compilation.workspaceBytes;
   how->libraryBytes = compilation.libraryBytes;
   how->heldBackBytes = compilation.heldBackBytes;
+  how->maxDepth = compilation.maxDepth;
   if (!options.planFile.empty()) {
     auto plan = pipe::readPlanFile(options.planFile, compilation.module->getLoc());
     if (failed(plan))
@@ -155,7 +156,9 @@ LogicalResult runSplit(Compilation &compilation) {
 
 LogicalResult runSchedule(Compilation &compilation) {
   PassManager passes(&compilation.context);
-  passes.addPass(pipe::createSchedulePass());
+  pipe::SchedulePassOptions options;
+  options.maxDepth = compilation.maxDepth;
+  passes.addPass(pipe::createSchedulePass(options));
   return passes.run(*compilation.module);
 }
 

@@ -90,6 +90,8 @@ private:
         problem.slotsPerSentValue > 4096 || problem.slotsPerReceivedValue > 4096)
       error("slots per value are " + std::to_string(problem.slotsPerSentValue) + " sent and " +
             std::to_string(problem.slotsPerReceivedValue) + " received; expected 0 to 4096");
+    if (problem.maxDepth < 0)
+      error("the depth of channels is limited to " + std::to_string(problem.maxDepth) + "; expected at least 1, or 0");
   }
 
   void checkKernels() {

@@ -86,12 +86,12 @@ StagePricer::StagePricer(const Core &core, int stage)
   // Where memory does not matter, stages should look alike.
   bool matters = limit != kUnlimited || problem->balance == Balance::Memory;
   if (problem->slotsPerSentValue == kSlotsByDepth) {
-    sentSlots = 2;
-    sinkSlots = matters ? core.numStages - stage + 1 : sentSlots;
+    sentSlots = problem->slotsByDepth(2);
+    sinkSlots = matters ? problem->slotsByDepth(core.numStages - stage + 1) : sentSlots;
   }
   if (problem->slotsPerReceivedValue == kSlotsByDepth) {
-    recvSlots = 2;
-    sourceSlots = matters ? stage + 2 : recvSlots;
+    recvSlots = problem->slotsByDepth(2);
+    sourceSlots = matters ? problem->slotsByDepth(stage + 2) : recvSlots;
   }
   if (problem->links.empty())
     return;

@@ -94,6 +94,34 @@ std::optional<Plan> tryPlan(const Problem &problem, const SolveOptions &options)
   return plan;
 }
 
+/// What fewer slots than all channels would have do for the memory.
+struct Shallower {
+  std::optional<Plan> plan; ///< fits at `depth`, the largest that was found to do
+  int depth = 0;
+  bool isExcluded = false; ///< it is proved that nothing fits even with one slot per channel
+};
+
+Shallower findDepth(Problem problem, const SolveOptions &options) {
+  Shallower found;
+  if (problem.slotsPerSentValue != kSlotsByDepth && problem.slotsPerReceivedValue != kSlotsByDepth)
+    return found;
+  // From the first stage to the sink, and from the source to the last stage, a value is on its way longest.
+  int low = 0, high = problem.slotsByDepth(problem.numStages() + 1);
+  while (high - low > 1) {
+    problem.maxDepth = low == 0 ? 1 : low + (high - low) / 2;
+    std::optional<Plan> plan = tryPlan(problem, options);
+    if (!plan && low == 0)
+      break;
+    (plan ? low : high) = problem.maxDepth;
+    if (plan)
+      found.plan = std::move(plan), found.depth = low;
+  }
+  problem.maxDepth = 1;
+  Core core;
+  found.isExcluded = !found.plan && buildCore(problem, core).empty() && place(core, options).isProvedInfeasible;
+  return found;
+}
+
 /// Explains why no plan obeys the memory limits, and what would help.
 class MemoryAdvisor {
 public:
@@ -126,7 +154,10 @@ public:
         (reserved > 0 ? ", runtime " + formatBytes(reserved) : std::string()) + "); " +
         (isProved ? "no plan of " + std::to_string(problem.numStages()) + " stages fits"
                   : "unproven: no plan that fits was found, though not all were tried");
-    result.errors.push_back(text + advice(least, needed - limit, result.suggestion));
+    Shallower shallower = findDepth(problem, options);
+    if (isProved && shallower.isExcluded)
+      text += ", at any depth";
+    result.errors.push_back(text + advice(least, needed - limit, std::move(shallower), result.suggestion));
     return result;
   }
 
@@ -168,7 +199,8 @@ private:
     return true;
   }
 
-  std::string advice(const Plan &least, int64_t leastExcess, std::optional<Plan> &suggestion) const {
+  std::string advice(const Plan &least, int64_t leastExcess, Shallower shallower,
+                     std::optional<Plan> &suggestion) const {
     std::string text;
     if (!problem.cuts.empty() || !problem.pins.empty()) {
       Problem free = problem;
@@ -180,6 +212,12 @@ private:
     std::string alone = kernelTooLarge();
     if (!alone.empty())
       return "; " + alone;
+    if (shallower.plan) {
+      suggestion = std::move(shallower.plan);
+      return "; with channels of at most " + std::to_string(shallower.depth) +
+             (shallower.depth == 1 ? " slot" : " slots") + " (--depth " + std::to_string(shallower.depth) +
+             ") a plan fits" + describeCuts(*suggestion);
+    }
     if (problem.cuts.empty() && problem.pins.empty())
       for (int numStages : moreStages()) {
         Problem larger = problem;

@@ -83,7 +83,8 @@ private:
 
   void charge(const ChannelUse &channel, int64_t numBytes) {
     bool isFromSource = channel.from == kSource;
-    int depth = (channel.toSink ? numStages : channel.to.back()) - channel.from + 1; // kSource is -1
+    // kSource is -1
+    int depth = problem.slotsByDepth((channel.toSink ? numStages : channel.to.back()) - channel.from + 1);
     if (!isFromSource) {
       StageCost &sender = plan.stages[channel.from];
       if (!channel.to.empty()) {

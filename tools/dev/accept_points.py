@@ -164,8 +164,8 @@ POINTS = (
                                             "light-densenet121", timeout_s=1800)),
         ("free dimensions named", tests("e2e", r"free_dimension_is_named")),
         ("counted in the IR", tests("lit", r"Pipe/place-buffers")),
-        ("limits: stage, excess, a cut that fits, a proof, or unproven",
-         tests("lit unit", r"Driver/memory-limit|PartitionMemory|PartitionOracle.SlotsByDepth")))),
+        ("limits: stage, excess, a cut or depth that fits, a proof, or unproven",
+         tests("lit unit", r"Driver/memory-limit|Pipe/schedule-depth|PartitionMemory|PartitionOracle.SlotsByDepth")))),
     Point("t4", "stages that cannot be mixed up", (
         ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
         ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),

@@ -58,6 +58,10 @@ void CompileCommand::addOptions(CLI::App &app) {
   app.add_option("--batch-dim", options.import.batchDim, "the dimension that is the batch")->type_name("NAME");
   app.add_option("--memory-limit", options.memoryLimitBytes, "most memory of a stage, e.g. 8GiB")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--depth", options.maxDepth,
+                 "most slots of a channel, which need memory (default: as many as keep the stages from waiting)")
+      ->type_name("N")
+      ->check(atLeastOne());
   app.add_option("--target", options.target, "what to compile for: cpu or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();

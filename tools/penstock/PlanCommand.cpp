@@ -114,6 +114,10 @@ void PlanCommand::addOptions(CLI::App &app) {
   app.add_option("--plan", options.planFile, "what a plan.json, or what this command wrote, would cost here")
       ->type_name("FILE");
   app.add_option("--memory-limit", memoryText, "most memory of a stage, e.g. 8GiB")->type_name("BYTES");
+  app.add_option("--depth", options.maxDepth,
+                 "most slots of a channel, which need memory (default: as many as keep the stages from waiting)")
+      ->type_name("N")
+      ->check(atLeastOne());
   app.add_option("--html", htmlFile, "also write a page of tables and pictures")->type_name("FILE");
   app.add_option("--write-onnx", onnxFile, "also write the model with the stages of its nodes; of one number of stages")
       ->type_name("FILE");

@@ -25,7 +25,8 @@ namespace penstock::driver {
 
 /// What the phases hand on. Objects live beside the module: IR names them by content.
 struct Compilation {
-  Compilation(mlir::MLIRContext &context, const CompileOptions &options) : context(context), options(options) {}
+  Compilation(mlir::MLIRContext &context, const CompileOptions &options)
+      : context(context), options(options), maxDepth(options.maxDepth) {}
 
   mlir::MLIRContext &context;
   const CompileOptions &options;
@@ -48,6 +49,8 @@ struct Compilation {
   bool isPlannedWithinMemory = false;
   /// Held back of them, by stage, for what storage takes beyond what the plan counted.
   std::vector<int64_t> heldBackBytes;
+  /// Most slots of a channel, as in the options; less while it is looked for a depth that fits.
+  int64_t maxDepth;
   std::string output; ///< the folder that link writes
   int exitStatus = 0; ///< whose fault a failure is: 1 the world's, 2 the user's
 

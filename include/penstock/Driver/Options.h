@@ -24,6 +24,7 @@ struct CompileOptions {
   std::string balance = "time";  ///< time, params, memory or uniform
   std::vector<std::string> cuts; ///< names of ONNX tensors or nodes, in order
   int64_t memoryLimitBytes = 0;  ///< of each stage; 0: none
+  int64_t maxDepth = 0;          ///< most slots of a channel; 0: as many as its messages are on their way for
   bool fromOnnxStages = false;
   std::string planFile;    ///< a plan.json whose assignment is taken over
   std::string clusterFile; ///< TOML; empty: as many equal CPUs as stages

@@ -31,10 +31,9 @@ constexpr int kSource = -1;
 /// "No limit", for memory.
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
-/// For Problem::slotsPerSentValue and slotsPerReceivedValue: as many slots as the value is on its way for. From stage i
-/// to stage j that is j - i
-/// + 1; the sink counts as the stage after the last,
-/// the source as the one before the first.
+/// For Problem::slotsPerSentValue and slotsPerReceivedValue: as many slots as the value is on its way for, but at most
+/// Problem::maxDepth. From stage i to stage j that is j - i + 1; the sink counts as the stage after the last, the
+/// source as the one before the first.
 constexpr int kSlotsByDepth = -1;
 
 /// One kernel: what it costs to run and to keep.
@@ -139,6 +138,8 @@ struct Problem {
   /// Slots that a receiving stage keeps, or has mapped, for each value it receives: a number, or kSlotsByDepth; 0 where
   /// the sender's memory is read in place and counts there alone.
   int slotsPerReceivedValue = 0;
+  /// Most slots where they go by depth; 0: no limit.
+  int maxDepth = 0;
 
   std::vector<Pin> pins;
   std::vector<Cut> cuts;
@@ -149,6 +150,8 @@ struct Problem {
   bool isOverlapped = true;
 
   int numStages() const { return static_cast<int>(stages.size()); }
+  /// Slots of a value on its way for `depth` stages, source and sink included.
+  int slotsByDepth(int depth) const { return maxDepth > 0 && maxDepth < depth ? maxDepth : depth; }
 
   /// Everything that is wrong with the data, in words; empty if a solver may take it.
   std::vector<std::string> check() const;

@@ -197,12 +197,13 @@ private:
     bottleneck = 0;
     traffic = 0;
     // Stages that a value passes from its maker to its last reader, both included; source and sink are stages too.
+    auto atMost = [&](int depth) { return p.maxDepth > 0 ? std::min(p.maxDepth, depth) : depth; };
     auto onTheWay = [&](const Value &value, int v) {
       int from = value.producer == kSource ? -1 : stage.at(value.producer), last = from;
       for (int t = 0; t < k; ++t)
         if (reads[t].count(v))
           last = t;
-      return (value.isOutput ? k : last) - from + 1;
+      return atMost((value.isOutput ? k : last) - from + 1);
     };
     for (int s = 0; s < k; ++s) {
       double compute = 0, send = 0, recv = 0;
@@ -242,8 +243,8 @@ private:
         if (value.isOutput)
           send += seconds(p.sinkLink, value.numBytes);
         if (leaves || value.isOutput)
-          slots +=
-              (p.slotsPerSentValue >= 0 ? p.slotsPerSentValue : (value.isOutput ? k : last) - s + 1) * value.numBytes;
+          slots += (p.slotsPerSentValue >= 0 ? p.slotsPerSentValue : atMost((value.isOutput ? k : last) - s + 1)) *
+                   value.numBytes;
       }
       int64_t memory = p.stages[s].reservedBytes + weights + resident + workspace + slots;
       if (memory > p.stages[s].memoryLimitBytes)

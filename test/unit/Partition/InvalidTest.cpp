@@ -105,6 +105,8 @@ const Case kCases[] = {
      [](Problem &p) { p.slotsPerSentValue = -2; }},
     {"NegativeReceivedSlots", "slots per value are 2 sent and -2 received; expected 0 to 4096",
      [](Problem &p) { p.slotsPerSentValue = 2, p.slotsPerReceivedValue = -2; }},
+    {"NegativeDepth", "the depth of channels is limited to -1; expected at least 1, or 0",
+     [](Problem &p) { p.maxDepth = -1; }},
     {"PinOfUnknownKernel", "pin #0 names kernel 4, but there are 4", [](Problem &p) { p.pins = {{4, 0}}; }},
     {"PinToUnknownStage", "pin #0 names stage 2, but there are 2", [](Problem &p) { p.pins = {{0, 2}}; }},
     {"PinnedTwice", "kernel 'k0' is pinned to stage 0 and to stage 1", [](Problem &p) { p.pins = {{0, 0}, {0, 1}}; }},

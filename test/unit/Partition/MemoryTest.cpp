@@ -48,11 +48,11 @@ TEST(PartitionMemory, SuggestsMoreStages) {
   Problem problem = heavy(2, 1024, {512, 512, 512, 512, 512});
   Result result = solve(problem);
   ASSERT_EQ(result.errors.size(), 1u);
-  EXPECT_EQ(
-      result.errors[0],
-      "stage 1 needs 1.50 KiB, 512 B more than its limit of 1.00 KiB (in the plan that exceeds the limits least: "
-      "weights 1.50 KiB, resident 0 B, workspace 0 B, slots 0 B); no plan of 2 stages fits; 3 stages fit: cut after "
-      "'k0', 'k2'");
+  EXPECT_EQ(result.errors[0],
+            "stage 1 needs 1.50 KiB, 512 B more than its limit of 1.00 KiB (in the plan that exceeds the limits least: "
+            "weights 1.50 KiB, resident 0 B, workspace 0 B, slots 0 B); no plan of 2 stages fits, at any depth; 3 "
+            "stages fit: "
+            "cut after 'k0', 'k2'");
   ASSERT_TRUE(result.suggestion.has_value());
   problem.stages.resize(3, problem.stages[0]);
   problem.links.resize(2);
@@ -84,6 +84,34 @@ TEST(PartitionMemory, NamesTheKernelThatNeverFits) {
   EXPECT_NE(result.errors[0].find("kernel 'k1' alone needs 4.00 KiB, so no number of stages fits within 1.00 KiB each"),
             std::string::npos)
       << result.errors[0];
+}
+
+// Fewer slots per channel are a way out too: the largest number that fits is named, with the plan for it.
+TEST(PartitionMemory, SuggestsADepth) {
+  Problem problem = heavy(3, 720, {500, 500, 500});
+  problem.values[0].numBytes = problem.values[1].numBytes = 100;
+  problem.values[0].consumers = {1, 2}; // three slots in stage 0
+  Result result = solve(problem);
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(result.errors[0].rfind("stage 0 needs 800 B, 80 B more than its limit of 720 B", 0), 0u)
+      << result.errors[0];
+  EXPECT_NE(result.errors[0].find("; with channels of at most 2 slots (--depth 2) a plan fits: cut after 'k0', 'k1'"),
+            std::string::npos)
+      << result.errors[0];
+  problem.maxDepth = 2;
+  EXPECT_TRUE(verify(problem, result.suggestion.value()).empty());
+  EXPECT_TRUE(solve(problem).plan.has_value());
+}
+
+// That no depth helps is proved, and said.
+TEST(PartitionMemory, NoDepthFits) {
+  Problem problem = heavy(2, 1024, {1000, 1000});
+  problem.values[0].numBytes = 100;
+  Result result = solve(problem);
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_NE(result.errors[0].find("; no plan of 2 stages fits, at any depth; "), std::string::npos) << result.errors[0];
+  problem.maxDepth = 1;
+  EXPECT_FALSE(solveExhaustively(problem).isFeasible);
 }
 
 // When only larger limits help, they are named.

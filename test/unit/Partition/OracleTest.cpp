@@ -124,6 +124,7 @@ TEST(PartitionOracle, SlotsByDepth) {
     problem.slotsPerSentValue = kSlotsByDepth;
     bool isReceivedToo = seed % 5 < 2;
     problem.slotsPerReceivedValue = isReceivedToo ? kSlotsByDepth : problem.slotsPerReceivedValue;
+    problem.maxDepth = seed % 7 < 4 ? 0 : static_cast<int>(seed % 7 - 3);
     for (Device &stage : problem.stages)
       stage.memoryLimitBytes = 100 + seed % 250;
     Best best = solveExhaustively(problem);

@@ -314,6 +314,7 @@ LogicalResult ProblemBuilder::addDevices() {
   for (auto [stage, device] : llvm::enumerate(problem.stages))
     device.reservedBytes = kRuntimeBytes + (stage < options.heldBackBytes.size() ? options.heldBackBytes[stage] : 0);
   problem.slotsPerReceivedValue = partition::kSlotsByDepth;
+  problem.maxDepth = static_cast<int>(std::min<int64_t>(options.maxDepth, std::numeric_limits<int>::max()));
   problem.links = options.links;
   problem.sourceLink = options.sourceLink;
   problem.sinkLink = options.sinkLink;

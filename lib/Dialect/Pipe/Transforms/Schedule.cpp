@@ -100,7 +100,7 @@ struct SchedulePass : pipe::impl::SchedulePassBase<SchedulePass> {
       return module.emitError() << "the module has no pipe.stage; run pipe-split-stages first";
     FailureOr<schedule::Problem> problem =
         buildScheduleProblem(module, SmallVector<int64_t>(roles.begin(), roles.end()));
-    if (failed(problem))
+    if (failed(problem) || failed(limitDepths(*problem)))
       return failure();
     schedule::Schedule schedule;
     std::string error;
@@ -113,6 +113,16 @@ struct SchedulePass : pipe::impl::SchedulePassBase<SchedulePass> {
     ProgramWriter writer(module);
     for (const schedule::Program &program : schedule.programs)
       writer.write(program, *problem, *period);
+    return success();
+  }
+
+  LogicalResult limitDepths(schedule::Problem &problem) {
+    if (maxDepth < 0)
+      return getOperation().emitError() << "the most slots of a channel are " << maxDepth.getValue()
+                                        << "; expected at least 1, or 0";
+    for (auto [i, channel] : llvm::enumerate(problem.channels))
+      if (maxDepth > 0 && channel.depth == 0)
+        channel.depth = std::min<int64_t>(maxDepth, schedule::defaultDepth(problem, i));
     return success();
   }
 

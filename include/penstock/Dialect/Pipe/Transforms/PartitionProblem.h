@@ -34,6 +34,8 @@ struct PartitionOptions {
   std::string planFile;
   /// Bytes that each stage may need; 0: no limit. Devices given below have limits of their own.
   int64_t memoryLimitBytes = 0;
+  /// Most slots of a channel; 0: as many as its messages are on their way for.
+  int64_t maxDepth = 0;
   /// One per stage, and one link per boundary; empty: equal CPUs on one host.
   std::vector<partition::Device> devices;
   std::vector<partition::Link> links;

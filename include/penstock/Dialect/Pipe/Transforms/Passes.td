@@ -154,7 +154,8 @@ def SchedulePass : Pass<"pipe-schedule", "::mlir::ModuleOp"> {
     Ensures:  one `pipe.program` per role with a matching receive for each send; every channel has a depth; the programs
               are proved to run for every number of microbatches, and every kernel of `pipe.kernels` to have one owner; `period` is the predicted time between two results. A
               slot from stage i to stage j is held while a microbatch moves through stages i ... j, so that is the default
-              depth, j - i + 1. A depth that is written already is kept, and a remark tells what it costs.
+              depth, j - i + 1, or `max-depth` where that is less. A depth that is written already is kept. A remark
+              tells what each depth below the default costs.
     Does not: change stages.
 
     `roles` gives the role of each stage (`roles=0,1,0,1` runs stages 0 and 2 in one process); by default each stage is a
@@ -185,7 +186,8 @@ def SchedulePass : Pass<"pipe-schedule", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let options = [ListOption<"roles", "roles", "int64_t", "role of each stage">];
+  let options = [ListOption<"roles", "roles", "int64_t", "role of each stage">,
+                 Option<"maxDepth", "max-depth", "int64_t", "0", "most slots of a channel; 0 is no limit">];
   let dependentDialects = ["::penstock::pipe::PipeDialect"];
 }
 
