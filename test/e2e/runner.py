@@ -5,8 +5,9 @@ usage: runner.py [--stages 1,2,3,4] [--tier ci,accept,torch] [--keep] [--threads
        runner.py --cuts N [--seed S] [--isa AVX2] [--tier ...] [--threads N] [MODEL]...
 
 Prints one line per model and number of stages: pass, fail or missing, the worst error norm and what is allowed. With
---cuts, one line per random cut into 1 to 6 stages, whose results must have the bits of the uncut model; --isa lowers the
-instruction set of oneDNN's kernels (DNNL_MAX_CPU_ISA), of all of them alike. Exit status 1 if anything failed.
+--cuts, one line per random cut into 1 to 6 stages, whose results must have the bits of the uncut model, as processes and
+as threads of one (all-in-one); --isa lowers the instruction set of oneDNN's kernels (DNNL_MAX_CPU_ISA), of all of them
+alike. Exit status 1 if anything failed.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -67,8 +68,8 @@ class Folder:
         if len(executables) != num_stages:
             raise Failure(f"{self.path.name} holds {len(executables)} executables; expected {num_stages}")
 
-    def run(self, requests, names, where):
-        """Outputs of each request: one process start for all of them."""
+    def run(self, requests, names, where, form=()):
+        """Outputs of each request: one process start for all of them. `form`: flags of `penstock run`."""
         where = pathlib.Path(where)
         shutil.rmtree(where, ignore_errors=True)
         where.mkdir(parents=True)
@@ -76,7 +77,7 @@ class Folder:
         for index, feeds in enumerate(requests):
             np.savez(where / f"in{index}.npz", **feeds)
             flags += ["--inputs", where / f"in{index}.npz"]
-        penstock("run", self.path, *flags, "--output-dir", where / "out", environment=self.environment)
+        penstock("run", self.path, *flags, "--output-dir", where / "out", *form, environment=self.environment)
         found = []
         for index in range(len(requests)):
             folder = where / "out" / str(index) if len(requests) > 1 else where / "out"
@@ -94,15 +95,15 @@ def session_of(folder):
         return None
 
 
-def run_feedback(model, folder, feeds, names, where):
+def run_feedback(model, folder, feeds, names, where, form=()):
     """Each request with the outputs of the one before it: over a session, or one process start per request."""
-    session, state, found = session_of(folder), {}, []
+    session, state, found = None if form else session_of(folder), {}, []
     for what in feeds:
         full = {**what, **state}
         if session:
             outputs = dict(zip(names, session.run(names, full)))
         else:
-            outputs = folder.run([full], names, where)[0]
+            outputs = folder.run([full], names, where, form)[0]
         state = {into: outputs[out] for out, into in model.feedback}
         found.append(outputs)
     return found
@@ -146,13 +147,27 @@ def outputs_of(model, expected, num_stages, where, extra=(), keep=False, environ
     """Compile for a number of stages, run every request; the folder is removed unless kept."""
     folder = Folder(model, num_stages, where, extra, environment)
     try:
-        scratch = pathlib.Path(where) / f"{model.name}-run"
-        if model.feedback:
-            return run_feedback(model, folder, expected.requests, expected.names, scratch)
-        return folder.run(expected.requests, expected.names, scratch)
+        return outputs_as(model, folder, expected, where)
     finally:
         if not keep:
             shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def outputs_as(model, folder, expected, where, form=()):
+    """Outputs of a folder that is run in a form: as processes, or as all in one, of which one start per chunk would be long."""
+    scratch = pathlib.Path(where) / f"{model.name}-run"
+    if model.feedback:
+        return run_feedback(model, folder, expected.requests[:3] if form else expected.requests, expected.names, scratch, form)
+    return folder.run(expected.requests, expected.names, scratch, form)
+
+
+def check_forms(model, folder, expected, single, where):
+    """A cut has the bits of the uncut model as processes, and as threads of one."""
+    for form in ((), ("--all-in-one",)):
+        try:
+            check_bits(expected, outputs_as(model, folder, expected, where, form), single)
+        except Failure as error:
+            raise Failure(f"{' '.join(form) or 'processes'}: {error}")
 
 
 def check_bits(expected, outputs, single):
@@ -232,11 +247,12 @@ def run_cuts(model, num_cuts, where, seed=0, isa=None, extra=()):
         plan = cuts.write_plan(kernels.random_cut(rng, num_stages), pathlib.Path(where) / f"{model.name}-plan.json")
         start = time.monotonic()
         try:
-            outputs = outputs_of(model, requests, num_stages, where, (*extra, "--plan", plan), environment=environment)
-            check_bits(requests, outputs, single)
+            folder = Folder(model, num_stages, where, (*extra, "--plan", plan, "--all-in-one"), environment)
+            check_forms(model, folder, requests, single, where)
             yield num_stages, "pass", f"cut {index} ({time.monotonic() - start:.1f} s)"
         except Failure as error:
             yield num_stages, "fail", f"cut {index}: {error}\n{plan.read_text()}"
+        shutil.rmtree(pathlib.Path(where) / f"{model.name}-{num_stages}.penstock", ignore_errors=True)
 
 
 def main():

@@ -1,4 +1,4 @@
-"""The same bits whatever the cut: random legal cuts into 2 to 6 stages against the uncut model."""
+"""The same bits whatever the cut: random legal cuts into 2 to 6 stages, as processes and all in one, against the uncut model."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import cuts
@@ -46,16 +46,23 @@ def test_whole_model(tmp_path, isa):
         pytest.skip(str(error))
 
 
-def test_what_is_compared_can_differ(tmp_path):
-    """Results of other bits are noticed, and told with the cut."""
+def test_what_is_compared_can_differ(tmp_path, monkeypatch):
+    """Results of other bits are noticed in each form, and told with it."""
     path = tiny.save(tiny.perceptron(), tmp_path / "perceptron.onnx")
     values = iter(range(100))
     feeds = lambda: [("a request that changes", {"x": tiny.perceptron_input(seed=next(values))})]    # noqa: E731
     model = models.Model("perceptron", lambda: path, feeds)
     requests = runner.Requests(model)
     single = runner.outputs_of(model, requests, 1, tmp_path)
-    with pytest.raises(runner.Failure, match="a request that changes: y has other bits than with one stage"):
-        runner.check_bits(requests, runner.outputs_of(model, runner.Requests(model), 2, tmp_path), single)
+    folder, changed = runner.Folder(model, 2, tmp_path, ("--all-in-one",)), runner.Requests(model)
+    runner.check_forms(model, folder, requests, single, tmp_path)
+    with pytest.raises(runner.Failure, match="^processes: a request that changes: y has other bits than with one stage"):
+        runner.check_forms(model, folder, changed, single, tmp_path)
+    run = runner.outputs_as
+    monkeypatch.setattr(runner, "outputs_as", lambda model, folder, asked, where, form=(): run(
+        model, folder, changed if form else asked, where, form))
+    with pytest.raises(runner.Failure, match="^--all-in-one: a request that changes: y has other bits"):
+        runner.check_forms(model, folder, requests, single, tmp_path)
 
 
 DUMP = """

@@ -148,7 +148,7 @@ POINTS = (
         ("licence and notices", exists("LICENSE", "THIRD_PARTY_NOTICES.md")))),
     Point("t1", "the same bits whatever the cut", (
         ("random cuts in every test run, with AVX2 too", tests("e2e", r"test_cuts")),
-        ("twenty random cuts of every model into 1 to 6 stages", random_cuts(20, None, *models.MODELS)),
+        ("twenty random cuts of every model into 1 to 6 stages, as processes and all in one", random_cuts(20, None, *models.MODELS)),
         ("the same with AVX2", random_cuts(20, "AVX2", *models.MODELS)),
         ("code that does not depend on who compiles it", tests("unit", r"CallersThreads|SameBytesFromAnyNumberOfThreads")),
         ("what could break it, and why it does not", exists("docs/Bits.md")))),
