@@ -125,7 +125,7 @@ def test_inspect_of_a_damaged_plan(folder, tmp_path, text):
     check_refused(penstock("inspect", copy), "plan.json")
 
 
-@pytest.mark.parametrize("name", ["plan.json", "tiny.onnx"])
+@pytest.mark.parametrize("name", ["plan.json", "tiny.onnx", "stage-1.weights"])
 def test_pipes_are_not_waited_for(folder, tmp_path, name):
     place = tmp_path / "piped"
     shutil.copytree(folder, place)
@@ -133,8 +133,10 @@ def test_pipes_are_not_waited_for(folder, tmp_path, name):
     os.mkfifo(place / name)
     if name == "plan.json":
         check_refused(penstock("run", place, "--random"), "plan.json")
-    else:
+    elif name == "tiny.onnx":
         check_refused(penstock("plan", place / name), "is not a regular file")
+    else:
+        check_refused(penstock("run", place, "--random"), f"the weights file '{place / name}' is not a regular file")
 
 
 # ---- external data --------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ POINTS = (
          tests("lit unit", r"Driver/memory-limit|Pipe/schedule-depth|PartitionMemory|PartitionOracle.SlotsByDepth")))),
     Point("t4", "stages that cannot be mixed up", (
         ("swapped executables, over shared memory", tests("e2e", r"swapped_executable")),
-        ("swapped folders, over MPI", tests("e2e", r"swapped_folder")),
+        ("swapped folders, another ABI, over MPI", tests("e2e unit", r"swapped_folder|MpiHandshake")),
         ("the part that differs, alone", tests("unit", r"FingerprintsDifferAndSayHow|strangersAreRefused|refusesStrangers")),
         ("read out of an executable, anywhere", tests("e2e lit", r"inspect_reads|version_says|Driver/inspect|damaged_executables")))),
     Point("t5", "deadlines and words", (
@@ -191,7 +191,7 @@ POINTS = (
         ("bits of whole models on ranks", exported_too("test_rank_models")),
         ("two hosts: bits, a link that is cut, a link that is slow", tests("e2e", r"test_hosts.*(same_bits|cut_link|slow_link)")),
         ("a transport per edge, no copy between ranks of one host",
-         tests("e2e unit", r"each_edge|shared_slots|eachEdge|unknownHosts|ranksOfOneHost")),
+         tests("e2e unit", r"each_edge|shared_slots|eachEdge|unknownHosts|ranksOfOneHost|aNeighbourThat")),
         ("a hop within 10 % of MPI's own and 2 us", figures("bench/ranks.py", {
             size: {"excess_us": 2} for size in ("64", "4096", "65536", "1048576", "16777216")})),
         ("1 ms of delay between hosts costs 10 % at most", figures("bench/hosts.py", {

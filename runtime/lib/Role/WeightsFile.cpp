@@ -39,12 +39,14 @@ Status WeightsFile::open(const rt_role_desc &role, const std::string &folder, in
   if (!role.weights_file || role.weights_bytes == 0)
     return Status();
   path = absolutePath(folder) + "/" + role.weights_file;
-  fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)); // a pipe is refused, not waited for
   if (!fd.valid())
     return Status(Code::kInvalid, failErrno("cannot open the weights file '%s'", path.c_str()).message());
   if (fstat(fd.get(), &known) != 0)
     return failErrno("cannot tell the length of '%s'", path.c_str());
-  if (!S_ISREG(known.st_mode) || known.st_size != role.weights_bytes)
+  if (!S_ISREG(known.st_mode))
+    return fail(Code::kInvalid, "the weights file '%s' is not a regular file; the folder is damaged", path.c_str());
+  if (known.st_size != role.weights_bytes)
     return fail(Code::kInvalid, "weights file '%s' has %lld bytes, expected %lld; the folder is damaged", path.c_str(),
                 (long long)known.st_size, (long long)role.weights_bytes);
   if (Status status = Mapping::file(fd.get(), role.weights_bytes, path.c_str(), mapping); !status.ok())

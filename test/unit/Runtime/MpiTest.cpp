@@ -10,7 +10,9 @@
 #include "RankRun.h"
 #include "transports/faulty/Faulty.h"
 
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 
 using namespace penstock::rt;
@@ -79,6 +81,45 @@ private:
 
 std::unique_ptr<CandidateRun> makeFaultyMpi(const ControlLayout &layout, const std::vector<ChannelDesc> &) {
   return std::make_unique<FaultyMpiRun>(layout);
+}
+
+/// The environment of a launcher's rank; 0 where there is none.
+int32_t rankOfLauncher() {
+  const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank ? std::atoi(rank) : 0;
+}
+
+// What one of two ranks does, each a process: rank 1 is of another version of the ABI. Started by the next test.
+TEST(MpiHandshake, DISABLED_ofTwoRanks) {
+  Fabric fabric;
+  Status status = loadFabric(PENSTOCK_TEST_PLUGIN, fabric);
+  ASSERT_TRUE(status.ok()) << status.message();
+  RoleIdentity identity = testfabric::ShmServer::identityOf(rankOfLauncher(), 2);
+  identity.abiVersion += uint32_t(rankOfLauncher());
+  std::vector<int32_t> ranks;
+  status = joinRanks(fabric, identity, nowNs() + 20000000000, ranks);
+  std::printf("rank %d: %s\n", rankOfLauncher(), status.message().c_str());
+  EXPECT_EQ(status.code(), rankOfLauncher() == 0 ? Code::kMismatch : Code::kOk); // it has the code of this version
+  fabric.finish(fabric.self);
+}
+
+// Ranks of different versions refuse each other over MPI itself, before anything moves.
+TEST(MpiHandshake, anotherAbiIsRefused) {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "mpirun is not installed (package openmpi-bin)";
+  std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  std::string command =
+      "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout 60 mpirun --oversubscribe -n 2 " + self +
+      " --gtest_also_run_disabled_tests --gtest_filter=MpiHandshake.DISABLED_ofTwoRanks 2>&1";
+  std::unique_ptr<FILE, int (*)(FILE *)> pipe(popen(command.c_str(), "r"), pclose);
+  ASSERT_TRUE(pipe);
+  std::string said;
+  for (char text[256]; std::fgets(text, sizeof(text), pipe.get());)
+    said += text;
+  std::string words = "rank 0: stage-0: stage-1 on rank 1 has ABI version " + std::to_string(RT_ABI_VERSION + 1) +
+                      ", expected " + std::to_string(RT_ABI_VERSION) + "; compile the model again";
+  EXPECT_NE(said.find(words), std::string::npos) << said;
+  EXPECT_EQ(pclose(pipe.release()), 0) << said;
 }
 
 std::string nameOf(const testing::TestParamInfo<Candidate> &info) { return info.param.name; }

@@ -51,11 +51,13 @@ private:
   std::vector<std::unique_ptr<penstock::rt::MpiTransport>> transports;
 };
 
-/// The same for ranks of one host: each has a host process that hands its slots out.
+/// The same for ranks of one host: each has a host process that hands its slots out. `addressOfFirst`: where role 0
+/// says that its own is, though it is not.
 class NeighbourRun : public penstock::rt::CandidateRun {
 public:
   NeighbourRun(const penstock::rt::ControlLayout &layout, const std::vector<penstock::rt::ChannelDesc> &channels,
-               const RankRun::FabricOf &fabricOf, const std::vector<std::string> &hostNames = {}) {
+               const RankRun::FabricOf &fabricOf, const std::vector<std::string> &hostNames = {},
+               const std::string &addressOfFirst = "") {
     using namespace penstock::rt;
     for (int32_t role = 0; role < layout.numRoles; ++role) {
       servers.emplace_back(layout, channels);
@@ -67,7 +69,7 @@ public:
       place.host = hosts.back().get();
       place.identity = ShmServer::identityOf(role, layout.numRoles);
       place.hostName = hostNames.empty() ? hostIdentity() : hostNames[size_t(role)];
-      place.address = servers.back().host->address();
+      place.address = role == 0 && !addressOfFirst.empty() ? addressOfFirst : servers.back().host->address();
       transports.push_back(std::make_unique<MpiTransport>(fabricOf(role), control(role), std::move(place)));
     }
   }

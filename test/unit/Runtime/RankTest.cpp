@@ -251,7 +251,7 @@ TEST(Ranks, theEndIsCommon) {
 
 /// Three roles; role 0 sends to both others.
 struct Fork {
-  explicit Fork(const std::vector<std::string> &hostNames) : hub(3) {
+  explicit Fork(const std::vector<std::string> &hostNames, const std::string &addressOfFirst = "") : hub(3) {
     desc.name = "c0", desc.tensor = "/relu", desc.dtype = RT_U8, desc.dims = {-1};
     desc.producerStage = 0, desc.consumerStages = {1, 2}, desc.depth = 2, desc.slotBytes = 64;
     ControlLayout layout;
@@ -261,7 +261,8 @@ struct Fork {
     channel.consumerRoles = channel.consumerStages = desc.consumerStages;
     layout.channels.push_back(channel);
     run = std::make_unique<NeighbourRun>(
-        layout, std::vector<ChannelDesc>{desc}, [this](int32_t role) { return hub.of(role); }, hostNames);
+        layout, std::vector<ChannelDesc>{desc}, [this](int32_t role) { return hub.of(role); }, hostNames,
+        addressOfFirst);
     EndInfo end;
     EXPECT_TRUE(run->transport(0).open(desc, end, deadlineAfter(10000 * kMs), out).ok());
     end.isProducer = false;
@@ -269,6 +270,23 @@ struct Fork {
       end.consumer = k, end.stage = k + 1;
       Status status = run->transport(k + 1).open(desc, end, deadlineAfter(10000 * kMs), in[k]);
       EXPECT_TRUE(status.ok()) << status.message();
+    }
+  }
+  /// Sends a number and receives it on both sides.
+  void passOn(int64_t number) {
+    Slot slot;
+    MessageHeader header;
+    ASSERT_TRUE(run->transport(0).acquire(out, 8, Stream(), deadlineAfter(10000 * kMs), slot).ok());
+    *static_cast<int64_t *>(slot.data) = number;
+    int64_t dim = 8;
+    header.dims = {&dim, 1};
+    slot.numBytes = 8;
+    ASSERT_TRUE(run->transport(0).publish(out, slot, header, Stream()).ok());
+    for (int32_t k = 0; k < 2; ++k) {
+      MpiTransport &consumer = run->transport(k + 1);
+      ASSERT_TRUE(consumer.wait(in[k], Stream(), deadlineAfter(10000 * kMs), slot, header).ok());
+      EXPECT_EQ(*static_cast<const int64_t *>(slot.data), number);
+      ASSERT_TRUE(consumer.release(in[k], slot, Stream()).ok());
     }
   }
   Carrier carrier(int32_t role, int32_t consumer) { return run->control(role).cursors(0)[consumer].carrier.load(); }
@@ -318,6 +336,19 @@ TEST(Ranks, unknownHostsDoNotShare) {
   EXPECT_EQ(fork.carrier(2, 1), Carrier::kMpi);
   EXPECT_FALSE(hostIdentity().empty());
   EXPECT_EQ(hostIdentity(), hostIdentity());
+}
+
+// A producer that says it is on this host and cannot be reached there, as from a container that shares all but the
+// sockets, is treated as one on another host: messages go over the fabric, and arrive.
+TEST(Ranks, aNeighbourThatCannotBeReached) {
+  Fork fork({"here", "here", "there"}, "penstock-nobody-listens-here");
+  for (int64_t number = 0; number < 9; ++number)
+    ASSERT_NO_FATAL_FAILURE(fork.passOn(number));
+  for (int32_t consumer = 0; consumer < 2; ++consumer) {
+    EXPECT_EQ(fork.carrier(0, consumer), Carrier::kMpi) << consumer;
+    EXPECT_EQ(fork.carrier(consumer + 1, consumer), Carrier::kMpi) << consumer;
+  }
+  EXPECT_EQ(fork.run->transport(0).counters(fork.out).bytesCopied, 2 * 72);
 }
 
 /// Environment variables of a test.
