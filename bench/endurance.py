@@ -12,9 +12,7 @@ when a result is wrong or missing.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import statistics
@@ -24,9 +22,9 @@ import tempfile
 import threading
 import time
 
+import harness
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 NUM_STAGES, NUM_INPUTS, MAX_IN_FLIGHT = 4, 64, 256
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2 ** 20
 HEADINGS = {"seconds": "s", "requests": "requests", "host_mib": "host MiB", "stages_mib": "stages MiB",
@@ -166,22 +164,19 @@ def table(rows, summary):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--requests", type=int, default=1000000)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--window", type=float, help="seconds")
-    parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE.md", help="the lines as a table")
     options = parser.parse_args()
-    sys.path[:0] = [str(options.build / "python"), str(ROOT / "python"), str(ROOT / "test/e2e")]
+    sys.path[:0] = [str(options.build / "python"), str(harness.ROOT / "python"), str(harness.ROOT / "test/e2e")]
     import penstock
     print(" ".join(f"{text:>12}" for text in HEADINGS.values()))
     with tempfile.TemporaryDirectory(prefix="penstock-endurance-") as scratch:
         counts, rows, summary = run(penstock, pathlib.Path(scratch), options)
     print(", ".join(f"{name} {value:.6g}" for name, value in summary.items()))
-    if options.json:
-        options.json.write_text(json.dumps({"run": summary, "windows": rows}, indent=1))
+    harness.keep(options, {"run": summary, "windows": rows})
     if options.write:
         options.write.write_text(table(rows, summary))
     if counts.failed:

@@ -11,8 +11,6 @@ and never judged here. Exit status 1 when a run does not end with status 1 and o
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
-import json
 import os
 import pathlib
 import signal
@@ -21,7 +19,8 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
+
 NUM_STAGES = 4
 
 
@@ -64,16 +63,15 @@ def first_result_s(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--timeout", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
-    model = pathlib.Path(options.model) if options.model.endswith(".onnx") else options.build / f"models/{options.model}.onnx"
-    if not model.exists():
-        sys.exit(f"error: '{model}' is not there; ./dev accept exports the models")
+    try:
+        model = harness.model_path(options, options.model)
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
     rows = {}
     with tempfile.TemporaryDirectory(prefix="penstock-faults-") as scratch:
         folder = pathlib.Path(scratch) / "model.penstock"
@@ -86,8 +84,7 @@ def main():
             print(f"{name}: {worst:.2f} s to the exit, {worst - deadline_s:.2f} s after the deadline", flush=True)
         rows["start"] = {"first_result_s": min(first_result_s(folder) for _ in range(options.rounds))}
         print(f"start: {rows['start']['first_result_s']:.2f} s from the start of {NUM_STAGES} stages to the first result")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     return 0
 
 

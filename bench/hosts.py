@@ -10,7 +10,6 @@ costs. The figures are printed and never judged here. Exit status 1 when a measu
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
 import os
 import pathlib
@@ -18,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "test/e2e"))
+import harness
+
+sys.path.insert(0, str(harness.ROOT / "test/e2e"))
 import hosts        # noqa: E402
 import launchers    # noqa: E402
 
@@ -46,22 +46,18 @@ def rate(both, launcher, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--delay-ms", type=float, default=1)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     if why := hosts.reason_to_skip():
         sys.exit(f"error: {why}")
     os.environ["PENSTOCK_BUILD"] = str(options.build)
-    import runner
-    import tiny
+    import tiny_folder
     rows = {}
     with tempfile.TemporaryDirectory(prefix="penstock-hosts-") as scratch:
         work = pathlib.Path(scratch)
-        folder = work / "tiny.penstock"
-        runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", folder, "--stages", STAGES)
+        folder = tiny_folder.compiled(work, STAGES)
         for delay in (0, options.delay_ms) * options.repeat:
             with hosts.TwoHosts(work, delay_ms=delay) as both:
                 for launcher in ("mpi", "tcp"):
@@ -72,8 +68,7 @@ def main():
         row["loss_percent"] = 100 * (1 - row["delayed_per_second"] / row["per_second"])
         print(f"{launcher}: {row['per_second']:.1f} requests per second, {row['delayed_per_second']:.1f} with {options.delay_ms:g} ms "
               f"each way: {row['loss_percent']:.1f} % lost")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     return 0
 
 

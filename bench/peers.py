@@ -13,7 +13,6 @@ Exit status 1 when a figure of Penstock is missing. The figures are printed and 
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import datetime
 import json
 import math
@@ -26,6 +25,7 @@ import sys
 import tempfile
 import time
 
+import harness
 import numpy as np
 import onnxruntime as ort
 
@@ -34,7 +34,6 @@ try:
 except ImportError:
     openvino = None
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODELS = ("resnet50", "mobilenet_v2", "vit_b_16", "bert_base", "gpt2", "llama_small")
 SHARE = "penstock 2 stages, of limit"
 DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -228,12 +227,10 @@ def markdown(rows, columns):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", type=pathlib.Path)
-    parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {' '.join(MODELS)}")
     options = parser.parse_args()
     rows = {}
@@ -250,8 +247,7 @@ def main():
     print(text, end="")
     if options.write:
         options.write.write_text(f"# Benchmarks\n\nWritten by `bench/peers.py`.\n\n{text}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     complete = all(row[column] is not None for row in rows.values() for column in row if column.startswith("penstock"))
     return 0 if rows and complete else 1
 

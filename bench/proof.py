@@ -9,21 +9,16 @@ never judged here. Exit status 1 when a measurement fails.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
-import os
-import pathlib
 import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
-    parser.add_argument("--json", type=pathlib.Path)
+    parser = harness.parser(__doc__)
     options = parser.parse_args()
     done = subprocess.run([options.build / "bench/ProofTime", "--benchmark_format=json"], text=True, capture_output=True)
     if done.returncode != 0:
@@ -38,8 +33,7 @@ def main():
         stages, per_role = map(int, re.search(r"stages:(\d+)/per_role:(\d+)", found["name"]).groups())
         rows[str(stages) if per_role == 1 else f"{stages} in {stages // per_role}"] = {"proof_ms": found["cpu_time"]}
         print(f"{stages:6}  {per_role:11}  {found['cpu_time']:9.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     return 0
 
 

@@ -10,15 +10,14 @@ a measurement fails.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
 import os
-import pathlib
 import shlex
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
+
 SIZES = {64: 20000, 4096: 20000, 1 << 16: 5000, 1 << 20: 1000, 16 << 20: 60}
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 
@@ -33,12 +32,10 @@ def measure(options, how, what, size, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--depth", type=int, default=4, help="slots of a channel, and MPI sends under way")
     parser.add_argument("--mpirun", default="", help="arguments for mpirun, as '--mca btl tcp,self'")
-    parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     rows = {}
     print(f"{'bytes':>10} | {'MPI us':>8} {'channel us':>10} {'excess us':>9} | {'MPI msg/s':>10} {'channel msg/s':>13} | "
@@ -56,8 +53,7 @@ def main():
         row["excess_us"] = own["p50_us"] - 1.1 * raw["p50_us"]
         print(f"{size:10} | {raw['p50_us']:8.2f} {own['p50_us']:10.2f} {row['excess_us']:9.2f} | {raw['messages_per_second']:10.0f} "
               f"{own['messages_per_second']:13.0f} | {raw['gigabytes_per_second']:8.2f} {own['gigabytes_per_second']:12.2f}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     return 0
 
 

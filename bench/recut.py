@@ -10,17 +10,13 @@ FOLDER/models (bert_base if none is given). The figures are printed and never ju
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
 
 
 def run(*command):
@@ -46,7 +42,7 @@ def boundaries(folder):
 
 
 def measure(options, model, scratch):
-    folder, cache = pathlib.Path(scratch) / "out", pathlib.Path(scratch) / "cache"
+    folder, cache = scratch / "out", scratch / "cache"
     cold_s, cold = compiled(options, model, folder, cache, "--stages", options.stages)
     cuts, candidates = boundaries(folder)
     seconds, built = [], 0
@@ -68,30 +64,14 @@ def measure(options, model, scratch):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--stages", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("models", nargs="*", default=["bert_base"], metavar="MODEL")
-    options = parser.parse_args()
-    rows = {}
-    print(f"{'model':28}  cold s  kernels built  recut s  kernels built  folder MiB")
-    for name in options.models:
-        path = pathlib.Path(name) if name.endswith(".onnx") else options.build / "models" / f"{name}.onnx"
-        try:
-            if not path.exists():
-                raise RuntimeError(f"'{path}' is not there; ./dev accept exports the models")
-            with tempfile.TemporaryDirectory(prefix="penstock-recut-") as scratch:
-                row = rows[path.stem] = measure(options, path, scratch)
-        except RuntimeError as error:
-            print(f"error: {name}: {error}", file=sys.stderr)
-            continue
-        print(f"{path.stem:28}  {row['cold_s']:6.2f}  {row['cold_built']:13}  {row['recut_s']:7.2f}  {row['recut_built']:13}"
-              f"  {row['folder_mib']:10.0f}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
-    return 0 if len(rows) == len(options.models) else 1
+    return harness.measure_models(parser.parse_args(), measure,
+                                  f"{'model':28}  cold s  kernels built  recut s  kernels built  folder MiB",
+                                  "{model:28}  {cold_s:6.2f}  {cold_built:13}  {recut_s:7.2f}"
+                                  "  {recut_built:13}  {folder_mib:10.0f}")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,13 @@ figures are printed and never judged here. Exit status 1 when one is missing.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
 import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
 
 
 def measured(command):
@@ -37,8 +34,8 @@ def measured(command):
     return seconds, usage.ru_maxrss / 1024
 
 
-def measure(model, options, scratch):
-    folder = pathlib.Path(scratch) / (model.stem + ".penstock")
+def measure(options, model, scratch):
+    folder = scratch / (model.stem + ".penstock")
     compile_s, peak_mib = measured([options.build / "bin/penstock", "compile", model, "-o", folder, "--quiet",
                                     "--stages", options.stages, "--no-cache"])
     run = [folder / "launch", "--random", "--quiet"]
@@ -51,30 +48,14 @@ def measure(model, options, scratch):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--stages", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("models", nargs="*", default=["bert_base"], metavar="MODEL")
-    options = parser.parse_args()
-    rows = {}
-    print(f"{'model':24}  compile s  peak MiB  first result s  best s  latency ms")
-    for name in options.models:
-        path = pathlib.Path(name) if name.endswith(".onnx") else options.build / "models" / f"{name}.onnx"
-        try:
-            if not path.exists():
-                raise RuntimeError(f"'{path}' is not there; ./dev accept exports the models")
-            with tempfile.TemporaryDirectory(prefix="penstock-startup-") as scratch:
-                row = rows[name] = measure(path, options, scratch)
-        except (RuntimeError, subprocess.CalledProcessError) as error:
-            print(f"error: {name}: {error}", file=sys.stderr)
-            continue
-        print(f"{path.stem:24}  {row['compile_s']:9.1f}  {row['compile_peak_mib']:8.0f}  {row['first_result_s']:14.2f}"
-              f"  {row['first_result_best_s']:6.2f}  {row['latency_ms']:10.2f}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
-    return 0 if len(rows) == len(options.models) else 1
+    return harness.measure_models(parser.parse_args(), measure,
+                                  f"{'model':24}  compile s  peak MiB  first result s  best s  latency ms",
+                                  "{model:24}  {compile_s:9.1f}  {compile_peak_mib:8.0f}"
+                                  "  {first_result_s:14.2f}  {first_result_best_s:6.2f}  {latency_ms:10.2f}")
 
 
 if __name__ == "__main__":

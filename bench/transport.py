@@ -10,23 +10,20 @@ when a measurement fails.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import argparse
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import harness
+
 SIZES = (64, 4096, 1 << 20, 64 << 20)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")))
+    parser = harness.parser(__doc__)
     parser.add_argument("--count", type=int, default=20000, help="messages of each size")
     parser.add_argument("--spin-ns", type=int, default=20000, help="spin this long before sleeping")
-    parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     rows = {}
     spin_ns = options.spin_ns if len(os.sched_getaffinity(0)) >= 2 else 0
@@ -39,8 +36,7 @@ def main():
             return 1
         figures = rows[size] = json.loads(done.stdout)
         print(f"{size:10}  {figures['p50_us']:8.2f}  {figures['p99_us']:8.2f}  {figures['bytes_copied']:8}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    harness.keep(options, rows)
     return 0
 
 
