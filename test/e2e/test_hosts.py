@@ -10,8 +10,8 @@ import hosts
 import launchers
 import numpy as np
 import pytest
-import runner
 import tiny
+import tiny_folder
 
 REASON = hosts.reason_to_skip()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -22,9 +22,7 @@ MOVING_BYTES = 1 << 20      # far more than ranks say to each other before they 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    work = tmp_path_factory.mktemp("hosts")
-    runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", work / "tiny.penstock", "--stages", 3)
-    return work / "tiny.penstock"
+    return tiny_folder.compiled(tmp_path_factory.mktemp("hosts"), 3)
 
 
 @pytest.fixture
@@ -34,14 +32,12 @@ def both(tmp_path):
 
 
 def test_same_bits(folder, both, tmp_path):
-    np.save(tmp_path / "x.npy", tiny.perceptron_input(7))
-    arguments = ["--input", f"x={tmp_path / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", folder, *arguments, tmp_path / "local")
+    arguments, expected = tiny_folder.run_locally(folder, tmp_path, 7)
     started = both.mpirun(1, 2, folder / "launch", *arguments, tmp_path / "hosts", stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     _, errors = started.communicate(timeout=60)
     assert started.returncode == 0, errors
-    assert (tmp_path / "hosts/y.npy").read_bytes() == (tmp_path / "local/y.npy").read_bytes()
+    assert (tmp_path / "hosts/y.npy").read_bytes() == expected
 
 
 def await_traffic(folder, both, processes, said):
@@ -128,13 +124,11 @@ def test_shared_slots(folder, both):
 
 def test_slow_link(folder, tmp_path):
     """A millisecond of delay changes no bit. How well the slots hide it is measured by bench/hosts.py."""
-    np.save(tmp_path / "x.npy", tiny.perceptron_input(7))
-    arguments = ["--input", f"x={tmp_path / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", folder, *arguments, tmp_path / "local")
+    arguments, expected = tiny_folder.run_locally(folder, tmp_path, 7)
     with hosts.TwoHosts(tmp_path, delay_ms=1) as slow:
         assert slow.round_trip_ms() >= 2
         started = slow.mpirun(1, 2, folder / "launch", *arguments, tmp_path / "hosts", "--repeat", 30, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
         _, errors = started.communicate(timeout=120)
     assert started.returncode == 0, errors
-    assert (tmp_path / "hosts/y.npy").read_bytes() == (tmp_path / "local/y.npy").read_bytes()
+    assert (tmp_path / "hosts/y.npy").read_bytes() == expected

@@ -2,19 +2,16 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import json
-import os
 import re
 import shutil
 import subprocess
 
+import hosts
 import models
 import pytest
 import runner
 import tiny
 
-# See docs/runtime/Ranks.md.
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                   OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_orte_allowed_exit_without_sync="1")
 FIELDS = ("model", "weights", "cut", "schedule", "build")
 
 needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (package openmpi-bin)")
@@ -111,7 +108,7 @@ def test_swapped_folder_over_mpi(folders, what, tmp_path):
     """Each rank starts from a folder of its own; each folder but the patched one is whole in itself."""
     command = ["mpirun", "-n", "1", folders["base"] / "launch", "--random", "--output-dir", tmp_path / "a", ":", "-n", "1",
                folders[what] / "launch", "--random", "--output-dir", tmp_path / "b"]
-    done = subprocess.run(list(map(str, command)), text=True, capture_output=True, env=ENVIRONMENT, timeout=120)
+    done = subprocess.run(list(map(str, command)), text=True, capture_output=True, env=hosts.ENVIRONMENT, timeout=120)
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert lines, done.stderr

@@ -1,36 +1,30 @@
 """A compiled folder under mpirun: each stage a rank, the bits of shared memory; and nothing of MPI where it is not used."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-import os
 import re
 import shutil
 import subprocess
 
+import hosts
 import models
 import numpy as np
 import pytest
 import runner
 import tiny
+import tiny_folder
 
 ALLOWED_LIBRARIES = {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libdnnl.so.2", "libgomp.so.1"}
-# mpirun wants to be asked before it runs as root, and before it starts more ranks than there are cores. For the last one
-# see docs/runtime/Ranks.md.
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                   OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_orte_allowed_exit_without_sync="1")
 
 needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (package openmpi-bin)")
 
 
 @pytest.fixture(scope="module", params=[2, 3, 4])
 def folder(request, tmp_path_factory):
-    work = tmp_path_factory.mktemp("ranks")
-    path = work / "tiny.penstock"
-    runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", path, "--stages", request.param)
-    return path, request.param
+    return tiny_folder.compiled(tmp_path_factory.mktemp("ranks"), request.param), request.param
 
 
 def run(command, **options):
-    return subprocess.run([str(word) for word in command], text=True, capture_output=True, env=ENVIRONMENT, timeout=120,
+    return subprocess.run([str(word) for word in command], text=True, capture_output=True, env=hosts.ENVIRONMENT, timeout=120,
                           **options)
 
 
@@ -46,10 +40,7 @@ def test_needed_libraries(folder):
 @needs_mpirun
 def test_same_bits(folder, tmp_path):
     path, stages = folder
-    np.save(tmp_path / "x.npy", tiny.perceptron_input(5))
-    arguments = ["--input", f"x={tmp_path / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", path, *arguments, tmp_path / "local")
-    expected = (tmp_path / "local/y.npy").read_bytes()
+    arguments, expected = tiny_folder.run_locally(path, tmp_path)
     for name, command in {
             "ranks": ["mpirun", "-n", stages, path / "launch", *arguments],
             "option": [models.BUILD / "bin/penstock", "run", path, "--launcher", "mpirun", *arguments],

@@ -5,11 +5,9 @@ import subprocess
 
 import launchers
 import models
-import numpy as np
 import pytest
-import runner
 import slurm
-import tiny
+import tiny_folder
 
 pytestmark = slurm.MARKS
 STAGES = 3
@@ -17,9 +15,7 @@ STAGES = 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    work = tmp_path_factory.mktemp("slurm")
-    runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", work / "tiny.penstock", "--stages", STAGES)
-    return work / "tiny.penstock"
+    return tiny_folder.compiled(tmp_path_factory.mktemp("slurm"), STAGES)
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +25,12 @@ def cluster(tmp_path_factory):
 
 
 def test_same_bits(folder, cluster, tmp_path):
-    np.save(tmp_path / "x.npy", tiny.perceptron_input(5))
-    arguments = ["--input", f"x={tmp_path / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", folder, *arguments, tmp_path / "local")
+    arguments, expected = tiny_folder.run_locally(folder, tmp_path)
     for name, flags in {"shm": (), "mpi": ("--no-shared-memory",)}.items():
         done = cluster.srun(STAGES, folder / "launch", *arguments, tmp_path / name, "--verbose", *flags)
         assert done.returncode == 0, f"{done.stderr}\n{cluster.words()}"
         assert (tmp_path / name / "y.npy").exists(), f"{done.stdout}\n{done.stderr}\n{cluster.words()}"
-        assert (tmp_path / name / "y.npy").read_bytes() == (tmp_path / "local/y.npy").read_bytes()
+        assert (tmp_path / name / "y.npy").read_bytes() == expected
         words = [text for text in launchers.transports(done.stdout).values() if "to stage" in text]
         assert any(text.startswith(f"{name} to stage") for text in words), words
 

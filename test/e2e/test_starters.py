@@ -10,28 +10,21 @@ import sys
 
 import hosts
 import launchers
-import numpy as np
 import pytest
-import runner
 import slurm
-import tiny
+import tiny_folder
 
 STAGES = 3
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    work = tmp_path_factory.mktemp("starters")
-    runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", work / "tiny.penstock", "--stages", STAGES)
-    return work / "tiny.penstock"
+    return tiny_folder.compiled(tmp_path_factory.mktemp("starters"), STAGES)
 
 
 @pytest.fixture(scope="module")
 def given(folder):
-    np.save(folder.parent / "x.npy", tiny.perceptron_input(5))
-    arguments = ["--input", f"x={folder.parent / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", folder, *arguments, folder.parent / "local")
-    return arguments, (folder.parent / "local/y.npy").read_bytes()
+    return tiny_folder.run_locally(folder, folder.parent)
 
 
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (package openmpi-bin)")

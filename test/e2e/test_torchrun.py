@@ -8,10 +8,8 @@ import time
 
 import launchers
 import models
-import numpy as np
 import pytest
-import runner
-import tiny
+import tiny_folder
 
 STAGES = 3
 TORCHRUN = models.BUILD / "venv-torch/bin/torchrun"
@@ -19,18 +17,12 @@ TORCHRUN = models.BUILD / "venv-torch/bin/torchrun"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    work = tmp_path_factory.mktemp("torchrun")
-    runner.penstock("compile", tiny.save(tiny.perceptron(6), work / "tiny.onnx"), "-o", work / "tiny.penstock", "--stages", STAGES)
-    return work / "tiny.penstock"
+    return tiny_folder.compiled(tmp_path_factory.mktemp("torchrun"), STAGES)
 
 
 @pytest.fixture(scope="module")
 def given(folder):
-    """Arguments of an input, and the result of a run without a launcher."""
-    np.save(folder.parent / "x.npy", tiny.perceptron_input(5))
-    arguments = ["--input", f"x={folder.parent / 'x.npy'}", "--output-dir"]
-    runner.penstock("run", folder, *arguments, folder.parent / "local")
-    return arguments, (folder.parent / "local/y.npy").read_bytes()
+    return tiny_folder.run_locally(folder, folder.parent)
 
 
 def test_same_bits(folder, given, tmp_path):
