@@ -8,22 +8,11 @@
 #include "penstock/rt/Files.h"
 
 #include <algorithm>
-#include <sys/wait.h>
 
 using namespace penstock::rt;
 using namespace testrole;
 
 namespace {
-
-struct Outcome {
-  int exitStatus = -1;
-  std::string out, err;
-};
-
-std::string readAll(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 /// A folder with a chain of three stages in both forms.
 class AllInOneProcess : public testing::Test {
@@ -37,10 +26,7 @@ protected:
     std::filesystem::copy_file(PENSTOCK_TEST_ALL_IN_ONE, dir + "/all-in-one");
   }
   Outcome run(const std::string &program, const std::string &arguments, const std::string &environment = "") {
-    std::string out = work.path + "/out.txt", err = work.path + "/err.txt";
-    std::string command = environment + " " + dir + "/" + program + " " + arguments + " >" + out + " 2>" + err;
-    int state = std::system(command.c_str());
-    return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, readAll(out), readAll(err)};
+    return runCommand(environment + " " + dir + "/" + program + " " + arguments, work.path);
   }
   TemporaryFolder work;
   std::string dir;
@@ -55,7 +41,7 @@ TEST_F(AllInOneProcess, sameBytes) {
   for (const char *how : {"launch", "all-in-one", "launch --all-in-one"}) {
     Outcome outcome = run(how, input + "/out");
     ASSERT_EQ(outcome.exitStatus, 0) << how << ": " << outcome.err;
-    results.push_back(readAll(work.path + "/out/y.npy"));
+    results.push_back(readFile(work.path + "/out/y.npy"));
   }
   EXPECT_FALSE(results[0].empty());
   EXPECT_EQ(results[0], results[1]);
@@ -136,7 +122,7 @@ TEST_F(AllInOneProcess, crash) {
                         " $run $(basename $t); wait $run; exit $?";
   int state = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(state), 1);
-  EXPECT_EQ(readAll(err), "error: stage-1: ended by a signal (SIGSEGV), and all-in-one with it\n");
+  EXPECT_EQ(readFile(err), "error: stage-1: ended by a signal (SIGSEGV), and all-in-one with it\n");
 }
 
 } // namespace

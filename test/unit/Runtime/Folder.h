@@ -16,6 +16,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace testrole {
@@ -42,6 +43,25 @@ inline void writeFile(const std::string &path, const std::string &bytes) {
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), std::streamsize(bytes.size()));
   ASSERT_TRUE(file.good()) << path;
+}
+
+/// Empty if it cannot be read.
+inline std::string readFile(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+/// How a command ended: its exit status, -1 if a signal ended it, and what it printed.
+struct Outcome {
+  int exitStatus = -1;
+  std::string out, err;
+};
+
+/// Runs a line of shell; `folder` keeps what it prints.
+inline Outcome runCommand(const std::string &command, const std::string &folder) {
+  std::string out = folder + "/out.txt", err = folder + "/err.txt";
+  int state = std::system((command + " >" + out + " 2>" + err).c_str());
+  return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, readFile(out), readFile(err)};
 }
 
 /// The program of one stage of a chain: its receives, the run, its send.

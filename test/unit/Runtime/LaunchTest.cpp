@@ -9,22 +9,11 @@
 #include "penstock/rt/Files.h"
 
 #include <algorithm>
-#include <sys/wait.h>
 
 using namespace penstock::rt;
 using namespace testrole;
 
 namespace {
-
-struct Outcome {
-  int exitStatus = -1;
-  std::string out, err;
-};
-
-std::string readAll(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 /// A folder with a chain, `launch`, and a place for files.
 class Launched {
@@ -35,12 +24,7 @@ public:
     writeChain(dir, isStatic ? "static" : "free", stages, chainPlan(stages, isStatic, rows));
     std::filesystem::copy_file(PENSTOCK_TEST_LAUNCH, dir + "/launch");
   }
-  Outcome run(const std::string &arguments) {
-    std::string out = work.path + "/out.txt", err = work.path + "/err.txt";
-    std::string command = dir + "/launch " + arguments + " >" + out + " 2>" + err;
-    int state = std::system(command.c_str());
-    return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, readAll(out), readAll(err)};
-  }
+  Outcome run(const std::string &arguments) { return runCommand(dir + "/launch " + arguments, work.path); }
   TemporaryFolder work;
   std::string dir;
 };
@@ -133,7 +117,7 @@ TEST(Launch, interrupted) {
                         " >/dev/null & host=$!; sleep 0.3; kill -TERM $host; wait $host; exit $?";
   int state = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(state), 1);
-  EXPECT_EQ(readAll(err), "error: interrupted\n");
+  EXPECT_EQ(readFile(err), "error: interrupted\n");
 }
 
 // The trace has each microbatch of each stage once in category run, in order.
@@ -143,7 +127,7 @@ TEST(Launch, trace) {
   Outcome outcome = chain.run("--random --dim n=5 --quiet --trace " + path);
   EXPECT_EQ(outcome.exitStatus, 0) << outcome.err;
   EXPECT_TRUE(outcome.out.empty());
-  json trace = json::parse(readAll(path));
+  json trace = json::parse(readFile(path));
   std::map<int, double> lastEnd;
   std::map<int, int> runs;
   for (const json &event : trace["traceEvents"]) {
@@ -163,10 +147,10 @@ TEST(Launch, roleAlone) {
   std::string err = chain.work.path + "/err.txt", out = chain.work.path + "/out.txt";
   int state = std::system((chain.dir + "/stage-1 2>" + err).c_str());
   EXPECT_EQ(WEXITSTATUS(state), 2);
-  EXPECT_NE(readAll(err).find("start it with 'launch'"), std::string::npos) << readAll(err);
+  EXPECT_NE(readFile(err).find("start it with 'launch'"), std::string::npos) << readFile(err);
   state = std::system((chain.dir + "/stage-1 --version >" + out).c_str());
   EXPECT_EQ(WEXITSTATUS(state), 0);
-  EXPECT_NE(readAll(out).find("role 1 of 2"), std::string::npos) << readAll(out);
+  EXPECT_NE(readFile(out).find("role 1 of 2"), std::string::npos) << readFile(out);
 }
 
 // When launch is killed, no stage outlives it.
@@ -180,7 +164,7 @@ TEST(Launch, killedLauncher) {
                         "); do grep -q 'State:.[^ZX]' /proc/$p/status && exit 7; done; exit 0";
   int state = std::system(("( " + command + " ) 2>/dev/null").c_str());
   EXPECT_EQ(WEXITSTATUS(state), 0);
-  std::string listed = readAll(pids);
+  std::string listed = readFile(pids);
   EXPECT_EQ(std::count(listed.begin(), listed.end(), '\n'), 2) << listed;
 }
 

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <thread>
 
 using namespace penstock::rt;
@@ -23,17 +22,10 @@ namespace {
 
 constexpr int64_t kSecond = 1000000000;
 
-struct Outcome {
-  int exitStatus = -1;
-  std::string out, err;
+struct RanksOutcome : Outcome {
   double seconds = 0;
-  std::vector<std::string> errors; ///< our own lines among what launchers say
+  std::vector<std::string> errors = {}; ///< our own lines among what launchers say
 };
-
-std::string readText(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 std::vector<std::string> errorLines(const std::string &text) {
   std::vector<std::string> lines;
@@ -83,19 +75,15 @@ protected:
     ASSERT_TRUE(writeNpyFile(work.path + "/x.npy", ramp(5, 1)).ok());
   }
   /// `during` runs beside the command.
-  Outcome run(const std::string &command, const std::function<void()> &during = nullptr) {
-    std::string out = work.path + "/out.txt", err = work.path + "/err.txt";
+  RanksOutcome run(const std::string &command, const std::function<void()> &during = nullptr) {
     std::thread beside([&] {
       if (during)
         during();
     });
     int64_t begin = nowNs();
-    int state = std::system(("timeout 60 " + command + " >" + out + " 2>" + err).c_str());
-    Outcome outcome;
+    RanksOutcome outcome{runCommand("timeout 60 " + command, work.path)};
     outcome.seconds = double(nowNs() - begin) * 1e-9;
     beside.join();
-    outcome.exitStatus = WIFEXITED(state) ? WEXITSTATUS(state) : -1;
-    outcome.out = readText(out), outcome.err = readText(err);
     outcome.errors = errorLines(outcome.err);
     return outcome;
   }
@@ -138,7 +126,7 @@ TEST_F(RankLaunch, sameResults) {
     ASSERT_NO_FATAL_FAILURE(make(stages));
     std::string results = work.path + "/results",
                 command = "mpirun -n " + std::to_string(stages) + " " + dir + "/launch";
-    Outcome outcome = run(command + input() + " --no-shared-memory --output-dir " + results);
+    RanksOutcome outcome = run(command + input() + " --no-shared-memory --output-dir " + results);
     ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", stages));
     EXPECT_EQ(outcome.err, "");
     std::filesystem::remove_all(results);
@@ -146,7 +134,7 @@ TEST_F(RankLaunch, sameResults) {
     ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", stages));
     EXPECT_EQ(outcome.err, "");
     outcome = run(dir + "/launch" + input() + " --output-dir " + work.path + "/local");
-    EXPECT_EQ(readText(results + "/y.npy"), readText(work.path + "/local/y.npy"));
+    EXPECT_EQ(readFile(results + "/y.npy"), readFile(work.path + "/local/y.npy"));
     std::filesystem::remove_all(dir);
     std::filesystem::remove_all(results);
   }
@@ -156,8 +144,8 @@ TEST_F(RankLaunch, sameResults) {
 TEST_F(RankLaunch, oneProgramPerRank) {
   ASSERT_NO_FATAL_FAILURE(make(3));
   std::string results = work.path + "/results";
-  Outcome outcome = run("mpirun -n 1 " + dir + "/stage-2 --output-dir " + results + " : -n 1 " + dir + "/stage-0" +
-                        input() + " : -n 1 " + dir + "/stage-1");
+  RanksOutcome outcome = run("mpirun -n 1 " + dir + "/stage-2 --output-dir " + results + " : -n 1 " + dir + "/stage-0" +
+                             input() + " : -n 1 " + dir + "/stage-1");
   ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", 3));
   outcome = run("mpirun -n 2 " + dir + "/stage-0" + input() + " : -n 1 " + dir + "/stage-1");
   EXPECT_NE(outcome.exitStatus, 0);
@@ -176,7 +164,7 @@ TEST_F(RankLaunch, launcherOption) {
   std::string archives;
   for (int k = 0; k < 3; ++k)
     archives += " --inputs " + work.path + "/r" + std::to_string(k) + ".npz";
-  Outcome outcome =
+  RanksOutcome outcome =
       run(dir + "/launch --launcher mpirun --repeat 50 --verbose" + archives + " --output-dir " + results);
   for (int k = 0; k < 3; ++k)
     ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/" + std::to_string(k) + "/y.npy", 3));
@@ -191,7 +179,7 @@ TEST_F(RankLaunch, launcherOption) {
 TEST_F(RankLaunch, mistakesAreNamedOnce) {
   ASSERT_NO_FATAL_FAILURE(make(3));
   auto refuse = [&](const std::string &command, const std::string &words) {
-    Outcome outcome = run(command);
+    RanksOutcome outcome = run(command);
     EXPECT_EQ(outcome.exitStatus, 2) << command;
     ASSERT_EQ(outcome.errors.size(), 1u) << outcome.err;
     EXPECT_NE(outcome.errors[0].find(words), std::string::npos) << outcome.errors[0];
@@ -203,14 +191,14 @@ TEST_F(RankLaunch, mistakesAreNamedOnce) {
   refuse("mpirun -n 3 " + dir + "/launch", "input 'x' is missing");
   refuse("mpirun -n 3 " + dir + "/launch --input x=" + work.path + "/none.npy", "none.npy");
   refuse("env RANK=0 WORLD_SIZE=3 " + dir + "/launch" + input(), "torchrun started rank 0 of 3");
-  Outcome outcome = run("env RANK=0 WORLD_SIZE=3 " + dir + "/launch --launcher local --quiet" + input());
+  RanksOutcome outcome = run("env RANK=0 WORLD_SIZE=3 " + dir + "/launch --launcher local --quiet" + input());
   EXPECT_EQ(outcome.exitStatus, 0) << outcome.err;
 }
 
 // Stages of different compilations do not talk.
 TEST_F(RankLaunch, strangersAreRefused) {
   ASSERT_NO_FATAL_FAILURE(make(2, 1, 1));
-  Outcome outcome = run("mpirun -n 2 " + dir + "/launch" + input() + " --timeout 5");
+  RanksOutcome outcome = run("mpirun -n 2 " + dir + "/launch" + input() + " --timeout 5");
   EXPECT_NE(outcome.exitStatus, 0);
   ASSERT_GE(outcome.errors.size(), 1u) << outcome.err;
   EXPECT_NE(outcome.errors[0].find("another compilation"), std::string::npos) << outcome.errors[0];
@@ -221,7 +209,7 @@ TEST_F(RankLaunch, strangersAreRefused) {
 TEST_F(RankLaunch, withoutThePlugin) {
   ASSERT_NO_FATAL_FAILURE(make(2));
   std::filesystem::remove(dir + "/lib/libpenstock-mpi.so");
-  Outcome outcome = run("mpirun -n 2 " + dir + "/launch" + input() + " --timeout 5");
+  RanksOutcome outcome = run("mpirun -n 2 " + dir + "/launch" + input() + " --timeout 5");
   EXPECT_EQ(outcome.exitStatus, 2);
   ASSERT_GE(outcome.errors.size(), 1u);
   EXPECT_NE(outcome.errors[0].find("cannot use MPI"), std::string::npos) << outcome.errors[0];
@@ -244,8 +232,8 @@ TEST_F(RankLaunch, faultsEndTheRun) {
                {"2:publish:2:stop", "stage 2"}};
   for (auto &[fault, words] : cases)
     for (const char *flags : {"", " --no-shared-memory"}) {
-      Outcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + flags + " --timeout 2 --fault " + fault +
-                            " --output-dir " + results);
+      RanksOutcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + flags + " --timeout 2 --fault " + fault +
+                                 " --output-dir " + results);
       EXPECT_NE(outcome.exitStatus, 0) << fault;
       EXPECT_LT(outcome.seconds, 10) << fault;
       ASSERT_EQ(outcome.errors.size(), 1u) << fault << "\n" << outcome.err;
@@ -259,8 +247,8 @@ TEST_F(RankLaunch, faultsEndTheRun) {
 // minute.
 TEST_F(RankLaunch, theSourceHasADeadline) {
   ASSERT_NO_FATAL_FAILURE(make(2));
-  Outcome outcome = run("mpirun -n 1 " + dir + "/stage-0" + input() + " --timeout 1 --fault 0:kernel:1:stop : -n 1 " +
-                        dir + "/stage-1 --timeout 60");
+  RanksOutcome outcome = run("mpirun -n 1 " + dir + "/stage-0" + input() +
+                             " --timeout 1 --fault 0:kernel:1:stop : -n 1 " + dir + "/stage-1 --timeout 60");
   EXPECT_NE(outcome.exitStatus, 0);
   EXPECT_LT(outcome.seconds, 20);
   ASSERT_EQ(outcome.errors.size(), 1u) << outcome.err;
@@ -275,7 +263,7 @@ TEST_F(RankLaunch, killedRank) {
   ASSERT_NO_FATAL_FAILURE(make(3));
   for (const char *name : {"stage-1", "launch"}) {
     pid_t victim = -1;
-    Outcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + " --timeout 5 --repeat 100000000", [&] {
+    RanksOutcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + " --timeout 5 --repeat 100000000", [&] {
       victim = awaitStage("stage-1");
       std::this_thread::sleep_for(std::chrono::milliseconds(700));
       if (std::string(name) == "launch")

@@ -22,16 +22,6 @@ using namespace testrole;
 
 namespace {
 
-struct Outcome {
-  int exitStatus = -1;
-  std::string out, err;
-};
-
-std::string readAll(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
 /// A chain of three stages over free shapes, cut into microbatches of two rows; the last stage reads from both others.
 class Recorded {
 public:
@@ -56,14 +46,11 @@ public:
     return session->close();
   }
   Outcome replay(int32_t stage, const std::string &arguments = "") {
-    std::string out = work.path + "/out.txt", err = work.path + "/err.txt";
-    std::string command = dir + "/" + kRoleNames[stage] + " --replay " + file + " " + arguments;
-    int state = std::system((command + " >" + out + " 2>" + err).c_str());
-    return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, readAll(out), readAll(err)};
+    return runCommand(dir + "/" + kRoleNames[stage] + " --replay " + file + " " + arguments, work.path);
   }
   /// The recording with some bytes of it replaced, as a damaged disk would.
   void patch(int64_t at, const std::string &bytes) {
-    std::string text = readAll(file);
+    std::string text = readFile(file);
     ASSERT_LE(size_t(at) + bytes.size(), text.size());
     writeFile(file, text.replace(size_t(at), bytes.size(), bytes));
   }
@@ -76,7 +63,7 @@ public:
   }
   /// Writes the recording again, record by record, as `change` leaves them; false: the record is left out.
   void rewrite(const std::function<bool(RecordHead &, std::string &)> &change) {
-    std::string text = readAll(file), fingerprint = text.substr(16, 64);
+    std::string text = readFile(file), fingerprint = text.substr(16, 64);
     RecordingFile copy;
     ASSERT_TRUE(copy.create(file, fingerprint, 4).ok());
     for (size_t at = sizeof(RecordingHead);;) {
@@ -180,7 +167,7 @@ TEST(Replay, namesTheFirstDifference) {
 TEST(Replay, refusesWhatItCannotTrust) {
   Recorded chain;
   ASSERT_TRUE(chain.record().ok());
-  const std::string good = readAll(chain.file);
+  const std::string good = readFile(chain.file);
   chain.patch(8, std::string("\x07", 1));
   chain.refuse(0, "has version 7, expected 1");
   writeFile(chain.file, std::string(100, 'x'));
@@ -220,7 +207,7 @@ TEST(Replay, refusesWhatItCannotTrust) {
 TEST(Replay, namesWhatIsMissing) {
   Recorded chain;
   ASSERT_TRUE(chain.record().ok());
-  const std::string good = readAll(chain.file);
+  const std::string good = readFile(chain.file);
   chain.rewrite([](RecordHead &head, std::string &) { return head.place != 1 || head.microbatch != 2; });
   chain.refuse(1, "lacks '/h1' (channel 'c1'): it has 3 messages, expected 4 as '/h2'");
   writeFile(chain.file, good);
@@ -252,7 +239,7 @@ TEST(Recording, holdsWhatKernelsMade) {
   chain.options.recordResults = true;
   ASSERT_TRUE(chain.record().ok());
   std::map<std::vector<int32_t>, int> count;
-  std::string text = readAll(chain.file);
+  std::string text = readFile(chain.file);
   for (size_t at = sizeof(RecordingHead); at < text.size();) {
     RecordHead head;
     std::memcpy(&head, text.data() + at, sizeof(head));
