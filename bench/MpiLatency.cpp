@@ -12,31 +12,21 @@
 // messages and gigabytes per second. Nothing is judged.
 //
 //===----------------------------------------------------------------------===//
+#include "Latency.h"
 #include "transports/mpi/MpiTransport.h"
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <mpi.h>
+#include <optional>
 
-using namespace penstock::rt;
+using namespace latency;
 
 namespace {
-
-constexpr int64_t kDeadlineNs = 60000000000;
 
 struct Options {
   std::string what;
   int64_t numBytes, count;
   int32_t depth;
 };
-
-void check(const Status &status) {
-  if (status.ok())
-    return;
-  std::fprintf(stderr, "error: %s\n", status.message().c_str());
-  std::exit(1);
-}
 
 /// Sends and receives of one rank; the other one is its peer.
 class Player {
@@ -82,20 +72,11 @@ private:
 
 class ChannelPlayer final : public Player {
 public:
-  ChannelPlayer(const Options &options, const std::string &plugin) : options(options) {
+  ChannelPlayer(const Options &options, const std::string &plugin) {
     Fabric fabric;
     check(loadFabric(plugin, fabric));
     rank = fabric.rank;
-    ControlLayout layout;
-    layout.numRoles = 2;
-    for (int32_t id = 0; id < 2; ++id) {
-      ControlLayout::Channel channel;
-      channel.tensor = id == 0 ? "ping" : "pong";
-      channel.depth = options.depth;
-      channel.role = channel.stage = id;
-      channel.consumerRoles = channel.consumerStages = {1 - id};
-      layout.channels.push_back(channel);
-    }
+    ControlLayout layout = makeLayout(options.depth);
     check(Mapping::anonymous(RunControl::bytesFor(layout), "the control block", memory));
     RunControl control = RunControl::create(memory.data(), layout);
     control.role(rank).activity.store(uint32_t(Activity::kWaiting));
@@ -104,36 +85,10 @@ public:
     place.ranks = {0, 1};
     transport = std::make_unique<MpiTransport>(fabric, control, std::move(place));
     transport->setSpin(20000);
-    for (int32_t id = 0; id < 2; ++id) {
-      ChannelDesc desc;
-      desc.name = desc.tensor = layout.channels[size_t(id)].tensor;
-      desc.id = desc.producerStage = id;
-      desc.dtype = RT_U8;
-      desc.dims = {options.numBytes};
-      desc.consumerStages = {1 - id};
-      desc.depth = options.depth;
-      desc.slotBytes = options.numBytes;
-      EndInfo end;
-      end.stage = rank;
-      end.isProducer = id == rank;
-      check(transport->open(desc, end, deadlineNs, id == rank ? out : in));
-    }
+    ends.emplace(*transport, rank, options.numBytes, options.depth);
   }
-  void send() override {
-    Slot slot;
-    check(transport->acquire(out, options.numBytes, Stream(), deadlineNs, slot));
-    static_cast<char *>(slot.data)[0] = 1;
-    slot.numBytes = options.numBytes;
-    MessageHeader header;
-    header.dims = {&options.numBytes, 1};
-    check(transport->publish(out, slot, header, Stream()));
-  }
-  void receive() override {
-    Slot slot;
-    MessageHeader header;
-    check(transport->wait(in, Stream(), deadlineNs, slot, header));
-    check(transport->release(in, slot, Stream()));
-  }
+  void send() override { ends->send(); }
+  void receive() override { ends->receive(); }
   void end() override {
     RunControl control;
     check(RunControl::attach(memory.data(), memory.bytes(), control));
@@ -142,25 +97,17 @@ public:
   }
 
 private:
-  const Options &options;
-  int64_t deadlineNs = deadlineAfter(kDeadlineNs);
   Mapping memory;
   std::unique_ptr<MpiTransport> transport;
-  ChannelId in = -1, out = -1;
+  std::optional<Ends> ends;
 };
 
-void pingPong(Player &player, const Options &options) {
-  std::vector<double> oneWayUs;
-  for (int64_t i = 0; i < options.count; ++i) {
-    int64_t begin = nowNs();
-    player.rank == 0 ? player.send() : player.receive();
-    player.rank == 0 ? player.receive() : player.send();
-    oneWayUs.push_back(double(nowNs() - begin) / 2e3);
-  }
-  std::sort(oneWayUs.begin(), oneWayUs.end());
-  if (player.rank == 0)
-    std::printf("{\"bytes\": %lld, \"p50_us\": %.3f, \"p99_us\": %.3f}\n", (long long)options.numBytes,
-                oneWayUs[oneWayUs.size() / 2], oneWayUs[oneWayUs.size() * 99 / 100]);
+void toAndFro(Player &player, const Options &options) {
+  std::vector<double> oneWayUs = pingPong(player, player.rank, options.count);
+  if (player.rank != 0)
+    return;
+  printOneWay(options.numBytes, oneWayUs);
+  std::printf("}\n");
 }
 
 void stream(Player &player, const Options &options) {
@@ -191,7 +138,7 @@ int main(int argc, char **argv) {
     player = std::make_unique<RawPlayer>(options);
   else
     player = std::make_unique<ChannelPlayer>(options, PENSTOCK_BENCH_PLUGIN);
-  options.what == "stream" ? stream(*player, options) : pingPong(*player, options);
+  options.what == "stream" ? stream(*player, options) : toAndFro(*player, options);
   std::fflush(stdout);
   player->end();
   return 0;
