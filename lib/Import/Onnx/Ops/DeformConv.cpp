@@ -6,8 +6,11 @@
 // moved position, each weighted; what the taps read is multiplied with the filters.
 //===----------------------------------------------------------------------===//
 #include "Families.h"
+#include "Sampling.h"
 #include "Windows.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
+
+#include <array>
 
 namespace penstock::onnximport {
 namespace {
@@ -16,14 +19,9 @@ using nn::BinaryKind;
 using nn::CompareKind;
 using nn::UnaryKind;
 
-/// The elements below and above a position along one axis, as floats.
-struct Neighbours {
-  Value position[2], weight[2];
-};
-
-class DeformableConvolution {
+class DeformableConvolution : ImageSampler {
 public:
-  explicit DeformableConvolution(NodeContext &n) : n(n) {}
+  explicit DeformableConvolution(NodeContext &n) : ImageSampler(n) {}
 
   LogicalResult convert() {
     Value input = n.getInput(0), filter = n.getInput(1), offset = n.getInput(2), mask = n.getOptionalInput(4);
@@ -85,11 +83,6 @@ private:
     return success();
   }
 
-  Value number(double value) { return n.scalar(value, real); }
-  Value extent(int64_t axis) {
-    return n.cast_(n.extentTensor(extents[2 + axis], RankedTensorType::get({}, n.builder().getI64Type())), real);
-  }
-
   /// Where each tap of each output would read without offsets, along one axis: [1, taps, outputs...].
   Value regularPosition(int64_t axis) {
     Ints shape(numSpatial, 1);
@@ -106,6 +99,7 @@ private:
     return n.add(n.reshape(n.broadcastTo(tap, all), flat), output);
   }
 
+  /// The elements below and above every position, along each axis.
   void findNeighbours(Value offset) {
     Extents apart = taps;
     apart.insert(apart.begin() + 2, n.cst(numSpatial));
@@ -114,14 +108,14 @@ private:
       Value moved = n.squeeze(n.sliceAxis(offset, 2, n.cst(axis), n.cst(1)), 2);
       Value position = n.add(regularPosition(axis), moved), below = n.unary(UnaryKind::floor, position);
       Value fraction = n.sub(position, below), last = n.sub(extent(axis), number(1));
-      Neighbours found{{below, n.add(below, number(1))}, {n.sub(number(1), fraction), fraction}};
-      for (int i = 0; i < 2; ++i) {
+      Value above = n.add(below, number(1));
+      std::array<Neighbour, 2> found{{{below, n.sub(number(1), fraction)}, {above, fraction}}};
+      for (Neighbour &neighbour : found) {
         // What lies outside counts as zero.
-        Value inside = n.binary(BinaryKind::logical_and, n.compare(CompareKind::ge, found.position[i], number(0)),
-                                n.compare(CompareKind::le, found.position[i], last));
-        found.weight[i] = n.select(inside, found.weight[i], number(0));
-        found.position[i] =
-            n.binary(BinaryKind::minimum, n.binary(BinaryKind::maximum, found.position[i], number(0)), last);
+        Value inside = n.binary(BinaryKind::logical_and, n.compare(CompareKind::ge, neighbour.position, number(0)),
+                                n.compare(CompareKind::le, neighbour.position, last));
+        neighbour.weight = n.select(inside, neighbour.weight, number(0));
+        neighbour.position = clamp(neighbour.position, number(0), last);
       }
       neighbours.push_back(found);
     }
@@ -132,11 +126,7 @@ private:
     int64_t perGroup = *nn::getConstant(extents[1]) / offsetGroup;
     Extents apart{batch, n.cst(perGroup)};
     apart.append(extents.begin() + 2, extents.end());
-    Ints perm{0};
-    for (int64_t axis = 2; axis < numSpatial + 2; ++axis)
-      perm.push_back(axis);
-    perm.push_back(1);
-    channelsLast = n.transpose(n.reshape(input, apart), perm);
+    channelsLast = toChannelsLast(n.reshape(input, apart));
   }
 
   /// Sum over all combinations of neighbours, one per axis: [batch * offset groups, taps, outputs..., channels].
@@ -160,7 +150,7 @@ private:
     SmallVector<Value> indices;
     Value weight;
     for (auto [axis, which] : llvm::enumerate(chosen)) {
-      Value position = neighbours[axis].position[which], part = neighbours[axis].weight[which];
+      Value position = neighbours[axis][which].position, part = neighbours[axis][which].weight;
       if (!position)
         return {};
       indices.push_back(n.unsqueeze(n.cast_(position, n.builder().getI64Type()), last));
@@ -184,14 +174,12 @@ private:
     return n.reshape(n.matmul(filter, read), result);
   }
 
-  NodeContext &n;
   Value channelsLast;
-  Type real;
   Window window;
-  Extents extents, filterExtents, taps;
+  Extents filterExtents, taps;
   AffineExpr batch;
   int64_t numSpatial = 0, numTaps = 1, group = 1, offsetGroup = 1;
-  SmallVector<Neighbours> neighbours;
+  SmallVector<std::array<Neighbour, 2>> neighbours;
 };
 
 } // namespace

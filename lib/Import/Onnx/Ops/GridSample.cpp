@@ -4,8 +4,8 @@
 //
 // Composed of gathers: the input with its channels last is read at the neighbours of every position, each weighted.
 //===----------------------------------------------------------------------===//
-#include "../NodeContext.h"
 #include "Families.h"
+#include "Sampling.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
 
 namespace penstock::onnximport {
@@ -17,14 +17,9 @@ using nn::UnaryKind;
 
 enum class Padding { kZeros, kBorder, kReflection };
 
-/// A neighbour along one axis: its position, rounded, as a float; and its weight.
-struct Neighbour {
-  Value position, weight;
-};
-
-class GridSampler {
+class GridSampler : ImageSampler {
 public:
-  explicit GridSampler(NodeContext &n) : n(n) {}
+  explicit GridSampler(NodeContext &n) : ImageSampler(n) {}
 
   LogicalResult convert() {
     input = n.getInput(0);
@@ -38,7 +33,7 @@ public:
       return n.emitError() << "input " << n.typeOf(input) << " and grid " << n.typeOf(grid) << " do not fit together";
     real = n.elementOf(grid);
     extents = n.extentsOf(input);
-    toChannelsLast();
+    channelsLast = toChannelsLast(input);
     // The last axis of the grid lists x, y, ...: the last spatial axis first.
     for (int64_t axis = 0; axis < numSpatial; ++axis) {
       Value coordinate = n.squeeze(n.sliceAxis(grid, numDims - 1, n.cst(numSpatial - 1 - axis), n.cst(1)), numDims - 1);
@@ -67,24 +62,6 @@ private:
     padding = name == "zeros" ? Padding::kZeros : name == "border" ? Padding::kBorder : Padding::kReflection;
     alignCorners = n.getInt("align_corners", 0);
     return success();
-  }
-
-  void toChannelsLast() {
-    Ints perm{0};
-    for (int64_t axis = 2; axis < numDims; ++axis)
-      perm.push_back(axis);
-    perm.push_back(1);
-    channelsLast = n.transpose(input, perm);
-  }
-
-  Value number(double value) { return n.scalar(value, real); }
-  /// The extent of a spatial axis, as a float.
-  Value extent(int64_t axis) {
-    Value whole = n.extentTensor(extents[2 + axis], RankedTensorType::get({}, n.builder().getI64Type()));
-    return n.cast_(whole, real);
-  }
-  Value clamp(Value value, Value low, Value high) {
-    return n.binary(BinaryKind::minimum, n.binary(BinaryKind::maximum, value, low), high);
   }
 
   /// From [-1, 1] to elements.
@@ -198,11 +175,8 @@ private:
     return weight ? n.mul(elements, n.unsqueeze(n.cast_(weight, type), numDims - 1)) : elements;
   }
 
-  NodeContext &n;
   Value input, channelsLast;
   int64_t numDims = 0, numSpatial = 0;
-  Type real;
-  Extents extents;
   std::string mode;
   Padding padding = Padding::kZeros;
   bool alignCorners = false;

@@ -5,9 +5,11 @@
 // Composed of gathers: the images with their channels last are read at the four neighbours of every sampling point,
 // each weighted; the points of a bin are then one reduction.
 //===----------------------------------------------------------------------===//
-#include "../NodeContext.h"
 #include "Families.h"
+#include "Sampling.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
+
+#include <array>
 
 namespace penstock::onnximport {
 namespace {
@@ -17,14 +19,12 @@ using nn::CompareKind;
 using nn::ReduceKind;
 using nn::UnaryKind;
 
-/// The rows (or columns) below and above every sampling point, with their weights: [regions, bins, samples].
-struct Neighbours {
-  Value position[2], weight[2];
-};
+/// The rows (or columns) below and above every sampling point: [regions, bins, samples].
+using Neighbours = std::array<Neighbour, 2>;
 
-class RoiAligner {
+class RoiAligner : ImageSampler {
 public:
-  explicit RoiAligner(NodeContext &n) : n(n) {}
+  explicit RoiAligner(NodeContext &n) : ImageSampler(n) {}
 
   LogicalResult convert() {
     Value input = n.getInput(0), regions = n.getInput(1), images = n.getInput(2);
@@ -45,12 +45,12 @@ public:
             {numRegions, n.cst(numBins[0]), n.cst(numSamples), n.cst(numBins[1]), n.cst(numSamples), extents[1]},
             real)))
       return failure();
-    channelsLast = n.cast_(n.transpose(input, {0, 2, 3, 1}), real);
+    channelsLast = n.cast_(toChannelsLast(input), real);
     image = n.reshape(images, {numRegions, n.cst(1), n.cst(1), n.cst(1), n.cst(1), n.cst(1)});
     Neighbours rows = findNeighbours(0), columns = findNeighbours(1);
     Value sum;
     for (int i = 0; i < 4; ++i) {
-      Value part = read(rows, i / 2, columns, i % 2);
+      Value part = read(rows[i / 2], columns[i % 2]);
       sum = !sum ? part : isMax ? n.binary(BinaryKind::maximum, sum, part) : n.add(sum, part);
       if (!sum)
         return failure();
@@ -83,8 +83,6 @@ private:
     return success();
   }
 
-  Value number(double value) { return n.scalar(value, real); }
-
   /// A coordinate of the regions' corners: x, y of the first, then of the second.
   Value corner(int64_t index) {
     return n.reshape(n.sliceAxis(corners, 1, n.cst(index), n.cst(1)), {numRegions, n.cst(1), n.cst(1)});
@@ -101,16 +99,14 @@ private:
     Value inBin = n.div(n.mul(whichSample, bin), number(static_cast<double>(numSamples)));
     Value point = n.add(n.add(start, n.mul(whichBin, bin)), inBin);
 
-    Value extent =
-        n.cast_(n.extentTensor(extents[2 + axis], RankedTensorType::get({}, n.builder().getI64Type())), real);
-    Value last = n.sub(extent, number(1));
+    Value size = extent(axis), last = n.sub(size, number(1));
     Value isOutside = n.binary(BinaryKind::logical_or, n.compare(CompareKind::lt, point, number(-1)),
-                               n.compare(CompareKind::gt, point, extent));
-    Value inside = n.binary(BinaryKind::minimum, n.binary(BinaryKind::maximum, point, number(0)), last);
+                               n.compare(CompareKind::gt, point, size));
+    Value inside = clamp(point, number(0), last);
     Value below = n.unary(UnaryKind::floor, inside), fraction = n.sub(inside, below);
     Value above = n.binary(BinaryKind::minimum, n.add(below, number(1)), last);
     auto weight = [&](Value value) { return n.select(isOutside, number(0), value); };
-    return {{below, above}, {weight(n.sub(number(1), fraction)), weight(fraction)}};
+    return {{{below, weight(n.sub(number(1), fraction))}, {above, weight(fraction)}}};
   }
 
   /// [regions, bins, samples] on the axes of rows or columns of [regions, rows, samples, columns, samples, 1].
@@ -120,20 +116,17 @@ private:
   }
 
   /// Weighted elements: [regions, rows, samples, columns, samples, channels].
-  Value read(const Neighbours &rows, int row, const Neighbours &columns, int column) {
+  Value read(const Neighbour &row, const Neighbour &column) {
     Type i64 = n.builder().getI64Type();
     Extents points{numRegions, n.cst(numBins[0]), n.cst(numSamples), n.cst(numBins[1]), n.cst(numSamples), n.cst(1)};
-    Value y = spread(n.cast_(rows.position[row], i64), 0), x = spread(n.cast_(columns.position[column], i64), 1);
+    Value y = spread(n.cast_(row.position, i64), 0), x = spread(n.cast_(column.position, i64), 1);
     Value index =
         n.concat({n.broadcastTo(n.cast_(image, i64), points), n.broadcastTo(y, points), n.broadcastTo(x, points)}, 5);
     Value elements = n.make<nn::GatherNDOp>({channelsLast, index}, n.integer("batch_dims", 0));
-    return n.mul(elements, n.mul(spread(rows.weight[row], 0), spread(columns.weight[column], 1)));
+    return n.mul(elements, n.mul(spread(row.weight, 0), spread(column.weight, 1)));
   }
 
-  NodeContext &n;
   Value channelsLast, corners, image;
-  Type real;
-  Extents extents;
   AffineExpr numRegions;
   double scale = 1;
   int64_t numBins[2] = {}, numSamples = 0;
