@@ -7,10 +7,9 @@
 
 #include "penstock/Support/BuildCache.h"
 
+#include "penstock/Support/Files.h"
 #include "penstock/Support/ProgramIdentity.h"
 
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
 #include "llvm/Support/CachePruning.h"
@@ -68,18 +67,6 @@ static bool readAll(int file, char *bytes, size_t length) {
     if (count <= 0)
       return false;
     done += count;
-  }
-  return true;
-}
-
-static bool writeAll(int file, llvm::StringRef bytes) {
-  while (!bytes.empty()) {
-    ssize_t count = ::write(file, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count < 0)
-      return false;
-    bytes = bytes.drop_front(count);
   }
   return true;
 }
@@ -158,25 +145,19 @@ std::optional<std::string> BuildCache::find(llvm::StringRef text) {
   return bytes;
 }
 
+std::string BuildCache::getPath(llvm::StringRef name) const {
+  return "/proc/self/fd/" + std::to_string(descriptor) + "/" + name.str();
+}
+
 void BuildCache::add(llvm::StringRef text, llvm::StringRef bytes) {
   Hash key = Hasher().add(identity).add(text).get();
   Head head;
   head.numBytes = bytes.size();
   head.checksum = getChecksum(key, bytes);
   ++numAdded;
-  // Under the prefix too, so that what a killed program leaves behind is pruned. Programs in other containers, which
-  // have the same numbers of processes, may share the folder.
-  uint64_t unique = 0;
-  if (::getentropy(&unique, sizeof(unique)))
-    return;
-  std::string fresh = kPrefix + ("new-" + llvm::utohexstr(unique));
-  int file = ::openat(descriptor, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (file < 0)
-    return;
-  bool isWritten = writeAll(file, {reinterpret_cast<const char *>(&head), sizeof(head)}) && writeAll(file, bytes);
-  isWritten &= ::close(file) == 0;
-  if (!isWritten || ::renameat(descriptor, fresh.c_str(), descriptor, getName(key).c_str()))
-    (void)::unlinkat(descriptor, fresh.c_str(), 0);
+  // The name while it is written has the prefix too, so that what a killed program leaves behind is pruned.
+  auto write = [&](llvm::raw_ostream &os) { os.write(reinterpret_cast<const char *>(&head), sizeof(head)) << bytes; };
+  llvm::consumeError(writeWholeFile(getPath(getName(key)), write, /*mode=*/0600));
 }
 
 void BuildCache::prune() {
@@ -188,7 +169,7 @@ void BuildCache::prune() {
   policy.MaxSizePercentageOfAvailableSpace = 50;
   policy.MaxSizeBytes = limitBytes;
   policy.MaxSizeFiles = 0;
-  llvm::pruneCache("/proc/self/fd/" + std::to_string(descriptor), policy);
+  llvm::pruneCache(getPath(""), policy);
 }
 
 std::string penstock::getUserCacheFolder() {

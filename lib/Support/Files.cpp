@@ -33,7 +33,7 @@ static std::error_code writeAndClose(int descriptor, Writer write) {
 }
 
 /// A new file with a name drawn by chance; -1, and errno, if there can be none.
-static int createBeside(llvm::StringRef path, std::string &temporary) {
+static int createBeside(llvm::StringRef path, unsigned mode, std::string &temporary) {
   constexpr int kMaxAttempts = 10;
   int descriptor = -1;
   for (int attempt = 0; attempt < kMaxAttempts && descriptor < 0; ++attempt) {
@@ -41,7 +41,7 @@ static int createBeside(llvm::StringRef path, std::string &temporary) {
     if (::getrandom(&chance, sizeof(chance), 0) != ssize_t(sizeof(chance)))
       break;
     temporary = path.str() + ".tmp-" + llvm::utohexstr(chance, /*LowerCase=*/true);
-    descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (descriptor < 0 && errno != EEXIST)
       break;
   }
@@ -57,7 +57,7 @@ static llvm::Error writeStream(llvm::StringRef path, Writer write) {
   return code ? systemError("write", path, code.value()) : llvm::Error::success();
 }
 
-llvm::Error penstock::writeWholeFile(llvm::StringRef path, Writer write) {
+llvm::Error penstock::writeWholeFile(llvm::StringRef path, Writer write, unsigned mode) {
   fs::file_status status;
   fs::status(path, status);
   if (fs::is_directory(status))
@@ -65,7 +65,7 @@ llvm::Error penstock::writeWholeFile(llvm::StringRef path, Writer write) {
   if (fs::exists(status) && !fs::is_regular_file(status))
     return writeStream(path, write);
   std::string temporary;
-  int descriptor = createBeside(path, temporary);
+  int descriptor = createBeside(path, mode, temporary);
   if (descriptor < 0)
     return systemError("write", path, errno);
   std::error_code code = writeAndClose(descriptor, write);

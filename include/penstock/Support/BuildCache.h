@@ -55,6 +55,8 @@ public:
 
 private:
   BuildCache(std::string folder, int descriptor, int64_t limitBytes);
+  /// Of a file in the folder that `descriptor` stands for.
+  std::string getPath(llvm::StringRef name) const;
 
   std::string folder, identity;
   int descriptor; ///< of the folder: what is meant stays the same whatever becomes of its name

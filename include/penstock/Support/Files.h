@@ -17,9 +17,11 @@
 namespace penstock {
 
 /// Writes a file that appears as a whole or not at all: under a name beside `path` that nobody can guess, and that was
-/// not there before, until it is complete. It gets the permissions that the umask allows. What stood at `path`, a
-/// symbolic link included, is replaced and not followed; only pipes and devices are written to as they are.
-llvm::Error writeWholeFile(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write);
+/// not there before, until it is complete. It gets the permissions `mode`, as far as the umask allows them. What stood
+/// at `path`, a symbolic link included, is replaced and not followed; only pipes and devices are written to as they
+/// are.
+llvm::Error writeWholeFile(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write,
+                           unsigned mode = 0666);
 
 /// A folder that did not exist before, with a name that nobody can guess, for its owner alone (mode 0700) whatever the
 /// umask; removed with all that is in it when the object goes.
