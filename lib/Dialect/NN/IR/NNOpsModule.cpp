@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/NN/IR/Heads.h"
 #include "penstock/Dialect/NN/IR/NNOps.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -214,16 +215,11 @@ LogicalResult KernelOp::verifySymbolUses(SymbolTableCollection &symbols) {
 //===----------------------------------------------------------------------===//
 
 ParseResult KernelDefOp::parse(OpAsmParser &parser, OperationState &result) {
-  StringAttr name;
   SmallVector<OpAsmParser::Argument> arguments;
   SmallVector<Type> resultTypes;
   int64_t numSymbols;
-  if (parser.parseSymbolName(name, "sym_name", result.attributes) ||
-      parser.parseArgumentList(arguments, AsmParser::Delimiter::Paren, /*allowType=*/true) || parser.parseArrow() ||
-      parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren,
-                                     [&] { return parser.parseType(resultTypes.emplace_back()); }) ||
-      parser.parseKeyword("symbols") || parser.parseInteger(numSymbols) ||
-      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+  if (parseHead(parser, result, arguments, resultTypes) || parser.parseKeyword("symbols") ||
+      parser.parseInteger(numSymbols) || parser.parseOptionalAttrDictWithKeyword(result.attributes))
     return failure();
   result.addAttribute("num_symbols", parser.getBuilder().getI64IntegerAttr(numSymbols));
   SMLoc loc = parser.getCurrentLocation();
@@ -236,14 +232,8 @@ ParseResult KernelDefOp::parse(OpAsmParser &parser, OperationState &result) {
 }
 
 void KernelDefOp::print(OpAsmPrinter &printer) {
-  printer << " ";
-  printer.printSymbolName(getSymName());
-  printer << "(";
-  llvm::interleaveComma(getBody().getArguments(), printer,
-                        [&](BlockArgument argument) { printer.printRegionArgument(argument); });
-  printer << ") -> (";
-  llvm::interleaveComma(getYield()->getOperandTypes(), printer);
-  printer << ") symbols " << getNumSymbols();
+  printHead(printer, getSymName(), getBody(), getYield()->getOperandTypes());
+  printer << " symbols " << getNumSymbols();
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {"sym_name", "num_symbols"});
   printer << " ";
   printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);

@@ -4,6 +4,8 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 
+#include "penstock/Dialect/NN/IR/Heads.h"
+
 using namespace mlir;
 using namespace penstock::pipe;
 
@@ -180,13 +182,9 @@ static ParseResult parseSymbolList(OpAsmParser &parser, StringRef keyword, Strin
 }
 
 ParseResult StageOp::parse(OpAsmParser &parser, OperationState &result) {
-  StringAttr name;
   SmallVector<OpAsmParser::Argument> arguments;
   SmallVector<Type> resultTypes;
-  if (parser.parseSymbolName(name, "sym_name", result.attributes) ||
-      parser.parseArgumentList(arguments, AsmParser::Delimiter::Paren, /*allowType=*/true) || parser.parseArrow() ||
-      parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren,
-                                     [&] { return parser.parseType(resultTypes.emplace_back()); }) ||
+  if (penstock::nn::parseHead(parser, result, arguments, resultTypes) ||
       parseSymbolList(parser, "reads", "reads", result) || parseSymbolList(parser, "writes", "writes", result) ||
       parseSymbolList(parser, "states", "states", result))
     return failure();
@@ -212,14 +210,7 @@ static void printSymbolList(OpAsmPrinter &printer, StringRef keyword, ArrayAttr 
 }
 
 void StageOp::print(OpAsmPrinter &printer) {
-  printer << " ";
-  printer.printSymbolName(getSymName());
-  printer << "(";
-  llvm::interleaveComma(getBody().getArguments(), printer,
-                        [&](BlockArgument argument) { printer.printRegionArgument(argument); });
-  printer << ") -> (";
-  llvm::interleaveComma(getReturn()->getOperandTypes(), printer);
-  printer << ")";
+  penstock::nn::printHead(printer, getSymName(), getBody(), getReturn()->getOperandTypes());
   printSymbolList(printer, "reads", getReads());
   printSymbolList(printer, "writes", getWrites());
   if (!getStates().empty())
