@@ -5,25 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 #include "Device.h"
-
-#include <dlfcn.h>
+#include "Plugin.h"
 
 namespace penstock {
 namespace rt {
 
-template <typename Fn> static Status findSymbol(const std::string &path, const char *name, Fn &found) {
-  void *plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!plugin)
-    return fail(Code::kInvalid, "cannot use a device: %s; the folder is damaged", dlerror());
-  found = reinterpret_cast<Fn>(dlsym(plugin, name));
-  if (!found)
-    return fail(Code::kInvalid, "cannot use a device: %s; the folder is damaged", dlerror());
-  return Status();
-}
-
 Status countDevices(const std::string &path, int32_t &numDevices) {
   CountDevicesFn count = nullptr;
-  if (Status status = findSymbol(path, kCountDevicesName, count); !status.ok())
+  if (Status status = findInPlugin(path, kCountDevicesName, "a device", count); !status.ok())
     return status;
   char error[512] = "";
   if (count(kDeviceVersion, &numDevices, error, sizeof(error)) != 0)
@@ -33,7 +22,7 @@ Status countDevices(const std::string &path, int32_t &numDevices) {
 
 Status loadDevice(const std::string &path, int32_t index, Device &device) {
   OpenDeviceFn open = nullptr;
-  if (Status status = findSymbol(path, kOpenDeviceName, open); !status.ok())
+  if (Status status = findInPlugin(path, kOpenDeviceName, "a device", open); !status.ok())
     return status;
   char error[512] = "";
   if (open(kDeviceVersion, index, &device, error, sizeof(error)) != 0)
@@ -43,7 +32,7 @@ Status loadDevice(const std::string &path, int32_t index, Device &device) {
 
 Status probeDevices(const std::string &path, DeviceReport &report) {
   ProbeDevicesFn probe = nullptr;
-  if (Status status = findSymbol(path, kProbeDevicesName, probe); !status.ok())
+  if (Status status = findInPlugin(path, kProbeDevicesName, "a device", probe); !status.ok())
     return status;
   char error[512] = "";
   if (probe(kDeviceVersion, &report, error, sizeof(error)) != 0)

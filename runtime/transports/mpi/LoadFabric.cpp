@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "Fabric.h"
+#include "Plugin.h"
 
 #include <dlfcn.h>
 
@@ -16,12 +17,9 @@ Status loadFabric(const std::string &path, Fabric &fabric) {
     return fail(Code::kSystem,
                 "cannot use MPI: %s; install Open MPI (package openmpi-bin), or run on one host without a launcher",
                 dlerror());
-  void *plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!plugin)
-    return fail(Code::kInvalid, "cannot use MPI: %s; the folder is damaged", dlerror());
-  auto open = reinterpret_cast<OpenFabricFn>(dlsym(plugin, kOpenFabricName));
-  if (!open)
-    return fail(Code::kInvalid, "cannot use MPI: %s; the folder is damaged", dlerror());
+  OpenFabricFn open = nullptr;
+  if (Status status = findInPlugin(path, kOpenFabricName, "MPI", open); !status.ok())
+    return status;
   char error[512] = "";
   if (open(kFabricVersion, &fabric, error, sizeof(error)) != 0)
     return fail(Code::kSystem, "cannot use MPI: %s", error);

@@ -5,19 +5,15 @@
 //
 //===----------------------------------------------------------------------===//
 #include "Links.h"
-
-#include <dlfcn.h>
+#include "Plugin.h"
 
 namespace penstock {
 namespace rt {
 
 Status loadLinks(const std::string &path, Links &links) {
-  void *plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!plugin)
-    return fail(Code::kInvalid, "cannot use NCCL: %s; the folder is damaged", dlerror());
-  auto open = reinterpret_cast<OpenLinksFn>(dlsym(plugin, kOpenLinksName));
-  if (!open)
-    return fail(Code::kInvalid, "cannot use NCCL: %s; the folder is damaged", dlerror());
+  OpenLinksFn open = nullptr;
+  if (Status status = findInPlugin(path, kOpenLinksName, "NCCL", open); !status.ok())
+    return status;
   char error[512] = "";
   if (open(kLinksVersion, &links, error, sizeof(error)) != 0)
     return fail(Code::kSystem, "cannot use NCCL: %s", error);
