@@ -29,19 +29,19 @@ static std::string ownFolder() {
 
 static void addOptions(CLI::App &app, LaunchOptions &options) {
   app.add_option("--input", options.inputs, "an input tensor from a .npy or ONNX .pb file")->type_name("NAME=FILE");
-  app.add_option("--inputs", options.archives, "the inputs of one request; may be given several times")
+  app.add_option("--inputs", options.archives, "the inputs of one request, by name; may be given several times")
       ->type_name("FILE.npz");
   app.add_flag("--random", options.random, "random values for inputs that are not given");
   app.add_option("--dim", options.dims, "value of a free dimension, for --random")->type_name("NAME=N");
   app.add_option("--shape", options.shapes, "shape of an input, for --random")->type_name("INPUT=1x3x224x224");
-  app.add_option("--seed", options.seed, "of --random")->capture_default_str();
+  app.add_option("--seed", options.seed, "of the random values")->type_name("N")->capture_default_str();
   app.add_option("--output-dir", options.outputFolder,
                  "write each output to NAME.npy there; of several requests, to <k>/NAME.npy")
       ->type_name("DIR");
   app.add_option("--repeat", options.repeat, "run the requests N times and print the throughput")
       ->type_name("N")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
-  app.add_option("--inflight", options.inFlight, "requests in flight with --repeat")->type_name("K");
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40).description(""));
+  app.add_option("--inflight", options.inFlight, "with --repeat: requests that are under way at once")->type_name("K");
   app.add_option("--trace", options.traceFile, "write the measured timeline as Chrome/Perfetto trace events")
       ->type_name("FILE");
   CLI::Option *record = app.add_option("--record", options.recordFile,
@@ -51,17 +51,17 @@ static void addOptions(CLI::App &app, LaunchOptions &options) {
   app.add_option("--timeout", options.timeoutSeconds, "seconds to wait without progress; 0: for ever")
       ->type_name("S")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e9));
+      ->check(CLI::Range(0.0, 1e9).description(""));
   app.add_option("--on-hang", options.onHang,
-                 "dump: when that time has passed, write the state of all queues to a file that the message names")
+                 "when --timeout has passed, write the state of all queues to a file that the message names")
       ->type_name("dump")
-      ->check(CLI::IsMember({"dump"}));
+      ->check(CLI::IsMember({"dump"}).description(""));
   app.add_option(
          "--launcher", options.launcher,
          "how stages are started: local, each a process of this host; mpirun or srun, each a rank; auto: local, "
          "unless a launcher has started this process as one of its ranks")
       ->type_name("auto|local|mpirun|srun")
-      ->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
+      ->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}).description(""));
   app.add_flag("--no-shared-memory", options.noSharedMemory,
                "between ranks of one host too, send what ranks of different hosts send");
   app.add_flag("--all-in-one", options.allInOne,

@@ -31,21 +31,27 @@ struct BenchCommand {
 void BenchCommand::addOptions(CLI::App &app) {
   addCommonOptions(app, common);
   app.add_option("DIR", folder, "a folder that penstock compile wrote")->required();
-  app.add_option("--seconds", options.seconds, "how long to measure, once alone and once under load")
-      ->check(CLI::Range(0.001, 1e6))
+  app.add_option("--seconds", options.seconds,
+                 "how long to measure: with one request at a time, then as long under load")
+      ->type_name("S")
+      ->check(CLI::Range(0.001, 1e6).description(""))
       ->capture_default_str();
   app.add_option("--warmup", options.warmupSeconds, "how long to run before each of the two")
-      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("S")
+      ->check(CLI::Range(0.0, 1e6).description(""))
       ->capture_default_str();
   app.add_option("--inflight", options.inFlight, "requests in flight under load (default: 2 * stages + 1)")
+      ->type_name("K")
       ->check(atLeastOne());
   app.add_option("--rate", options.rate, "requests per second that arrive, whatever the pipeline does")
-      ->check(CLI::Range(1e-3, 1e9));
+      ->type_name("R")
+      ->check(CLI::Range(1e-3, 1e9).description(""));
   app.add_option("--dim", dims, "value of a free dimension")->type_name("NAME=N");
-  app.add_option("--shape", shapes, "shape of an input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
-  app.add_option("--seed", seed, "of the random inputs")->capture_default_str();
+  app.add_option("--shape", shapes, "shape of an input, as x=1x3x224x224")->type_name("INPUT=SHAPE");
+  app.add_option("--seed", seed, "of the random inputs")->type_name("N")->capture_default_str();
   app.add_option("--timeout", timeoutSeconds, "seconds to wait without progress; 0: for ever")
-      ->check(CLI::Range(0.0, 1e9))
+      ->type_name("S")
+      ->check(CLI::Range(0.0, 1e9).description(""))
       ->capture_default_str();
 }
 
@@ -145,10 +151,7 @@ int BenchCommand::run() {
 } // namespace
 
 Command addBenchCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand("bench", "measure a compiled folder: throughput, latency, stages, channels");
-  auto command = std::make_shared<BenchCommand>();
-  command->addOptions(*app);
-  return {app, [command] { return command->run(); }};
+  return addCommand<BenchCommand>(parent, "bench", "measure a compiled folder: throughput, latency, stages, channels");
 }
 
 } // namespace penstock::tool

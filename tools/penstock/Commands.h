@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 
 namespace penstock::tool {
 
@@ -24,6 +25,17 @@ struct Command {
 };
 
 void addCommonOptions(CLI::App &app, CommonOptions &common);
+
+/// A command that is an object with addOptions(app) and run().
+template <typename CommandT> Command addCommand(CLI::App &parent, const char *name, const char *description) {
+  CLI::App *app = parent.add_subcommand(name, description);
+  auto command = std::make_shared<CommandT>();
+  command->addOptions(*app);
+  return {app, [command] { return command->run(); }};
+}
+
+/// Shows these options of `app` under a title of their own in its help.
+void setGroup(CLI::App &app, const char *title, std::initializer_list<const char *> options);
 
 /// For options that count something.
 CLI::Validator atLeastOne();

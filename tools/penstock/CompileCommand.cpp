@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
+#include "CutFlags.h"
 #include "ImportFlags.h"
 
-#include "penstock/Driver/Compiler.h"
 #include "penstock/Driver/Diagnostics.h"
 
 #include "mlir/IR/DialectRegistry.h"
@@ -13,7 +13,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <chrono>
-#include <memory>
 #include <unistd.h>
 
 using namespace penstock;
@@ -28,52 +27,61 @@ struct CompileCommand {
 
   void addOptions(CLI::App &app);
   int run();
+
+private:
+  void addBatchOptions(CLI::App &app);
+  void addCodeOptions(CLI::App &app);
+  void addPhaseOptions(CLI::App &app);
 };
 
 void CompileCommand::addOptions(CLI::App &app) {
   addCommonOptions(app, common);
   app.add_option("MODEL", options.model, "the ONNX model; with --compile-from, a dump")->required();
-  app.add_option("-o,--output", options.output, "folder to write (default: MODEL.penstock)");
+  app.add_option("-o,--output", options.output, "folder to write (default: MODEL.penstock)")->type_name("DIR");
   app.add_option("--stages,--pp-size", options.numStages,
                  "number of pipeline stages (default: as cuts or a plan imply, else 1)")
       ->type_name("N")
       ->check(atLeastOne());
+  app.add_flag("--all-in-one", options.allInOne,
+               "also write 'all-in-one', one executable that runs all stages as threads");
   importFlags.addTo(app, options.import);
-  app.add_option("--cut", options.cuts, "end a stage at this ONNX tensor or node; may be given often, in order");
-  app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
-      ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
-      ->capture_default_str();
-  app.add_flag("--from-onnx-stages", options.fromOnnxStages, "keep the stages that the model's nodes carry");
+  addBatchOptions(app);
+  addCutFlags(app, options);
   app.add_option("--plan", options.planFile, "keep the stages of a plan.json, or of what 'penstock plan --json' wrote")
       ->type_name("FILE");
-  app.add_option("--cluster", options.clusterFile, "TOML file of the devices that the stages run on")
-      ->type_name("FILE");
-  app.add_option("--costs", options.costsFile,
-                 "what kernels cost: a device profile, or what 'penstock bench --json' wrote")
-      ->type_name("FILE");
   app.add_flag("--profile", options.isProfiled, "time every kernel in a short run of a first plan, then plan again");
-  app.add_option("--microbatch", options.microbatch, "rows of a microbatch (default: the model's static batch, else 1)")
+  app.add_option("--memory-limit", options.memoryLimitBytes, "most that the process of a stage may hold, e.g. 8GiB")
+      ->type_name("BYTES")
+      ->transform(CLI::AsSizeValue(false).description(""));
+  addCodeOptions(app);
+  addPhaseOptions(app);
+  setGroup(app, "Model",
+           {"--dim", "--shape", "--bind", "--state", "--external-data-dir", "--microbatch", "--batch-dim"});
+  setGroup(
+      app, "Where to cut",
+      {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--profile", "--memory-limit", "--depth"});
+  setGroup(app, "Code", {"--target", "--arch", "--threads", "--precision", "--cache-dir", "--no-cache"});
+  setGroup(app, "Phases of the compiler", {"--compile-to", "--compile-from", "--dump-phases"});
+}
+
+void CompileCommand::addBatchOptions(CLI::App &app) {
+  app.add_option("--microbatch", options.microbatch,
+                 "rows of a request that a stage takes at once (default: the model's static batch, else 1)")
       ->type_name("N")
       ->check(atLeastOne());
   app.add_option("--batch-dim", options.import.batchDim, "the dimension that is the batch")->type_name("NAME");
-  app.add_option("--memory-limit", options.memoryLimitBytes, "most memory of a stage, e.g. 8GiB")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--depth", options.maxDepth,
-                 "most slots of a channel, which need memory (default: as many as keep the stages from waiting)")
-      ->type_name("N")
-      ->check(atLeastOne());
-  app.add_option("--target", options.target, "what to compile for: cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
-  app.add_option("--precision", options.precision, "of contractions: f32, bf16 or f16 (default: as the model says)")
-      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
-      ->type_name("P");
+}
+
+void CompileCommand::addCodeOptions(CLI::App &app) {
+  addTargetFlags(app, options);
   app.add_option("--arch", options.arch,
                  "CPU to compile for: native, x86-64-v3 or x86-64-v4; GPUs: sm_80,sm_90 and others")
+      ->type_name("ARCH")
       ->capture_default_str();
-  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
-  app.add_flag("--all-in-one", options.allInOne,
-               "also write 'all-in-one', one executable that runs all stages as threads");
+  app.add_option("--precision", options.precision,
+                 "in which products and convolutions are computed (default: as the model says)")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   CLI::Option *cache =
       app.add_option(
              "--cache-dir", options.cacheFolder,
@@ -82,9 +90,15 @@ void CompileCommand::addOptions(CLI::App &app) {
   app.add_flag_callback(
          "--no-cache", [this] { options.isCached = false; }, "compile every kernel anew, and keep none")
       ->excludes(cache);
-  app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases());
-  app.add_option("--compile-from", options.compileFrom, "resume from a dump written after this phase");
-  app.add_option("--dump-phases", options.dumpPhases, "folder for a dump of the module after each phase");
+}
+
+void CompileCommand::addPhaseOptions(CLI::App &app) {
+  app.add_option("--compile-to", options.compileTo, "stop after this phase: " + driver::listPhases())
+      ->type_name("PHASE");
+  app.add_option("--compile-from", options.compileFrom, "go on from MODEL, a dump written after this phase")
+      ->type_name("PHASE");
+  app.add_option("--dump-phases", options.dumpPhases, "folder for a dump of the module after each phase")
+      ->type_name("DIR");
 }
 
 /// On a terminal the phase at work; with --verbose a line per phase with its time.
@@ -146,10 +160,7 @@ int CompileCommand::run() {
 } // namespace
 
 Command addCompileCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand("compile", "compile an ONNX model into a folder of executables");
-  auto command = std::make_shared<CompileCommand>();
-  command->addOptions(*app);
-  return {app, [command] { return command->run(); }};
+  return addCommand<CompileCommand>(parent, "compile", "compile an ONNX model into a folder of executables");
 }
 
 } // namespace penstock::tool

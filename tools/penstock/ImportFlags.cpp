@@ -9,10 +9,11 @@
 namespace penstock::tool {
 
 void ImportFlags::addTo(CLI::App &app, onnximport::ImportOptions &options) {
-  app.add_option("--dim", dims, "bind or bound a dimension: NAME=N or NAME=LO..HI[:TYPICAL]")->type_name("NAME=RANGE");
-  app.add_option("--shape", shapes, "shape of an input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
-  app.add_option("--bind", binds, "make an input a constant: INPUT=VALUE")->type_name("INPUT=VALUE");
-  app.add_option("--state", states, "an output fed back as an input: IN=OUT")->type_name("IN=OUT");
+  app.add_option("--dim", dims, "fix a free dimension (NAME=N) or bound it (NAME=LO..HI[:TYPICAL])")
+      ->type_name("NAME=RANGE");
+  app.add_option("--shape", shapes, "shape of an input, as x=1x3x224x224")->type_name("INPUT=SHAPE");
+  app.add_option("--bind", binds, "make an input a constant")->type_name("INPUT=VALUE");
+  app.add_option("--state", states, "feed output OUT back as input IN of the next request")->type_name("IN=OUT");
   app.add_option("--external-data-dir", options.externalDataDirs,
                  "folder besides the model's own in which external data may lie")
       ->type_name("DIR");

@@ -20,7 +20,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 using namespace penstock;
@@ -35,6 +34,7 @@ struct InspectCommand {
   ImportFlags importFlags;
   bool listsSupported = false;
 
+  void addOptions(CLI::App &app);
   int run();
   int printSupported();
   int inspectModel();
@@ -319,6 +319,14 @@ int InspectCommand::printSupported() {
   return 0;
 }
 
+void InspectCommand::addOptions(CLI::App &app) {
+  addCommonOptions(app, common);
+  app.add_option("MODEL|DIR|EXECUTABLE|DUMP", options.model,
+                 "an ONNX model, a compiled folder, one of its executables, or a dump (.mlir) after kernels");
+  app.add_flag("--operators", listsSupported, "list the operators that the importer converts, and stop");
+  importFlags.addTo(app, options.import);
+}
+
 int InspectCommand::run() {
   if (listsSupported)
     return printSupported();
@@ -338,15 +346,8 @@ int InspectCommand::run() {
 } // namespace
 
 Command addInspectCommand(CLI::App &parent) {
-  CLI::App *app =
-      parent.add_subcommand("inspect", "show operators and cuttable tensors of a model, or what a folder holds");
-  auto command = std::make_shared<InspectCommand>();
-  addCommonOptions(*app, command->common);
-  app->add_option("MODEL|DIR|EXECUTABLE|DUMP", command->options.model,
-                  "an ONNX model, a compiled folder, one of its executables, or a dump (.mlir) after kernels");
-  app->add_flag("--operators", command->listsSupported, "list the operators that the importer converts, and stop");
-  command->importFlags.addTo(*app, command->options.import);
-  return {app, [command] { return command->run(); }};
+  return addCommand<InspectCommand>(parent, "inspect",
+                                    "show operators and cuttable tensors of a model, or what a folder holds");
 }
 
 } // namespace penstock::tool

@@ -7,6 +7,7 @@
 // one, that is the error.
 //===----------------------------------------------------------------------===//
 #include "Commands.h"
+#include "CutFlags.h"
 #include "ImportFlags.h"
 #include "PlanReport.h"
 
@@ -96,32 +97,23 @@ void PlanCommand::addOptions(CLI::App &app) {
   app.add_option("MODEL", options.model, "the ONNX model")->required();
   app.add_option("--stages,--pp-size", stagesText, "numbers of stages: N or A..B (default: 1..4, or as cuts imply)")
       ->type_name("A..B");
-  app.add_option("--cluster", options.clusterFile, "TOML file of the devices that the stages run on")
-      ->type_name("FILE");
-  app.add_option("--costs", options.costsFile,
-                 "what kernels cost: a device profile, or what 'penstock bench --json' wrote")
-      ->type_name("FILE");
-  app.add_option("--target", options.target, "what to plan for: cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
-  app.add_option("--arch", options.arch, "CPU to plan for: native, x86-64-v3 or x86-64-v4")->capture_default_str();
-  app.add_option("--threads", options.numThreads, "threads of a kernel")->check(atLeastOne())->capture_default_str();
-  app.add_option("--balance", options.balance, "what to balance: time, params, memory or uniform")
-      ->check(CLI::IsMember({"time", "params", "memory", "uniform"}))
-      ->capture_default_str();
-  app.add_option("--cut", options.cuts, "end a stage at this ONNX tensor or node; may be given often, in order");
-  app.add_flag("--from-onnx-stages", options.fromOnnxStages, "keep the stages that the model's nodes carry");
   app.add_option("--plan", options.planFile, "what a plan.json, or what this command wrote, would cost here")
       ->type_name("FILE");
-  app.add_option("--memory-limit", memoryText, "most memory of a stage, e.g. 8GiB")->type_name("BYTES");
-  app.add_option("--depth", options.maxDepth,
-                 "most slots of a channel, which need memory (default: as many as keep the stages from waiting)")
-      ->type_name("N")
-      ->check(atLeastOne());
+  addCutFlags(app, options);
+  app.add_option("--memory-limit", memoryText, "most that the process of a stage may hold, e.g. 8GiB")
+      ->type_name("BYTES");
+  addTargetFlags(app, options);
+  app.add_option("--arch", options.arch, "CPU to plan for: native, x86-64-v3 or x86-64-v4")
+      ->type_name("ARCH")
+      ->capture_default_str();
   app.add_option("--html", htmlFile, "also write a page of tables and pictures")->type_name("FILE");
   app.add_option("--write-onnx", onnxFile, "also write the model with the stages of its nodes; of one number of stages")
       ->type_name("FILE");
   importFlags.addTo(app, options.import);
+  setGroup(app, "Where to cut",
+           {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--memory-limit"});
+  setGroup(app, "Code", {"--target", "--arch", "--threads"});
+  setGroup(app, "Model", {"--dim", "--shape", "--bind", "--state", "--external-data-dir"});
 }
 
 bool PlanCommand::parseOptions() {
@@ -309,10 +301,7 @@ int PlanCommand::run() {
 } // namespace
 
 Command addPlanCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand("plan", "show what each number of stages would cost, without compiling");
-  auto command = std::make_shared<PlanCommand>();
-  command->addOptions(*app);
-  return {app, [command] { return command->run(); }};
+  return addCommand<PlanCommand>(parent, "plan", "show what each number of stages would cost, without compiling");
 }
 
 } // namespace penstock::tool

@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <unistd.h>
 
 namespace penstock::tool {
@@ -77,10 +76,7 @@ int ReplayCommand::run() {
 } // namespace
 
 Command addReplayCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand("replay", "run one stage alone on what 'penstock run --record' recorded");
-  auto command = std::make_shared<ReplayCommand>();
-  command->addOptions(*app);
-  return {app, [command] { return command->run(); }};
+  return addCommand<ReplayCommand>(parent, "replay", "run one stage alone on what 'penstock run --record' recorded");
 }
 
 } // namespace penstock::tool

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -20,7 +19,8 @@ namespace penstock::tool {
 
 /// The options are those of `launch`, which compiled folders have a copy of; the usage alone where it is not installed.
 static int printHelp() {
-  std::printf("usage: penstock run DIR [options]\n");
+  std::printf("usage: penstock run DIR [options]\n\n"
+              "DIR is a folder that penstock compile wrote. The options are those of the program 'launch' in it:\n\n");
   std::fflush(stdout);
   llvm::Expected<link::Installation> installation = link::Installation::locate();
   llvm::Expected<std::string> program = installation ? installation->find("launch") : installation.takeError();
@@ -46,9 +46,8 @@ static int launch(const std::string &folder, const std::vector<std::string> &arg
 }
 
 Command addRunCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand(
-      "run", "run a compiled folder: penstock run DIR [--input NAME=FILE]... [--output-dir DIR] ...; "
-             "'penstock run DIR --help' lists what the folder takes");
+  CLI::App *app =
+      parent.add_subcommand("run", "run a compiled folder: feed inputs to its stages and collect their outputs");
   app->prefix_command();
   app->set_help_flag(); // all that follows is for `launch`, its help too
   return {app, [app] {

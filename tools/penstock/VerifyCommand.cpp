@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <unistd.h>
 
 namespace penstock::tool {
@@ -42,13 +41,14 @@ void VerifyCommand::addOptions(CLI::App &app) {
   app.add_option("--inputs", inputs, "the inputs of one request; may be given several times (default: random ones)")
       ->type_name("FILE.npz");
   app.add_option("--dim", dims, "value of a free dimension, for random inputs")->type_name("NAME=N");
-  app.add_option("--shape", shapes, "shape of a random input: INPUT=1x3x224x224")->type_name("INPUT=SHAPE");
-  app.add_option("--seed", seed, "of the random inputs")->capture_default_str();
+  app.add_option("--shape", shapes, "shape of a random input, as x=1x3x224x224")->type_name("INPUT=SHAPE");
+  app.add_option("--seed", seed, "of the random inputs")->type_name("N")->capture_default_str();
   app.add_option("--external-data-dir", externalDataDirs,
                  "folder besides the model's own in which external data may lie")
       ->type_name("DIR");
   app.add_option("--timeout", timeoutSeconds, "seconds to wait without progress; 0: for ever")
-      ->check(CLI::Range(0.0, 1e9))
+      ->type_name("S")
+      ->check(CLI::Range(0.0, 1e9).description(""))
       ->capture_default_str();
 }
 
@@ -109,11 +109,9 @@ int VerifyCommand::run() {
 } // namespace
 
 Command addVerifyCommand(CLI::App &parent) {
-  CLI::App *app = parent.add_subcommand(
-      "verify", "compare a compiled folder with ONNX Runtime or the uncut model; name the first kernel that differs");
-  auto command = std::make_shared<VerifyCommand>();
-  command->addOptions(*app);
-  return {app, [command] { return command->run(); }};
+  return addCommand<VerifyCommand>(
+      parent, "verify",
+      "compare a compiled folder with ONNX Runtime or the uncut model; name the first kernel that differs");
 }
 
 } // namespace penstock::tool

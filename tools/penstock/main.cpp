@@ -22,6 +22,11 @@ void penstock::tool::addCommonOptions(CLI::App &app, CommonOptions &common) {
   app.add_flag("--json", common.json, "print results as JSON");
 }
 
+void penstock::tool::setGroup(CLI::App &app, const char *title, std::initializer_list<const char *> options) {
+  for (const char *name : options)
+    app.get_option(name)->group(title);
+}
+
 CLI::Validator penstock::tool::atLeastOne() {
   auto check = [](std::string &text) {
     int64_t value;
@@ -72,6 +77,11 @@ int main(int argc, char **argv) {
   std::vector<Command> commands = {addCompileCommand(app), addRunCommand(app),   addReplayCommand(app),
                                    addVerifyCommand(app),  addPlanCommand(app),  addBenchCommand(app),
                                    addInspectCommand(app), addDoctorCommand(app)};
+  // After the commands, which would inherit it.
+  app.footer(
+      "penstock COMMAND --help lists what a command takes. The usual two:\n"
+      "  penstock compile model.onnx --stages 4                                         # writes model.penstock/\n"
+      "  penstock run model.penstock --input image=cat.npy --output-dir results/");
   try {
     app.parse(argc, argv);
     for (Command &command : commands)
