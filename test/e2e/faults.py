@@ -2,7 +2,6 @@
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -10,41 +9,19 @@ import time
 import numpy as np
 import runner
 import tiny
+from processes import PATIENCE_S, processes_of, stages_of, wait_for
 
 NUM_REQUESTS = 4
-PATIENCE_S = 60    # for a machine that is busy with other tests; bench/faults.py measures how long it takes
 CAN_MOUNT = subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 MARK = "INCOMPLETE"
 # Runs "$@" where /dev/shm is empty and nobody else's; exit status 99 if something is left there.
 ALONE = 'mount -t tmpfs none /dev/shm && "$@"; status=$?; [ -z "$(ls -A /dev/shm)" ] || exit 99; exit $status'
 
 
-def processes_of(folder):
-    """{id: (executable's name, state)} of the processes whose executable lies in the folder."""
-    found = {}
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            executable = pathlib.Path(os.readlink(entry / "exe"))
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:    # it has ended meanwhile, or is a zombie
-            continue
-        if folder in executable.parents:
-            found[int(entry.name)] = executable.name, state
-    return found
-
-
-def wait_for(condition, seconds=PATIENCE_S):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
-
-
 def stage_process(folder, stage):
     """The id of a stage's process, once there is one."""
     name = f"stage-{stage}"
-    find = lambda: next((number for number, (program, _) in processes_of(folder).items() if program == name), None)
-    number = wait_for(find)
+    number = wait_for(lambda: stages_of(folder).get(name))
     assert number, f"{name} did not start"
     return number
 

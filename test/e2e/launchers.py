@@ -55,21 +55,6 @@ def said(started):
     return {rank: process.stderr.read() for rank, process in started.items() if process.poll() is not None}
 
 
-def stages_of(folder):
-    """{name: process} of the stages of a folder that run. Told by file, not by path: a process in a mount namespace of its own
-    may see other paths than we do."""
-    names = {(file.st_dev, file.st_ino): path.name for path in folder.glob("stage-*") for file in [path.stat()]}
-    found = {}
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            file = os.stat(process / "exe")
-        except OSError:
-            continue
-        if name := names.get((file.st_dev, file.st_ino)):
-            found[name] = int(process.name)
-    return found
-
-
 def slots_of(process):
     """Inodes of the memory in which a stage keeps the messages of channels."""
     lines = pathlib.Path(f"/proc/{process}/maps").read_text().splitlines()
@@ -89,10 +74,3 @@ def copied(output):
     """{tensor: bytes} that --verbose says were copied."""
     return {line.split("'")[1]: int(line.split(" bytes, ")[1].split()[0]) for line in output.splitlines()
             if " messages, " in line and " copied; " in line}
-
-
-def wait_for(condition, seconds):
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.02)
-    return condition()

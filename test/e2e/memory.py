@@ -11,7 +11,6 @@ Exit status 1 if anything failed.
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import sys
@@ -19,6 +18,7 @@ import tempfile
 
 import models
 import runner
+from processes import stages_of
 
 SHARE, ROOM_BYTES = 0.05, 8 << 20    # how far memory may be from the contract
 NUM_ROUNDS = 8                       # more than any channel has slots
@@ -64,19 +64,6 @@ def held_by(pid):
             weights += int(line.split()[1]) << 10
     private, shared, files = (int(status[key]) << 10 for key in ("RssAnon", "RssShmem", "RssFile"))
     return Held(private, shared, weights, files - weights)
-
-
-def stages_of(folder):
-    """{name: process id} of running stages whose executable lies in the folder."""
-    found = {}
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            executable = pathlib.Path(os.readlink(entry / "exe"))
-        except OSError:
-            continue
-        if executable.parent == folder and executable.name.startswith("stage-"):
-            found[executable.name] = int(entry.name)
-    return found
 
 
 def forms_of(name):

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import launchers
+from processes import wait_for
 
 PROGRAMS = {"srun": "slurm-client", "sinfo": "slurm-client", "slurmctld": "slurmctld", "slurmd": "slurmd"}
 # No munge: all that speaks here is on this machine, and listens on it alone.
@@ -80,7 +81,7 @@ class Slurm:
             for name in ("slurmctld", "slurmd"):
                 with open(self.folder / f"{name}.out", "w") as out:
                     self.daemons.append(subprocess.Popen([program(name), "-D"], env=self.environment, stdout=out, stderr=out))
-            if not launchers.wait_for(self.idle, 60):
+            if not wait_for(self.idle, 60):
                 pytest.skip(f"Slurm does not start here: {self.errors()}")
         except BaseException:
             self.__exit__()

@@ -15,7 +15,8 @@ import faults
 import pytest
 import runner
 import tiny
-from faults import NUM_REQUESTS, PATIENCE_S, Pipeline, processes_of, send, stage_process, wait_for
+from faults import NUM_REQUESTS, Pipeline, send, stage_process
+from processes import PATIENCE_S, processes_of, wait_for
 
 TIMEOUT_S = 0.7
 # Step -> the call of the stage at which it happens; the third request has been sent by then.

@@ -9,13 +9,13 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import models
 import numpy as np
 import pytest
 import runner
 import tiny
+from processes import processes_of, stages_of, wait_for
 
 ALLOWED_LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "ld-linux-x86-64.so.2",
                      "libdnnl.so.2", "libgomp.so.1"}
@@ -131,29 +131,6 @@ def test_no_copy(folder):
     assert [channel["bytes_copied"] for channel in figures["channels"]] == [0] * len(figures["channels"])
 
 
-def processes_of(folder):
-    """Ids of running processes whose executable lies in the folder, with the executable's name."""
-    found = {}
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            executable = pathlib.Path(os.readlink(entry / "exe"))
-        except OSError:
-            continue
-        if folder in executable.parents:
-            found[int(entry.name)] = executable.name
-    return found
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    return condition()
-
-
 @pytest.fixture
 def running(folder):
     """A run of very many repetitions with both stages up; killed afterwards if it still goes on."""
@@ -167,7 +144,7 @@ def running(folder):
 
 
 def stages_up(folder):
-    up = {name: number for number, name in processes_of(folder).items()}
+    up = stages_of(folder)
     return up if {"stage-0", "stage-1"} <= set(up) else None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny
 import tiny_folder
+from processes import stages_of, wait_for
 
 REASON = hosts.reason_to_skip()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -43,18 +44,18 @@ def test_same_bits(folder, both, tmp_path):
 def await_traffic(folder, both, processes, said):
     """Until all stages run and messages move between the hosts. A run that ends instead is shown with what it `said`."""
     def moves():
-        return len(launchers.stages_of(folder)) == 3 and both.sent_bytes() > MOVING_BYTES
+        return len(stages_of(folder)) == 3 and both.sent_bytes() > MOVING_BYTES
 
-    launchers.wait_for(lambda: moves() or any(process.poll() is not None for process in processes), START_S)
-    assert moves(), (launchers.stages_of(folder), both.sent_bytes(), [process.poll() for process in processes], said())
+    wait_for(lambda: moves() or any(process.poll() is not None for process in processes), START_S)
+    assert moves(), (stages_of(folder), both.sent_bytes(), [process.poll() for process in processes], said())
 
 
 def cut_and_await_the_end(folder, both, processes, said):
     await_traffic(folder, both, processes, said)
     both.cut()
     # A second for what comes after the deadline, and more for a machine that is busy with other tests.
-    launchers.wait_for(lambda: not launchers.stages_of(folder), TIMEOUT_S + 10)
-    assert not launchers.stages_of(folder), (launchers.stages_of(folder), said())
+    wait_for(lambda: not stages_of(folder), TIMEOUT_S + 10)
+    assert not stages_of(folder), (stages_of(folder), said())
 
 
 def test_cut_link(folder, both, tmp_path):
@@ -117,7 +118,7 @@ def test_shared_slots(folder, both):
     command = [folder / "launch", "--random", "--repeat", 10 ** 9, "--quiet"]
     with both.ranks(command, 2, 1) as started:
         await_traffic(folder, both, started.values(), lambda: launchers.said(started))
-        slots = {name: launchers.slots_of(process) for name, process in launchers.stages_of(folder).items()}
+        slots = {name: launchers.slots_of(process) for name, process in stages_of(folder).items()}
     assert slots["stage-0"] & slots["stage-1"] and slots["stage-2"], slots
     assert not slots["stage-2"] & (slots["stage-0"] | slots["stage-1"]), slots
 

@@ -10,6 +10,7 @@ import launchers
 import models
 import pytest
 import tiny_folder
+from processes import stages_of, wait_for
 
 STAGES = 3
 TORCHRUN = models.BUILD / "venv-torch/bin/torchrun"
@@ -96,12 +97,12 @@ def test_killed_stage(folder, flags):
     """The end of a connection is noticed, whether tensors went over it or not."""
     command = [folder / "launch", "--random", "--repeat", 10 ** 9, "--timeout", 20, "--quiet", *flags]
     with launchers.ranks(command, STAGES) as started:
-        assert launchers.wait_for(lambda: len(launchers.stages_of(folder)) == STAGES, 30)
+        assert wait_for(lambda: len(stages_of(folder)) == STAGES, 30)
         time.sleep(1)
-        os.kill(launchers.stages_of(folder)["stage-1"], signal.SIGKILL)
+        os.kill(stages_of(folder)["stage-1"], signal.SIGKILL)
         begin = time.monotonic()
         ended = launchers.outcome(started)
     assert time.monotonic() - begin < 12
     assert all(status == 1 for status, _, _ in ended.values()), ended
     assert "was ended by signal 9" in ended[1][2][0], ended
-    assert launchers.wait_for(lambda: not launchers.stages_of(folder), 5)
+    assert wait_for(lambda: not stages_of(folder), 5)
