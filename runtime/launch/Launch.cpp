@@ -6,12 +6,12 @@
 //===----------------------------------------------------------------------===//
 #include "Options.h"
 #include "Results.h"
+#include "lib/Host/FiguresJson.h"
 #include "penstock/rt/Files.h"
 
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -250,17 +250,8 @@ ordered_json Launcher::toJson(const Session &session) const {
                               {"wait_ms", double(stage.waitNs) * 1e-6},
                               {"send_ms", double(stage.sendNs) * 1e-6},
                               {"microbatches", stage.microbatches}});
-  for (const ChannelFigures &channel : session.channelFigures()) {
-    ordered_json consumers = ordered_json::array();
-    for (const ChannelFigures::Consumer &consumer : channel.consumers)
-      consumers.push_back({{"to", stageName(consumer.stage)}, {"transport", consumer.transport}});
-    root["channels"].push_back({{"name", channel.name},
-                                {"tensor", channel.tensor},
-                                {"messages", channel.messages},
-                                {"bytes", channel.bytes},
-                                {"bytes_copied", channel.bytesCopied},
-                                {"consumers", std::move(consumers)}});
-  }
+  for (const ChannelFigures &channel : session.channelFigures())
+    root["channels"].push_back(channelToJson(channel));
   return root;
 }
 

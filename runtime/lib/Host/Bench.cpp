@@ -6,13 +6,13 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Bench.h"
 
+#include "FiguresJson.h"
 #include "penstock/rt/Prove.h"
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 namespace penstock {
@@ -241,17 +241,8 @@ std::string benchToJson(const BenchResult &result) {
          {"alone_ms", stage.aloneMs},
          {"predicted_ms", stage.predictedMs < 0 ? ordered_json() : ordered_json(stage.predictedMs)},
          {"kernels", kernels(stage)}});
-  for (const ChannelFigures &channel : result.channels) {
-    ordered_json consumers = ordered_json::array();
-    for (const ChannelFigures::Consumer &consumer : channel.consumers)
-      consumers.push_back({{"to", stageName(consumer.stage)}, {"transport", consumer.transport}});
-    root["channels"].push_back({{"name", channel.name},
-                                {"tensor", channel.tensor},
-                                {"messages", channel.messages},
-                                {"bytes", channel.bytes},
-                                {"bytes_copied", channel.bytesCopied},
-                                {"consumers", std::move(consumers)}});
-  }
+  for (const ChannelFigures &channel : result.channels)
+    root["channels"].push_back(channelToJson(channel));
   return root.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 
