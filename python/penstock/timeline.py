@@ -148,6 +148,7 @@ class Picture:
         self.inches_per_ms = (self.width - 1.6) / (self.end * 1.01)
 
     def draw(self, title):
+        """Everything; once."""
         axes = self.axes
         bottom = len(self.stages)
         axes.set_xlim(0, self.end * 1.01)
@@ -170,6 +171,7 @@ class Picture:
         self.draw_legend()
 
     def row_label(self, stage):
+        """Name of the stage, and its busy share in each trace."""
         shares = " | ".join(f"{trace.busy(stage):.0%}" for trace in self.traces if stage in trace.stages)
         return f"{next(trace.stages[stage] for trace in self.traces if stage in trace.stages)}\nbusy {shares}"
 
@@ -181,6 +183,7 @@ class Picture:
         return (row + 0.06, 0.5) if index == 0 else (row + 0.6, 0.34)
 
     def draw_span(self, index, span, places):
+        """A box for a microbatch, with its number where there is room, or a hatched one for a wait."""
         from matplotlib.patches import Rectangle
         top, height = self.lane(index, span.stage)
         width = span.end - span.begin
@@ -234,6 +237,7 @@ class Picture:
                                linestyle=(0, (4, 3)), zorder=2.5)
 
     def draw_legend(self):
+        """Only what the traces have."""
         from matplotlib.patches import Patch
         kinds = {span.kind for trace in self.traces for span in trace.spans}
         handles = [Patch(facecolor=colour(0), edgecolor="#303030", label="runs microbatch n")]
@@ -248,6 +252,7 @@ class Picture:
 
 
 def title_of(traces):
+    """Number of stages, and what each trace achieved."""
     lines = []
     for trace, default in zip(traces, ("measured", "predicted")):
         name = trace.label or default
@@ -264,6 +269,7 @@ def draw(trace_path, output_path, second_path=None, title=None):
 
 
 def main(arguments=None):
+    """Exit status 0: drawn; 1: the picture cannot be written; 2: what was given is wrong."""
     parser = argparse.ArgumentParser(prog="python -m penstock.timeline", description=__doc__.splitlines()[0])
     parser.add_argument("trace", help="trace written by `penstock run --trace`")
     parser.add_argument("second", nargs="?", help="a second trace, drawn beneath: usually the predicted one")

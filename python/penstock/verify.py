@@ -65,6 +65,7 @@ class Difference:
                 f"{self.place}, expected {self.expected}; {self.words}")
 
     def to_json(self):
+        """The fields of --json."""
         kernel = self.value.kernel if self.value else {}
         return {"tensor": self.tensor, "node": kernel.get("node"), "kernel": kernel.get("kernel"),
                 "stage": self.value.stage if self.value else None, "request": self.when[0], "microbatch": self.when[1],
@@ -98,9 +99,11 @@ class Run:
         return found
 
     def inputs(self, when):
+        """{name: array} that the stages received in one microbatch."""
         return self._tensors(self.plan["inputs"], when)
 
     def outputs(self, when):
+        """{name: array} that they gave back."""
         return self._tensors(self.plan["outputs"], when)
 
     def values(self, when):
@@ -118,6 +121,7 @@ class Run:
 
 
 def read_plan(folder):
+    """The object in plan.json."""
     path = os.path.join(folder, "plan.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -158,10 +162,12 @@ def describe(tensor, when, actual, expected, differs, words, value=None):
 
 
 def as_floats(array):
+    """In float64, with zeros for NaN and large numbers for infinities, so that differences are numbers."""
     return np.nan_to_num(array.astype(np.float64))
 
 
 def compare_bits(tensor, when, actual, expected, value=None):
+    """The Difference, or None where shape, type and all bits agree."""
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         return Difference(tensor, when, "the shapes differ", [], f"{actual.dtype}{list(actual.shape)}",
                           f"{expected.dtype}{list(expected.shape)}", value)
@@ -194,6 +200,7 @@ def compare_near(tensor, when, actual, expected, unoptimised, value=None):
 
 
 def check_inputs(one, other):
+    """Two runs can be compared only if they were given the same."""
     for when in one.microbatches:
         here, there = one.inputs(when), other.inputs(when)
         for name, array in here.items():
@@ -304,6 +311,7 @@ class Runtime:
 
 
 def numpy_type(argument):
+    """Of an input or output of an onnxruntime session."""
     name = argument.type[len("tensor("):-1]
     return np.dtype({"float": "float32", "double": "float64"}.get(name, name))
 
@@ -377,6 +385,7 @@ def nearest(value, expected, unoptimised):
 
 
 def tool():
+    """The command line that compiles the uncut model."""
     return os.environ.get("PENSTOCK_TOOL", "penstock")
 
 
@@ -391,6 +400,7 @@ def run_flags(options):
 
 
 def parse(arguments):
+    """The options of the command line."""
     parser = argparse.ArgumentParser(prog="penstock verify", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -406,6 +416,7 @@ def parse(arguments):
 
 
 def check_model(options):
+    """The model must be there; a note says if the folder's plan names another file."""
     try:
         with open(options.model, "rb"):
             pass
@@ -416,6 +427,7 @@ def check_model(options):
 
 
 def verify(options):
+    """The first difference, or None."""
     if np is None:
         raise Error(f"verify needs the Python package numpy: {PIP} numpy, or PENSTOCK_PYTHON=PYTHON that has it")
     check_model(options)
@@ -425,6 +437,7 @@ def verify(options):
 
 
 def main(arguments=None):
+    """Exit status 0: all is equal; 1: something differs, or cannot be run; 2: what was given is wrong."""
     options = parse(arguments)
     what = "ONNX Runtime" if options.against == "onnxruntime" else "the uncut model"
     try:
