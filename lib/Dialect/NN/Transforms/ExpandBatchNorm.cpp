@@ -2,9 +2,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "Replace.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
-#include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace penstock::nn {
@@ -68,14 +68,7 @@ template <typename ConvT> struct FoldIntoConv : OpRewritePattern<BatchNormOp> {
     Value shift = norm.getMean();
     shift = conv.getBias() ? math.binary(BinaryKind::sub, conv.getBias(), shift) : math.unary(UnaryKind::neg, shift);
     shift = math.binary(BinaryKind::add, math.binary(BinaryKind::mul, shift, scale), norm.getBias());
-    NamedAttrList attributes(conv->getAttrs());
-    OperationState state(norm.getLoc(), conv->getName());
-    state.addOperands({conv.getInput(), filter, shift});
-    state.addTypes(norm.getType());
-    state.addAttributes(attributes);
-    Operation *folded = rewriter.create(state);
-    takePlace(norm, folded);
-    rewriter.replaceOp(norm, folded);
+    replaceWith(rewriter, norm, conv->getName().getStringRef(), {conv.getInput(), filter, shift}, conv->getAttrs());
     rewriter.eraseOp(conv);
     ++count;
     return success();

@@ -6,11 +6,11 @@
 // key. Nothing is built before all of it is matched.
 //===----------------------------------------------------------------------===//
 #include "Matchers.h"
+#include "Replace.h"
 #include "SinkTransposes.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 #include <limits>
@@ -225,13 +225,7 @@ struct RaiseAttention : OpRewritePattern<MatmulOp> {
     attributes.set("scale", rewriter.getF64FloatAttr(match->scale));
     if (match->zeroMaskedRows)
       attributes.set("zero_masked_rows", rewriter.getUnitAttr());
-    OperationState state(op.getLoc(), AttentionOp::getOperationName());
-    state.addOperands(operands);
-    state.addTypes(op.getType());
-    state.addAttributes(attributes);
-    Operation *raised = rewriter.create(state);
-    takePlace(op, raised);
-    rewriter.replaceOp(op, raised);
+    replaceWith(rewriter, op, AttentionOp::getOperationName(), operands, attributes);
     ++count;
     return success();
   }

@@ -3,9 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "Matchers.h"
+#include "Replace.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
-#include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace penstock::nn {
@@ -143,15 +143,10 @@ private:
     attributes.set("epsilon", rewriter.getF64FloatAttr(norm.epsilon));
     if (norm.rms)
       attributes.set("rms", rewriter.getUnitAttr());
-    OperationState state(op.getLoc(), LayerNormOp::getOperationName());
-    state.addOperands({norm.input, scale});
+    SmallVector<Value> operands{norm.input, scale};
     if (bias)
-      state.addOperands(bias);
-    state.addTypes(op.getType());
-    state.addAttributes(attributes);
-    Operation *raised = rewriter.create(state);
-    takePlace(op, raised);
-    rewriter.replaceOp(op, raised);
+      operands.push_back(bias);
+    replaceWith(rewriter, op, LayerNormOp::getOperationName(), operands, attributes);
     ++count;
   }
 
