@@ -35,7 +35,7 @@ LibraryTable::~LibraryTable() = default;
 CodeGenerator::~CodeGenerator() = default;
 
 /// Raised whenever the same kernel may become other code.
-static constexpr StringLiteral kCompilerVersion = "penstock kernels 1, LLVM " LLVM_VERSION_STRING;
+static constexpr StringLiteral kCompilerVersion = "penstock kernels 2, LLVM " LLVM_VERSION_STRING;
 
 /// The kernel without names, as text.
 static std::string printCanonically(nn::KernelDefOp kernel) {

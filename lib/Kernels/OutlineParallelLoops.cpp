@@ -36,11 +36,11 @@ using namespace penstock::kernels;
 
 namespace {
 
-/// Iterations that are worth sharing out, and scalar operations that are worth a thread's wake-up.
-constexpr int64_t kEnoughIterations = 16, kEnoughOperations = 32 * 1024;
+/// Iterations that are worth sharing out.
+constexpr int64_t kEnoughIterations = 16;
 /// What a function such as exp takes.
 constexpr int64_t kFunctionOperations = 16;
-/// What an unknown extent is taken for, when a dimension is chosen.
+/// What an unknown extent is taken for, when a dimension is chosen, and where it cannot be asked for beforehand.
 constexpr int64_t kUsualExtent = 128;
 
 /// One dimension of a loop nest.
@@ -152,12 +152,13 @@ private:
     return operations;
   }
 
-  /// Of one iteration of a loop; inner loops count with their extents.
-  static std::optional<int64_t> countOperations(Operation *loop) {
+  /// Of one iteration of a loop, or of a branch; inner loops count with their extents, conditions as if they held.
+  static std::optional<int64_t> countOperations(Operation *parent) {
     int64_t sum = 0;
-    for (Operation &op : loop->getRegion(0).front()) {
-      std::optional<int64_t> operations =
-          isa<scf::ForOp, scf::ParallelOp>(op) ? getConstantWork(&op) : countOperation(op);
+    for (Operation &op : parent->getRegion(0).front()) {
+      std::optional<int64_t> operations = isa<scf::ForOp, scf::ParallelOp>(op) ? getConstantWork(&op)
+                                          : isa<scf::IfOp>(op)                 ? countOperations(&op)
+                                                                               : countOperation(op);
       if (!operations)
         return std::nullopt;
       sum += *operations;
@@ -172,11 +173,42 @@ private:
     return b.create<arith::CeilDivSIOp>(loc, span, dimension.step);
   }
 
+  /// What countOperations says of `parent`, as a value before `outermost`. Where an extent is known only in the loops,
+  /// it is a usual one.
+  Value workOf(Operation *parent, Operation *outermost) {
+    Location loc = parent->getLoc();
+    if (std::optional<int64_t> operations = countOperations(parent))
+      return b.create<arith::ConstantIndexOp>(loc, std::max<int64_t>(*operations, 1));
+    int64_t plain = 0;
+    SmallVector<Value> parts;
+    for (Operation &op : parent->getRegion(0).front()) {
+      if (!isa<scf::ForOp, scf::ParallelOp, scf::IfOp>(op)) {
+        plain += countOperation(op);
+        continue;
+      }
+      Value work = workOf(&op, outermost);
+      if (!isa<scf::IfOp>(op))
+        for (const Dimension &dimension : getDimensions(&op))
+          work = b.create<arith::MulIOp>(loc, work, countBefore(loc, dimension, outermost));
+      parts.push_back(work);
+    }
+    Value sum = b.create<arith::ConstantIndexOp>(loc, plain);
+    for (Value part : parts)
+      sum = b.create<arith::AddIOp>(loc, sum, part);
+    return sum;
+  }
+
+  Value countBefore(Location loc, const Dimension &dimension, Operation *outermost) {
+    bool isKnown = llvm::all_of(ArrayRef<Value>{dimension.lower, dimension.upper, dimension.step}, [&](Value value) {
+      return !outermost->isAncestor(value.getParentBlock()->getParentOp());
+    });
+    return isKnown ? countOf(loc, dimension) : b.create<arith::ConstantIndexOp>(loc, kUsualExtent).getResult();
+  }
+
   /// Iterations of the chosen dimension that are worth a thread.
   Value grainOf(Operation *loop, size_t chosen) {
     Location loc = loop->getLoc();
-    int64_t operations = countOperations(loop).value_or(kUsualExtent);
-    Value work = b.create<arith::ConstantIndexOp>(loc, std::max<int64_t>(operations, 1));
+    Value work = workOf(loop, loop);
     for (auto [i, dimension] : llvm::enumerate(getDimensions(loop)))
       if (i != chosen)
         work = b.create<arith::MulIOp>(loc, work, countOf(loc, dimension));
@@ -271,6 +303,18 @@ private:
   unsigned &numParts;
 };
 
+/// What loops keep on the stack gets its place when the function is entered, not in each iteration.
+void enterWithStack(func::FuncOp function) {
+  Block *entry = &function.front();
+  SmallVector<memref::AllocaOp> allocas;
+  function.walk([&](memref::AllocaOp op) {
+    if (op->getBlock() != entry && op.getDynamicSizes().empty())
+      allocas.push_back(op);
+  });
+  for (memref::AllocaOp op : llvm::reverse(allocas))
+    op->moveBefore(entry, entry->begin());
+}
+
 class OutlineParallelLoopsPass : public PassWrapper<OutlineParallelLoopsPass, OperationPass<ModuleOp>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(OutlineParallelLoopsPass)
@@ -285,6 +329,9 @@ public:
     for (func::FuncOp function : functions)
       if (!function.isExternal())
         Outliner(function, numParts).run();
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isExternal())
+        enterWithStack(function);
   }
 };
 

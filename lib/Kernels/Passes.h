@@ -27,6 +27,10 @@ namespace penstock::kernels {
 inline constexpr int64_t kAlignment = 64;
 /// Bytes of the stack that a kernel of the host may use.
 inline constexpr int64_t kMaxStackBytes = 8192;
+/// And those that each thread may use besides, for columns of one contraction.
+inline constexpr int64_t kMaxPanelBytes = 16384;
+/// Scalar operations that are worth a thread's wake-up.
+inline constexpr int64_t kEnoughOperations = 32 * 1024;
 
 /// Joins elementwise linalg ops, folds constants and reshapes into them.
 std::unique_ptr<mlir::Pass> createFuseElementwisePass();
@@ -37,6 +41,10 @@ std::unique_ptr<mlir::Pass> createWorkInPlacePass();
 /// Products and convolutions on buffers as loops around tiles of sums in vector registers. `isParallel` marks outermost
 /// loops that threads may share with kParallelAttr.
 std::unique_ptr<mlir::Pass> createTileContractionsPass(unsigned vectorBits, bool isParallel);
+
+/// Reductions whose results are contiguous, and which run over axes before these, in blocks of results that threads may
+/// share.
+std::unique_ptr<mlir::Pass> createTileReductionsPass();
 
 /// Copies that exchange the axes which lie next to each other in memory, block by block.
 std::unique_ptr<mlir::Pass> createTileTransposesPass(bool isParallel);

@@ -107,6 +107,8 @@ void kernels::addBufferPasses(OpPassManager &passes) {
 
 static void addLoops(OpPassManager &passes, const TargetProfile &profile) {
   passes.addPass(createTileContractionsPass(profile.vectorBits, profile.isParallel()));
+  if (profile.isParallel())
+    passes.addPass(createTileReductionsPass());
   passes.addPass(createPlaceTemporariesPass(kMaxStackBytes));
   passes.addPass(createTileTransposesPass(profile.isParallel()));
   passes.addNestedPass<func::FuncOp>(createLowerCopiesPass());

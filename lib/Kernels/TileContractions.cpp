@@ -17,6 +17,10 @@
 // again. Each element's products are added one after the other in the op's own order: the same bits as from plain
 // loops, for any tile, vector width or number of rows. Ops of another form stay as they are.
 //
+// Threads share one of the loops: another parallel one, tiles of columns, or blocks of rows. Columns that are copied
+// together then have a place on the stack of each thread, for as many reductions as fit; the sums wait in the result
+// while the next ones are copied, in the same order again.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Passes.h"
@@ -39,6 +43,10 @@ namespace {
 constexpr int64_t kNone = -1;
 /// From so many rows on, copying columns together pays.
 constexpr int64_t kManyRows = 32;
+/// The longest step of the data along columns: offsets of a vector's elements are 32 bits wide.
+constexpr int64_t kMostStep = 1 << 24;
+/// What an unknown number of rows is taken for, and how many tiles of columns are enough for all threads.
+constexpr int64_t kUsualRows = 128, kManyTiles = 16;
 
 /// How an op's loops serve as rows, columns and the rest.
 struct Roles {
@@ -101,7 +109,7 @@ std::optional<Roles> findRoles(linalg::GenericOp op) {
   roles.weights = maps[roles.weightsOperand];
   roles.data = maps[1 - roles.weightsOperand];
   roles.step = stepAlong(roles.data, roles.column);
-  if (roles.step != 1 && roles.step != 2)
+  if (roles.step < 1 || roles.step > kMostStep)
     return std::nullopt;
   SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
   for (int64_t i = 0, n = iterators.size(); i < n; ++i)
@@ -127,10 +135,18 @@ struct TileShape {
   int64_t numRows, numVectors;
 };
 
+/// The loop whose iterations threads share.
+enum class Shared { None, Outer, Columns, Rows };
+
+/// Positions of a loop.
+struct Bounds {
+  Value low, high;
+};
+
 class Emitter {
 public:
   Emitter(linalg::GenericOp op, const Roles &roles, int64_t vectorBits, bool isParallel)
-      : b(op), isParallel(isParallel), loc(op.getLoc()), roles(roles), weights(op.getDpsInputs()[roles.weightsOperand]),
+      : b(op), loc(op.getLoc()), isParallel(isParallel), roles(roles), weights(op.getDpsInputs()[roles.weightsOperand]),
         data(op.getDpsInputs()[1 - roles.weightsOperand]), result(op.getDpsInits()[0]), positions(op.getNumLoops()) {
     Type element = getElementTypeOrSelf(result.getType());
     lanes = vectorBits / element.getIntOrFloatBitWidth();
@@ -141,11 +157,11 @@ public:
   }
 
   void run() {
-    choosePanel();
-    // A panel is one for all iterations.
-    isParallel = isParallel && !panel;
     if (isParallel)
-      sortOuter();
+      chooseShared();
+    choosePanel();
+    if (shared == Shared::None)
+      makePanel();
     emitOuter(0);
   }
 
@@ -163,20 +179,66 @@ private:
     return forOp;
   }
 
-  /// The longest loop first: it is the one that threads share.
-  void sortOuter() {
-    auto lengthOf = [&](int64_t dim) { return getConstantIntValue(extents[dim]).value_or(1); };
+  static void share(scf::ForOp loop) { loop->setAttr(kParallelAttr, UnitAttr::get(loop.getContext())); }
+
+  /// The longest outer loop comes first and is shared. One of unknown extent counts for more than one of a single
+  /// iteration, and for less than any other: most often it is a batch of one, above all where it is not the last.
+  void chooseShared() {
+    auto lengthOf = [&](int64_t dim) {
+      std::optional<int64_t> extent = getConstantIntValue(extents[dim]);
+      return extent ? 2 * *extent : 3;
+    };
+    std::reverse(roles.outer.begin(), roles.outer.end());
     llvm::stable_sort(roles.outer, [&](int64_t a, int64_t b) { return lengthOf(a) > lengthOf(b); });
-    outerIsShared = !roles.outer.empty() && lengthOf(roles.outer.front()) > 1;
+    if (!roles.outer.empty() && lengthOf(roles.outer.front()) > 2)
+      shared = Shared::Outer;
+    else
+      shared = countRowBlocks() > countColumnTiles() ? Shared::Rows : Shared::Columns;
+  }
+
+  /// Many rows, of whole tiles.
+  int64_t rowsOfBlock() { return llvm::alignTo(kManyRows, chooseTile().numRows); }
+
+  int64_t countRowBlocks() {
+    if (roles.row == kNone)
+      return 0;
+    return llvm::divideCeil(getConstantIntValue(extents[roles.row]).value_or(kUsualRows), rowsOfBlock());
+  }
+
+  /// At most as many as are enough.
+  int64_t countColumnTiles() {
+    std::optional<int64_t> columns = getConstantIntValue(extents[roles.column]);
+    return columns ? std::min(*columns / (chooseTile().numVectors * lanes), kManyTiles) : kManyTiles;
   }
 
   void emitOuter(size_t depth) {
     if (depth == roles.outer.size())
-      return emitColumns();
+      return shared == Shared::Rows ? emitRowBlocks() : emitColumns();
     int64_t dim = roles.outer[depth];
-    scf::ForOp made = loop(dim, index(0), toValue(extents[dim]), 1, [&] { emitOuter(depth + 1); });
-    if (isParallel && depth == 0 && outerIsShared)
-      made->setAttr(kParallelAttr, b.getUnitAttr());
+    scf::ForOp made = loop(dim, index(0), toValue(extents[dim]), 1, [&] {
+      if (depth == 0 && shared == Shared::Outer)
+        makePanel();
+      emitOuter(depth + 1);
+    });
+    if (depth == 0 && shared == Shared::Outer)
+      share(made);
+  }
+
+  void emitRowBlocks() {
+    Value extent = toValue(extents[roles.row]);
+    int64_t numRows = rowsOfBlock();
+    share(loop(roles.row, index(0), extent, numRows, [&] {
+      rowBlock = nextBlock(positions[roles.row], numRows, extent);
+      makePanel();
+      emitColumns();
+      rowBlock = {};
+    }));
+  }
+
+  /// From `low` on, `length` positions or as many as are left.
+  Bounds nextBlock(Value low, int64_t length, Value extent) {
+    Value high = b.create<arith::AddIOp>(loc, low, index(length));
+    return {low, b.create<arith::MinSIOp>(loc, high, extent)};
   }
 
   /// Sums, one column tile and a scalar must fit in the registers.
@@ -206,9 +268,15 @@ private:
     std::optional<int64_t> constant = getConstantIntValue(extents[roles.column]);
     int64_t width = tile.numVectors * lanes;
     Value wide = roundDown(extent, constant, width), narrow = roundDown(extent, constant, lanes);
-    scf::ForOp main = loop(roles.column, index(0), wide, width, [&] { emitColumnTile(tile, {}); });
-    if (isParallel && roles.outer.empty())
-      main->setAttr(kParallelAttr, b.getUnitAttr());
+    scf::ForOp main = loop(roles.column, index(0), wide, width, [&] {
+      if (shared == Shared::Columns)
+        makePanel();
+      emitColumnTile(tile, {});
+    });
+    if (shared == Shared::Columns) {
+      share(main);
+      makePanel(); // for what is left
+    }
     if (tile.numVectors > 1)
       loop(roles.column, wide, narrow, lanes, [&] { emitColumnTile({tile.numRows, 1}, {}); });
     if (constant && *constant % lanes == 0)
@@ -228,6 +296,34 @@ private:
     std::optional<int64_t> rows = getConstantIntValue(extents[roles.row]);
     if (rows && *rows < kManyRows)
       return;
+    hasPanel = shared == Shared::None || chooseChunk();
+  }
+
+  /// How far the first reduction goes in a panel on the stack; false if not even one of its positions fits.
+  bool chooseChunk() {
+    int64_t inner = 1;
+    for (int64_t dim : ArrayRef(roles.reductions).drop_front())
+      if (std::optional<int64_t> extent = getConstantIntValue(extents[dim]))
+        inner *= std::max<int64_t>(*extent, 1);
+      else
+        return false;
+    int64_t lineBytes = chooseTile().numVectors * lanes * vectorType.getElementTypeBitWidth() / 8;
+    chunk = kMaxPanelBytes / lineBytes / inner;
+    numChunkLines = chunk * inner;
+    return chunk > 0;
+  }
+
+  /// Room for the columns of one tile: in all iterations the same, or one for each thread.
+  void makePanel() {
+    if (!hasPanel)
+      return;
+    int64_t width = chooseTile().numVectors * lanes;
+    Type element = vectorType.getElementType();
+    if (shared != Shared::None) {
+      auto alignment = b.getI64IntegerAttr(kAlignment);
+      panel = b.create<memref::AllocaOp>(loc, MemRefType::get({numChunkLines, width}, element), alignment);
+      return;
+    }
     AffineExpr product = b.getAffineConstantExpr(1);
     SmallVector<OpFoldResult> factors;
     for (int64_t dim : roles.reductions) {
@@ -237,13 +333,12 @@ private:
     OpFoldResult depth =
         affine::makeComposedFoldedAffineApply(b, loc, AffineMap::get(0, factors.size(), product), factors);
     std::optional<int64_t> constant = getConstantIntValue(depth);
-    auto type = MemRefType::get({constant ? *constant : ShapedType::kDynamic, chooseTile().numVectors * lanes},
-                                vectorType.getElementType());
+    auto type = MemRefType::get({constant ? *constant : ShapedType::kDynamic, width}, element);
     panel = b.create<memref::AllocOp>(loc, type, constant ? ValueRange() : ValueRange(toValue(depth)));
   }
 
   void emitColumnTile(TileShape tile, Value mask) {
-    if (!panel)
+    if (!hasPanel)
       return emitRows(tile, mask);
     if (getConstantIntValue(extents[roles.row]))
       return emitWithPanel(tile, mask);
@@ -259,16 +354,36 @@ private:
   void emitWithPanel(TileShape tile, Value mask) {
     if (roles.row != kNone)
       positions[roles.row] = index(0); // the data does not move with it
+    Value extent = toValue(extents[roles.reductions.front()]);
+    std::optional<int64_t> constant = getConstantIntValue(extent);
+    if (shared == Shared::None || (constant && *constant <= chunk))
+      return emitFilled(tile, mask);
+    auto chunks = b.create<scf::ForOp>(loc, index(0), extent, index(chunk));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(chunks.getBody());
+    reductionBlock = nextBlock(chunks.getInductionVar(), chunk, extent);
+    emitFilled(tile, mask);
+    reductionBlock = {};
+  }
+
+  void emitFilled(TileShape tile, Value mask) {
     fillPanel(0, tile, mask);
     readsPanel = true;
     emitRows(tile, mask);
     readsPanel = false;
   }
 
+  /// What a loop over a reduction runs through at this place.
+  Bounds boundsOf(size_t reduction) {
+    if (reduction == 0 && reductionBlock.low)
+      return reductionBlock;
+    return {index(0), toValue(extents[roles.reductions[reduction]])};
+  }
+
   void fillPanel(size_t depth, TileShape tile, Value mask) {
     if (depth < roles.reductions.size()) {
-      int64_t dim = roles.reductions[depth];
-      loop(dim, index(0), toValue(extents[dim]), 1, [&] { fillPanel(depth + 1, tile, mask); });
+      auto [low, high] = boundsOf(depth);
+      loop(roles.reductions[depth], low, high, 1, [&] { fillPanel(depth + 1, tile, mask); });
       return;
     }
     Value line = panelLine();
@@ -276,14 +391,17 @@ private:
       b.create<vector::StoreOp>(loc, loadData(0, vector, mask), panel, ValueRange{line, index(vector * lanes)});
   }
 
-  /// The reduction positions as one number.
+  /// The reduction positions as one number, from the first one in the panel on.
   Value panelLine() {
     Value line;
-    for (int64_t dim : roles.reductions) {
+    for (auto [i, dim] : llvm::enumerate(roles.reductions)) {
+      Value position = positions[dim];
+      if (i == 0 && reductionBlock.low)
+        position = b.create<arith::SubIOp>(loc, position, reductionBlock.low);
       if (line)
-        line = b.create<arith::AddIOp>(loc, b.create<arith::MulIOp>(loc, line, toValue(extents[dim])), positions[dim]);
+        line = b.create<arith::AddIOp>(loc, b.create<arith::MulIOp>(loc, line, toValue(extents[dim])), position);
       else
-        line = positions[dim];
+        line = position;
     }
     return line;
   }
@@ -299,8 +417,14 @@ private:
       return emitTile(tile, mask);
     Value extent = toValue(extents[roles.row]);
     std::optional<int64_t> constant = getConstantIntValue(extents[roles.row]);
-    Value whole = roundDown(extent, constant, tile.numRows);
-    loop(roles.row, index(0), whole, tile.numRows, [&] { emitTile(tile, mask); });
+    Value low = index(0), whole = roundDown(extent, constant, tile.numRows);
+    if (rowBlock.low) {
+      low = rowBlock.low;
+      extent = rowBlock.high;
+      Value length = b.create<arith::SubIOp>(loc, extent, low);
+      whole = b.create<arith::AddIOp>(loc, low, roundDown(length, std::nullopt, tile.numRows));
+    }
+    loop(roles.row, low, whole, tile.numRows, [&] { emitTile(tile, mask); });
     int64_t rest = constant ? *constant % tile.numRows : 0;
     if (constant && rest)
       loop(roles.row, whole, extent, rest, [&] { emitTile({rest, tile.numVectors}, mask); });
@@ -334,15 +458,19 @@ private:
     return b.create<vector::LoadOp>(loc, vectorType, memref, indices);
   }
 
+  /// Elements that lie `step` apart.
+  Value gather(Value memref, ArrayRef<Value> indices, Value mask) {
+    SmallVector<int32_t> offsets;
+    for (int64_t i = 0; i < lanes; ++i)
+      offsets.push_back(static_cast<int32_t>(roles.step * i));
+    Value steps = b.create<arith::ConstantOp>(loc, b.getI32VectorAttr(offsets));
+    if (!mask)
+      mask = b.create<arith::ConstantOp>(loc, DenseElementsAttr::get(VectorType::get({lanes}, b.getI1Type()), true));
+    return b.create<vector::GatherOp>(loc, vectorType, memref, indices, steps, mask, zeros());
+  }
+
   /// Every second element, without touching one more than needed: elements 0..n-1 and n-1..2n-2 of the row.
-  Value loadSecond(Value memref, SmallVector<Value> indices, Value mask) {
-    if (mask) {
-      SmallVector<int32_t> offsets;
-      for (int64_t i = 0; i < lanes; ++i)
-        offsets.push_back(2 * i);
-      Value steps = b.create<arith::ConstantOp>(loc, b.getI32VectorAttr(offsets));
-      return b.create<vector::GatherOp>(loc, vectorType, memref, indices, steps, mask, zeros());
-    }
+  Value loadSecond(Value memref, SmallVector<Value> indices) {
     Value low = loadVector(memref, indices, {});
     indices.back() = b.create<arith::AddIOp>(loc, indices.back(), index(lanes - 1));
     Value high = loadVector(memref, indices, {});
@@ -358,7 +486,9 @@ private:
     if (readsPanel)
       return loadVector(panel, {panelLine(), index(vector * lanes)}, {});
     SmallVector<Value> indices = indicesOf(roles.data, row, vector * lanes);
-    return roles.step == 2 ? loadSecond(data, indices, mask) : loadVector(data, indices, mask);
+    if (roles.step == 1)
+      return loadVector(data, indices, mask);
+    return roles.step == 2 && !mask ? loadSecond(data, indices) : gather(data, indices, mask);
   }
 
   void emitTile(TileShape tile, Value mask) {
@@ -381,7 +511,8 @@ private:
     if (depth == roles.reductions.size())
       return emitProducts(tile, mask, std::move(sums));
     int64_t dim = roles.reductions[depth];
-    auto forOp = b.create<scf::ForOp>(loc, index(0), toValue(extents[dim]), index(1), sums);
+    auto [low, high] = boundsOf(depth);
+    auto forOp = b.create<scf::ForOp>(loc, low, high, index(1), sums);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(forOp.getBody());
     positions[dim] = forOp.getInductionVar();
@@ -408,15 +539,18 @@ private:
 
   OpBuilder b;
   Location loc;
-  bool isParallel, outerIsShared = false;
+  bool isParallel;
+  Shared shared = Shared::None;
   Roles roles;
   Value weights, data, result;
   SmallVector<OpFoldResult> extents;
   SmallVector<Value> positions;
   VectorType vectorType;
   int64_t lanes, numRegisters;
-  Value panel; ///< reductions x columns of one tile; null if the data is read where it lies
-  bool readsPanel = false;
+  Value panel; ///< reductions x columns of one tile
+  bool hasPanel = false, readsPanel = false;
+  int64_t chunk = 0, numChunkLines = 0; ///< positions of the first reduction in a thread's panel, and its lines
+  Bounds rowBlock, reductionBlock;      ///< null where all rows, or reductions, come at once
 };
 
 class TileContractionsPass : public PassWrapper<TileContractionsPass, OperationPass<func::FuncOp>> {
@@ -439,7 +573,8 @@ public:
       std::optional<Roles> roles = findRoles(op);
       if (!roles)
         continue;
-      Emitter(op, *roles, vectorBits, isParallel).run();
+      bool isOutermost = isa<func::FuncOp>(op->getParentOp()); // no thread is woken inside of a condition
+      Emitter(op, *roles, vectorBits, isParallel && isOutermost).run();
       op.erase();
     }
   }

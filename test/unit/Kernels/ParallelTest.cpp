@@ -24,13 +24,14 @@ using PartFunction = void (*)(void *, int64_t, int64_t, int32_t);
 
 /// What the last run's calls of rt_parallel_for looked like.
 int numCalls = 0;
-int64_t largestCount = 0;
+int64_t largestCount = 0, lastCount = 0;
 
 /// Cuts as the runtime does, but whatever the grain, and runs the last part first.
 template <int numThreads>
 void runBackwards(void *, int64_t count, int64_t grain, PartFunction function, void *argument) {
   ++numCalls;
   largestCount = std::max(largestCount, count);
+  lastCount = count;
   EXPECT_GE(grain, 1);
   int64_t numParts = std::min<int64_t>(numThreads, count);
   for (int64_t part = numParts - 1; part >= 0; --part)
@@ -39,11 +40,21 @@ void runBackwards(void *, int64_t count, int64_t grain, PartFunction function, v
 
 void runOnThreads(void *, int64_t count, int64_t, PartFunction function, void *argument) {
   ++numCalls;
+  lastCount = count;
   std::vector<std::thread> threads;
   for (int64_t part = 0; part < 4; ++part)
     threads.emplace_back(function, argument, part * count / 4, (part + 1) * count / 4, static_cast<int32_t>(part));
   for (std::thread &thread : threads)
     thread.join();
+}
+
+using ParallelFor = void (*)(void *, int64_t, int64_t, PartFunction, void *);
+constexpr ParallelFor kWays[] = {runBackwards<1>, runBackwards<2>, runBackwards<3>, runBackwards<7>, runOnThreads};
+ParallelFor way = kWays[0];
+
+/// What kernels are linked to: one object runs in all ways.
+void runThatWay(void *context, int64_t count, int64_t grain, PartFunction function, void *argument) {
+  way(context, count, grain, function, argument);
 }
 
 TargetProfile parallelProfile() {
@@ -59,13 +70,12 @@ void expectSameBits(const KernelText &how, const std::vector<int64_t> &symbols =
   ASSERT_TRUE(serial.ok()) << serial.error;
   std::vector<Array> inputs = serial.randomInputs(symbols);
   std::vector<Array> expected = serial.run(inputs, symbols);
-  using Function = void (*)(void *, int64_t, int64_t, PartFunction, void *);
-  for (Function function : {Function(runBackwards<1>), Function(runBackwards<2>), Function(runBackwards<3>),
-                            Function(runBackwards<7>), Function(runOnThreads)}) {
+  Kernel shared(text, parallelProfile(), nullptr, {{"rt_parallel_for", reinterpret_cast<void *>(runThatWay)}});
+  ASSERT_TRUE(shared.ok()) << shared.error;
+  EXPECT_NE(shared.compiled.hash, serial.compiled.hash);
+  for (ParallelFor function : kWays) {
+    way = function;
     numCalls = 0;
-    Kernel shared(text, parallelProfile(), nullptr, {{"rt_parallel_for", reinterpret_cast<void *>(function)}});
-    ASSERT_TRUE(shared.ok()) << shared.error;
-    EXPECT_NE(shared.compiled.hash, serial.compiled.hash);
     std::vector<Array> results = shared.run(inputs, symbols);
     EXPECT_GT(numCalls, 0) << text;
     ASSERT_EQ(results.size(), expected.size());
@@ -114,6 +124,102 @@ TEST(Parallel, contractions) {
                   "1, 1, 1>, group = 32 : i64} : " +
                       image + ", " + filter,
                   {image}});
+}
+
+void expectProduct(const std::string &lhs, const std::string &rhs, const std::string &result, int64_t count,
+                   const std::vector<int64_t> &symbols = {0, 0, 0, 0}, const std::string &element = "f32") {
+  std::string left = tensorType(lhs, element), right = tensorType(rhs, element);
+  expectSameBits({{left, right}, "%r = nn.matmul %0, %1 : " + left + ", " + right, {tensorType(result, element)}},
+                 symbols);
+  EXPECT_EQ(lastCount, count) << lhs << " " << rhs; // what fills the result comes before
+}
+
+/// Columns of one tile of sums.
+int64_t tileOf(int64_t elementBytes = 4) {
+  unsigned bits = hostProfile().vectorBits;
+  return (bits == 512 ? 4 : 2) * bits / 8 / elementBytes;
+}
+
+// Columns that many rows read are copied, by each thread for itself, as many products at a time as its stack holds.
+TEST(Parallel, copiedColumns) {
+  expectProduct("70x40", "40x1100", "70x1100", 1100 / tileOf());
+  expectProduct("70x700", "700x1100", "70x1100", 1100 / tileOf());
+  expectProduct("1x70x700", "700x1100", "1x70x1100", 1100 / tileOf());
+  expectProduct("50x513", "513x1030", "50x1030", 1030 / tileOf(8), {0, 0, 0, 0}, "f64");
+  expectProduct("3x64x300", "3x300x130", "3x64x130", 3);
+}
+
+// Few columns: blocks of rows are shared.
+TEST(Parallel, rowsOfFewColumns) {
+  expectProduct("1001x300", "300x70", "1001x70", 28);
+  expectProduct("1001x300", "300x5", "1001x5", 28);
+}
+
+TEST(Parallel, productsOfFreeExtents) {
+  for (std::vector<int64_t> symbols : {std::vector<int64_t>{1, 70, 300, 1100}, {2, 33, 65, 1030}, {1, 5, 700, 520}}) {
+    expectProduct("s1xs2", "s2xs3", "s1xs3", symbols[3] / tileOf(), symbols);
+    expectProduct("s0xs1xs2", "s0xs2x96", "s0xs1x96", symbols[0], symbols);
+  }
+}
+
+/// A convolution with `stride`, `group` and 3x3 weights.
+void expectConvolution(const std::string &image, const std::string &filter, const std::string &result, int64_t group,
+                       const std::vector<int64_t> &symbols = {0, 0, 0, 0}) {
+  expectSameBits({{tensorType(image), tensorType(filter)},
+                  "%r = nn.conv %0, %1 {strides = array<i64: 2, 2>, dilations = array<i64: 1, 1>, pads = array<i64: 0, "
+                  "0, 0, 0>, group = " +
+                      std::to_string(group) + " : i64} : " + tensorType(image) + ", " + tensorType(filter),
+                  {tensorType(result)}},
+                 symbols);
+}
+
+// Every second column is copied; several reductions go through one panel.
+TEST(Parallel, copiedEverySecondColumn) {
+  expectConvolution("1x24x41x83", "40x24x3x3", "1x40x20x41", 1);
+  expectConvolution("2x12x41x83", "96x6x3x3", "2x96x20x41", 2);
+}
+
+void expectReduction(const std::string &input, const std::string &op, const std::string &result, int64_t count,
+                     const std::vector<int64_t> &symbols = {0, 0, 0, 0}) {
+  largestCount = 0;
+  expectSameBits({{tensorType(input)}, "%r = nn." + op + " : " + tensorType(input), {tensorType(result)}}, symbols);
+  EXPECT_EQ(largestCount, count) << input << " " << op;
+}
+
+// The results of a reduction along leading axes are shared in blocks.
+TEST(Parallel, leadingAxes) {
+  expectReduction("301x1100", "reduce sum %0 axes [0]", "1100", 9);
+  expectReduction("301x7000", "reduce max %0 axes [0]", "7000", 28);
+  expectReduction("1x301x700", "reduce mean %0 axes [1]", "1x700", 11);
+  expectReduction("90x33x70", "reduce sum %0 axes [0, 2]", "33", 33);
+  expectReduction("40x50x700", "reduce sum %0 axes [0, 1]", "700", 40);
+  expectReduction("301x100x10", "reduce prod %0 axes [0]", "100x10", 17);
+  expectReduction("301x700", "softmax %0 axis 0", "301x700", 301);
+}
+
+TEST(Parallel, positionsOfExtremes) {
+  std::string type = tensorType("301x700");
+  largestCount = 0;
+  expectSameBits({{type}, "%r = nn.arg_reduce max %0 axis 0 : " + type, {tensorType("700", "i64")}});
+  EXPECT_EQ(largestCount, 11);
+}
+
+// Both what fills the result and the reduction are shared.
+TEST(Parallel, leadingAxesOfFreeExtents) {
+  std::string type = tensorType("s0xs1xs2");
+  for (std::vector<int64_t> symbols : {std::vector<int64_t>{1, 301, 700, 0}, {3, 17, 1, 0}, {2, 1, 257, 0}}) {
+    expectSameBits({{type}, "%r = nn.reduce sum %0 axes [1] : " + type, {tensorType("s0xs2")}}, symbols);
+    EXPECT_EQ(numCalls, 2);
+  }
+}
+
+// One sum of everything has one order of additions, and so one thread.
+TEST(Parallel, sumsOfEverythingStaySerial) {
+  std::string type = tensorType("1000x1000");
+  Kernel kernel(KernelText{{type}, "%r = nn.reduce sum %0 axes [0, 1] : " + type, {"tensor<f32>"}}.str(),
+                parallelProfile());
+  ASSERT_TRUE(kernel.ok()) << kernel.error;
+  EXPECT_EQ(kernel.compiled.object.find("rt_parallel_for"), std::string::npos);
 }
 
 // Unknown extents: the runtime decides by count and grain.
