@@ -16,6 +16,8 @@ namespace penstock::driver {
 using namespace mlir;
 
 static constexpr size_t kAlignment = 64;
+/// Packed bytes that are made at a time, where that is possible.
+static constexpr int64_t kPartBytes = 4 << 20;
 /// Weights made of weights made of weights; more is a cycle.
 static constexpr int kMaxDepth = 64;
 
@@ -43,15 +45,19 @@ static llvm::Error outOfMemory(nn::WeightOp weight, int64_t numBytes) {
 }
 
 llvm::Expected<WeightMaker::Buffer> WeightMaker::read(nn::WeightOp weight) {
+  return read(weight, 0, weight.getFile()->getNumBytes());
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::read(nn::WeightOp weight, int64_t position, int64_t numBytes) {
   auto range = weight.getFile();
   std::string path = range->getPath().str();
-  Buffer result(range->getNumBytes());
+  Buffer result(numBytes);
   if (!result.data)
     return outOfMemory(weight, result.numBytes);
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return systemError("read", path, errno);
-  file.seekg(range->getOffset());
+  file.seekg(range->getOffset() + position);
   file.read(result.data, result.numBytes);
   if (file.gcount() != result.numBytes)
     return userError("'{0}' ends before byte {1}; weight '@{2}' lies at {3} with {4} bytes", path,
@@ -103,13 +109,34 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight) {
   llvm::Expected<Buffer> source = fetch(*weight.getPacked());
   if (!source)
     return source.takeError();
-  Buffer result(weight.getStoredBytes());
+  return pack(weight, *weight.getPacking(), *source);
+}
+
+llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight, nn::PackingAttr packing,
+                                                      const Buffer &source) {
+  Buffer result(packing.getNumBytes());
   if (!result.data)
     return outOfMemory(weight, result.numBytes);
-  if (llvm::Error error =
-          library->pack(*weight.getPacking(), source->bytes(), {result.data, static_cast<size_t>(result.numBytes)}))
+  if (llvm::Error error = library->pack(packing, source.bytes(), {result.data, static_cast<size_t>(result.numBytes)}))
     return std::move(error);
   return result;
+}
+
+llvm::Error WeightMaker::packInParts(nn::WeightOp weight, nn::WeightOp source, ArrayRef<kernels::PackingPart> parts,
+                                     link::ByteConsumer consume) {
+  int64_t position = 0;
+  for (const kernels::PackingPart &part : parts) {
+    llvm::Expected<Buffer> given = read(source, position, part.sourceBytes);
+    if (!given)
+      return given.takeError();
+    llvm::Expected<Buffer> packed = pack(weight, part.packing, *given);
+    if (!packed)
+      return packed.takeError();
+    if (llvm::Error error = consume(packed->bytes()))
+      return error;
+    position += part.sourceBytes;
+  }
+  return llvm::Error::success();
 }
 
 llvm::Expected<WeightMaker::Buffer> WeightMaker::fetch(StringRef name) {
@@ -125,6 +152,16 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::fetch(StringRef name) {
 }
 
 llvm::Error WeightMaker::make(StringRef name, link::ByteConsumer consume) {
+  auto weight = symbols.lookup<nn::WeightOp>(name);
+  auto source = weight && weight.getPacked() ? symbols.lookup<nn::WeightOp>(*weight.getPacked()) : nn::WeightOp();
+  if (library && source && source.getFile()) {
+    std::vector<kernels::PackingPart> parts = library->split(*weight.getPacking(), kPartBytes);
+    int64_t numBytes = 0;
+    for (const kernels::PackingPart &part : parts)
+      numBytes += part.sourceBytes;
+    if (!parts.empty() && numBytes == source.getFile()->getNumBytes())
+      return packInParts(weight, source, parts, consume);
+  }
   llvm::Expected<Buffer> result = fetch(name);
   if (!result)
     return result.takeError();

@@ -4,7 +4,8 @@
 //===----------------------------------------------------------------------===//
 // Weights that are computed from others (by the very kernels that would compute them at run time, so that they have the
 // same bits), and weights that a library wants packed. Each is made when it is asked for and forgotten when it has been
-// handed on: what lies in memory is one weight and what it is made of. Errors: llvm::Error. Threads: one at a time.
+// handed on: what lies in memory is one weight and what it is made of, and of a packed one a part, where its layout
+// allows that. Errors: llvm::Error. Threads: one at a time.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
 #define PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
@@ -32,8 +33,12 @@ private:
 
   llvm::Expected<Buffer> fetch(llvm::StringRef name);
   llvm::Expected<Buffer> read(nn::WeightOp weight);
+  llvm::Expected<Buffer> read(nn::WeightOp weight, int64_t position, int64_t numBytes);
   llvm::Expected<Buffer> compute(nn::WeightOp weight);
   llvm::Expected<Buffer> pack(nn::WeightOp weight);
+  llvm::Expected<Buffer> pack(nn::WeightOp weight, nn::PackingAttr packing, const Buffer &source);
+  llvm::Error packInParts(nn::WeightOp weight, nn::WeightOp source, llvm::ArrayRef<kernels::PackingPart> parts,
+                          link::ByteConsumer consume);
 
   mlir::SymbolTable symbols;
   const llvm::StringMap<kernels::CompiledKernel> &kernels;

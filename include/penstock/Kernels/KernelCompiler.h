@@ -59,6 +59,12 @@ inline constexpr llvm::StringLiteral kLowerAttr = "kernel.lower";     ///< with 
 inline constexpr llvm::StringLiteral kUpperAttr = "kernel.upper";     ///< absent: a symbol is free
 
 /// What a library offers for kernels that it does better than generated code. A target has at most one.
+/// A part of a weight that is packed by itself: its bytes follow those of the part before, in the source and packed.
+struct PackingPart {
+  nn::PackingAttr packing;
+  int64_t sourceBytes = 0;
+};
+
 class LibraryTable {
 public:
   virtual ~LibraryTable();
@@ -71,6 +77,9 @@ public:
   /// the library, bytes that do not fit.
   virtual llvm::Error pack(nn::PackingAttr packing, llvm::ArrayRef<char> source,
                            llvm::MutableArrayRef<char> result) const = 0;
+  /// All parts of a weight, of at most `maxBytes` packed where the layout has such parts; none where the layouts have
+  /// different outermost axes, and the weight is packed as a whole.
+  virtual std::vector<PackingPart> split(nn::PackingAttr packing, int64_t maxBytes) const = 0;
 };
 
 /// 128 bits over the kernel's text without names, locations and discardable attributes, the profile and the versions.

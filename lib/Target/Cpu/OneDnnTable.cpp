@@ -49,6 +49,48 @@ static int64_t getSum(const rt_dnnl_desc &desc, int64_t numInputs) {
 
 namespace {
 
+/// What the text of a packing says: extents, and layouts as in Layout.h.
+struct PackingText {
+  dnnl::memory::dims dims;
+  std::string from, to;
+
+  static std::optional<PackingText> parse(StringRef text) {
+    auto [extents, layouts] = text.split(' ');
+    auto [from, to] = layouts.split(" to ");
+    PackingText result{{}, from.str(), to.str()};
+    for (StringRef extent : llvm::split(extents, 'x'))
+      if (extent.getAsInteger(10, result.dims.emplace_back()))
+        return std::nullopt;
+    return result;
+  }
+
+  std::string str() const {
+    auto extents = llvm::map_range(dims, [](int64_t extent) { return std::to_string(extent); });
+    return llvm::join(extents, "x") + " " + from + " to " + to;
+  }
+
+  /// The axis along which both layouts can be cut; nothing if these differ.
+  std::optional<size_t> findOutermost() const {
+    if (from.size() != dims.size() || to.size() < dims.size() || llvm::toLower(from[0]) != llvm::toLower(to[0]))
+      return std::nullopt;
+    size_t axis = llvm::toLower(to[0]) - 'a';
+    return axis < dims.size() ? std::optional(axis) : std::nullopt;
+  }
+
+  /// Elements along the axis that lie in one block.
+  int64_t blockOf(size_t axis) const {
+    int64_t block = 1;
+    for (StringRef rest = StringRef(to).drop_front(dims.size()); !rest.empty(); rest = rest.drop_front()) {
+      int64_t extent;
+      if (rest.consumeInteger(10, extent) || rest.empty())
+        return 0;
+      if (rest[0] == static_cast<char>('a' + axis))
+        block *= extent;
+    }
+    return block;
+  }
+};
+
 /// Extents at some values of a kernel's symbols.
 using Extents = SmallVector<int64_t>;
 
@@ -94,16 +136,37 @@ public:
     if (packing.getLibrary() != getName())
       return userError("weights are to be packed by '{0}', and '{1}' is loaded; compile the model again",
                        packing.getLibrary().getValue(), getName());
-    auto [extents, layouts] = packing.getLayout().getValue().split(' ');
-    auto [from, to] = layouts.split(" to ");
-    dnnl::memory::dims dims;
-    for (StringRef extent : llvm::split(extents, 'x'))
-      if (extent.getAsInteger(10, dims.emplace_back()))
-        return userError("'{0}' is no packing of '{1}'", packing.getLayout().getValue(), getName());
+    std::optional<PackingText> text = PackingText::parse(packing.getLayout());
+    if (!text)
+      return userError("'{0}' is no packing of '{1}'", packing.getLayout().getValue(), getName());
     std::lock_guard<std::mutex> lock(mutex);
-    std::string error =
-        getLibrary(1).pack(dims, from.str(), to.str(), source.data(), source.size(), result.data(), result.size());
+    std::string error = getLibrary(1).pack(text->dims, text->from, text->to, source.data(), source.size(),
+                                           result.data(), result.size());
     return error.empty() ? llvm::Error::success() : userError("weights cannot be packed: {0}", error);
+  }
+
+  std::vector<kernels::PackingPart> split(nn::PackingAttr packing, int64_t maxBytes) const override {
+    std::optional<PackingText> text = PackingText::parse(packing.getLayout());
+    std::optional<size_t> axis = text ? text->findOutermost() : std::nullopt;
+    int64_t block = axis ? text->blockOf(*axis) : 0;
+    if (block == 0 || llvm::any_of(text->dims, [](int64_t extent) { return extent < 1; }))
+      return {};
+    int64_t extent = text->dims[*axis], numBlocks = llvm::divideCeil(extent, block);
+    int64_t bytesOfBlock = packing.getNumBytes() / numBlocks;
+    int64_t blocksOfPart = std::max<int64_t>(maxBytes / std::max<int64_t>(bytesOfBlock, 1), 1);
+    Builder builder(packing.getContext());
+    std::vector<kernels::PackingPart> parts;
+    for (int64_t begin = 0; begin < numBlocks; begin += blocksOfPart) {
+      int64_t count = std::min(blocksOfPart, numBlocks - begin);
+      text->dims[*axis] = std::min(count * block, extent - begin * block);
+      auto part = nn::PackingAttr::get(packing.getContext(), packing.getLibrary(), builder.getStringAttr(text->str()),
+                                       count * bytesOfBlock);
+      int64_t numElements = 1;
+      for (int64_t each : text->dims)
+        numElements *= each;
+      parts.push_back({part, numElements * static_cast<int64_t>(sizeof(float))});
+    }
+    return parts;
   }
 
 private:
@@ -185,9 +248,7 @@ private:
         !oneDnn.probe(found.desc, extents->data(), probe).empty() || probe.given.empty() || probe.wanted.empty() ||
         probe.wanted.size() >= RT_DNNL_LAYOUT_BYTES)
       return;
-    std::string layout =
-        llvm::join(llvm::map_range(probe.weights, [](int64_t extent) { return std::to_string(extent); }), "x") + " " +
-        probe.given + " to " + probe.wanted;
+    std::string layout = PackingText{probe.weights, probe.given, probe.wanted}.str();
     int64_t numArguments = kernel.getBody().getNumArguments(), index = found.desc.weights.buffer;
     Builder builder(kernel.getContext());
     auto packing = nn::PackingAttr::get(kernel.getContext(), builder.getStringAttr(getName()),

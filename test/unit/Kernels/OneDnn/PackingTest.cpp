@@ -203,6 +203,49 @@ TEST(OneDnn, RefusesToPackForAnotherLibrary) {
   EXPECT_THAT(pack(own, "40x26 ab to ba"), HasSubstr("expected 4000 and 4000"));
 }
 
+/// Packs in parts of at most `maxBytes` and compares with the whole; how many parts there were.
+size_t countParts(const std::string &layout, std::vector<float> source, int64_t numPacked, int64_t maxBytes) {
+  llvm::Expected<std::unique_ptr<TargetBackend>> target = createCpuTarget("native");
+  if (!target)
+    return 0;
+  const kernels::LibraryTable &library = *(*target)->getLibrary();
+  mlir::MLIRContext context;
+  context.loadDialect<nn::NNDialect>();
+  mlir::Builder builder(&context);
+  auto packing = nn::PackingAttr::get(&context, builder.getStringAttr("oneDNN " + onednn::version()),
+                                      builder.getStringAttr(layout), numPacked * sizeof(float));
+  std::vector<char> from(source.size() * sizeof(float)), whole(packing.getNumBytes()), joined;
+  std::memcpy(from.data(), source.data(), from.size());
+  llvm::cantFail(library.pack(packing, from, whole));
+  std::vector<kernels::PackingPart> parts = library.split(packing, maxBytes);
+  size_t position = 0;
+  for (const kernels::PackingPart &part : parts) {
+    std::vector<char> packed(part.packing.getNumBytes());
+    llvm::cantFail(library.pack(part.packing, llvm::ArrayRef(from).slice(position, part.sourceBytes), packed));
+    position += part.sourceBytes;
+    joined.insert(joined.end(), packed.begin(), packed.end());
+  }
+  if (!parts.empty()) {
+    EXPECT_EQ(position, from.size());
+    EXPECT_EQ(joined, whole) << layout;
+  }
+  return parts.size();
+}
+
+// What is packed part by part has the bytes of the whole, the padding at its end included.
+TEST(OneDnn, PartsOfPackedWeights) {
+  std::vector<float> source(40 * 1000);
+  for (size_t i = 0; i < source.size(); ++i)
+    source[i] = static_cast<float>(i);
+  EXPECT_EQ(countParts("40x1000 ba to BA16a64b", source, 48 * 1024, 48 * 64 * 4), 16u);
+  EXPECT_EQ(countParts("40x1000 ba to BA16a64b", source, 48 * 1024, 48 * 64 * 4 * 5), 4u);
+  EXPECT_EQ(countParts("40x1000 ba to BA16a64b", source, 48 * 1024, 1), 16u);
+  EXPECT_EQ(countParts("1000x10x2x2 abcd to Acdb64a", source, 1024 * 40, 64 * 40 * 4 * 2), 8u);
+  EXPECT_EQ(countParts("1000x10x2x2 abcd to ABcd16b64a", source, 1024 * 64, 1 << 30), 1u);
+  // These mix all parts of the source.
+  EXPECT_EQ(countParts("40x1000 ab to BA16a64b", source, 48 * 1024, 4096), 0u);
+}
+
 // The compiler asks from threads of its own, and OpenMP has a number of threads for each of them.
 TEST(OneDnn, CallersThreadsDoNotMatter) {
   makeLibraryKernel(convText("2").str());
