@@ -57,9 +57,9 @@ void CompileCommand::addOptions(CLI::App &app) {
   addPhaseOptions(app);
   setGroup(app, "Model",
            {"--dim", "--shape", "--bind", "--state", "--external-data-dir", "--microbatch", "--batch-dim"});
-  setGroup(
-      app, "Where to cut",
-      {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--profile", "--memory-limit", "--depth"});
+  setGroup(app, "Where to cut",
+           {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--profile", "--memory-limit",
+            "--depth"});
   setGroup(app, "Code", {"--target", "--arch", "--threads", "--precision", "--cache-dir", "--no-cache"});
   setGroup(app, "Phases of the compiler", {"--compile-to", "--compile-from", "--dump-phases"});
 }
