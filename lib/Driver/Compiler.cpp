@@ -86,10 +86,14 @@ static LogicalResult resume(Phase phase, Compilation &compilation) {
 static LogicalResult checkTarget(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
-  if (compilation.target->getDevice().empty() || !compilation.options.isProfiled)
-    return success();
-  return compilation.fail(userError("--profile times the kernels of CPUs only; expected no --profile with --target {0}",
-                                    compilation.options.target));
+  const CompileOptions &options = compilation.options;
+  if (options.isProfiled && !compilation.target->getDevice().empty())
+    return compilation.fail(
+        userError("--profile times the kernels of CPUs only; expected no --profile with --target {0}", options.target));
+  // A cluster file of other targets.
+  if (llvm::Error error = Partitioning::create(options, *compilation.target).takeError())
+    return compilation.fail(std::move(error));
+  return success();
 }
 
 static LogicalResult checkOptions(Compilation &compilation, std::optional<Phase> &from, Phase &to) {

@@ -266,3 +266,11 @@ def test_payloads_over_nccl(tmp_path):
     (calls, faults), = reports(report)
     assert faults == []
     assert calls["ncclSend"] == calls["ncclRecv"] >= 9 * len(inner)
+
+
+def test_trained_model(tmp_path):
+    """The text classifier at a small size, in two stages."""
+    _, path = test_cuda.find("ocr-classifier-static")
+    shape = test_cuda.PLAYED["ocr-classifier-static"]
+    x = np.random.default_rng(0).standard_normal((1, 3, 48, 32)).astype(np.float32)
+    check(path, tmp_path, [{"x": x}, {"x": x[:, :, ::-1].copy()}], 2, "--shape", *shape)
