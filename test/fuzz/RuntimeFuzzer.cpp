@@ -3,15 +3,17 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json, handshake message, recording. Nothing may
-// crash, whatever the bytes.
+// The first byte chooses the reader: .npy, .npz, ONNX tensor, plan.json and the proof over what it says, handshake
+// message, recording. Nothing may crash, whatever the bytes; a plan that is not proved is refused with a reason.
 //
 //===----------------------------------------------------------------------===//
 #include "penstock/rt/Files.h"
 #include "penstock/rt/Plan.h"
+#include "penstock/rt/Prove.h"
 #include "penstock/rt/Recording.h"
 #include "transports/shm/Wire.h"
 
+#include <cstdlib>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -32,6 +34,17 @@ static void readRecording(const std::string &bytes) {
     }
 }
 
+static void readPlan(const std::string &bytes) {
+  Plan plan;
+  PlanProof proof;
+  if (!Plan::parse(bytes, "x", plan).ok())
+    return;
+  Status status = provePlan(plan, proof);
+  bool hasReason = status.message().rfind("the plan of '", 0) == 0 && status.code() == Code::kInvalid;
+  if (!status.ok() && !hasReason)
+    abort();
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   if (numBytes == 0)
     return 0;
@@ -39,7 +52,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
   auto length = static_cast<int64_t>(bytes.size());
   Tensor tensor;
   TensorMap tensors;
-  Plan plan;
   switch (data[0] % 6) {
   case 0:
     (void)parseNpy(bytes.data(), length, "x", tensor);
@@ -51,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t numBytes) {
     (void)parseTensorProto(bytes.data(), length, "x", tensor);
     break;
   case 3:
-    (void)Plan::parse(bytes, "x", plan);
+    readPlan(bytes);
     break;
   case 4: {
     WireReader reader(bytes);
