@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import tiny
 from networks import BOOL, FLOAT, INT64
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from test_bad_input import check_refused, penstock
 
 FLOAT16 = TensorProto.FLOAT16
@@ -238,15 +238,67 @@ def test_extents_that_must_agree_are_checked_where_they_are_known(tmp_path):
     check_refused(run(tmp_path, target, {**feeds, "b": np.array([0, 1, 0, 0, 0], bool)}), "have extents 3 and 1")
 
 
-def test_in_a_branch_it_is_refused(tmp_path):
-    nodes = [helper.make_node("NonZero", ["x"], ["found"], name="inner"),
-             helper.make_node("Cast", ["found"], ["p"], to=FLOAT)]
+def found_or_given():
+    """What is found in x, or x itself, by a condition."""
+    nodes = [helper.make_node("NonZero", ["x"], ["found"], name="inner"), helper.make_node("Cast", ["found"], ["p"], to=FLOAT)]
     inside = helper.make_graph(nodes, "inside", [], [tiny.tensor("p", None)])
-    other = helper.make_graph([helper.make_node("Identity", ["x"], ["q"])], "other", [], [tiny.tensor("q", None)])
+    return inside, helper.make_graph([helper.make_node("Identity", ["x"], ["q"])], "other", [], [tiny.tensor("q", None)])
+
+
+def test_branches_of_different_extents(tmp_path):
     net = Net()
+    inside, other = found_or_given()
     result = net("If", "c", then_branch=inside, else_branch=other)
-    _, done = compile_model(tmp_path, net.finish_as({result: FLOAT}, [tiny.tensor("x", [1, 4]), tiny.tensor("c", [], BOOL)]))
-    check_refused(done, "dimension 'found.1' depends on data inside of a branch")
+    model = net.finish_as({result: FLOAT, net("Exp", result): FLOAT, net("Shape", result): INT64},
+                          [tiny.tensor("x", ["rows", 4]), tiny.tensor("c", [], BOOL)])
+    sparse = np.where(values(3, 4) > 0.3, values(3, 4), 0)
+    check(tmp_path, model, [{"x": x, "c": np.array(c)} for x in (values(1, 4), sparse) for c in (True, False)])
+
+
+def test_nothing_found_in_nothing(tmp_path):
+    """As detectors suppress boxes: where there are none the result is empty, else a branch finds some."""
+    net = Net()
+    found = net("GatherND", "x", net("Transpose", net("NonZero", net("Greater", "x", net.constant(0.0))), perm=[1, 0]))
+    is_none = net("Equal", net("ReduceProd", net("Shape", found), keepdims=0), net.constant(0, np.int64))
+    empty = helper.make_graph([], "nothing", [], [tiny.tensor("none", [0], INT64)],
+                              [numpy_helper.from_array(np.zeros(0, np.int64), "none")])
+    some = helper.make_graph([helper.make_node("Greater", [found, net.constant(0.5)], ["large"]),
+                              helper.make_node("NonZero", ["large"], ["where"]),
+                              helper.make_node("Squeeze", ["where", net.ints(0)], ["at"])],
+                             "some", [], [tiny.tensor("at", None, INT64)])
+    which = net("Slice", net("If", is_none, then_branch=empty, else_branch=some), net.ints(0), net.ints(3), net.ints(0))
+    model = net.finish_as({which: INT64, net("Gather", found, which): FLOAT}, [tiny.tensor("x", ["n"])])
+    check(tmp_path, model, [{"x": x} for x in (values(9), np.full(4, -1, np.float32), values(30, seed=2))], stages=(1, 2))
+
+
+def test_repeats_and_sizes_are_inputs(tmp_path):
+    net = Net()
+    tiled = net("Tile", "x", "repeats")
+    images = net("Unsqueeze", "x", net.ints(0, 1))
+    resized = net("Resize", images, "", "", net("Concat", net.ints(1, 1), "sizes", axis=0), mode="linear")
+    model = net.finish_as({tiled: FLOAT, net("Relu", resized): FLOAT},
+                          [tiny.tensor("x", ["n", 3]), tiny.tensor("repeats", [2], INT64), tiny.tensor("sizes", [2], INT64)])
+    flags = [flag for name in (f"{tiled}.repeats.0", f"{tiled}.repeats.1", f"{resized}.2", f"{resized}.3")
+             for flag in ("--dim", f"{name}=0..16")]
+    check(tmp_path, model, [{"x": values(n, 3), "repeats": np.array(repeats), "sizes": np.array(sizes)}
+                            for n, repeats, sizes in ((4, [2, 3], [9, 5]), (5, [1, 0], [2, 16]))], stages=(1, 2), flags=flags)
+
+
+def test_pads_parts_and_depths_are_inputs(tmp_path):
+    net = Net()
+    padded = net("Pad", "x", "pads")
+    first, second = net("Split", "x", "parts", axis=0, outputs=2)
+    codes = net("OneHot", net("Cast", net("Sign", "x"), to=INT64), "depth", net.constant([0.0, 1.0]))
+    model = net.finish_as({padded: FLOAT, first: FLOAT, net("Neg", second): FLOAT, codes: FLOAT},
+                          [tiny.tensor("x", ["n", 3]), tiny.tensor("pads", [4], INT64), tiny.tensor("parts", [2], INT64),
+                           tiny.tensor("depth", [], INT64)])
+    flags = [flag for name in (*(f"{padded}.pads.{i}" for i in range(4)), f"{codes}.2") for flag in ("--dim", f"{name}=0..9")]
+    check(tmp_path, model, [{"x": values(5, 3), "pads": np.array(pads), "parts": np.array(parts), "depth": np.array(depth)}
+                            for pads, parts, depth in (([1, 0, 2, 3], [2, 3], 4), ([0, 0, 0, 0], [5, 0], 2))],
+          stages=(1, 2), flags=flags)
+    target, _ = compile_model(tmp_path, model, 1, flags)
+    check_refused(run(tmp_path, target, {"x": values(5, 3), "pads": np.zeros(4, np.int64), "parts": np.array([2, 2]),
+                                         "depth": np.array(4)}), "parts of node '/Split_1' (Split)", "extents 4 and 5")
 
 
 @pytest.mark.parametrize("phase", ["import", "fuse", "assign", "split", "schedule", "place"])

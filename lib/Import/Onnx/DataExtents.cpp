@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "DataExtents.h"
 #include "Constants.h"
 #include "GraphImporter.h"
 #include "NodeContext.h"
@@ -84,19 +85,29 @@ std::string NodeContext::getAxisName(int output, int64_t axis) const {
   return name + "." + std::to_string(axis);
 }
 
-FailureOr<Extents> NodeContext::getShapeInput(int index) {
-  RankedTensorType type = getType(index);
-  if (!type || getElements(index) || !type.hasStaticShape() || !isIntegerType(type.getElementType()))
-    return getExtentsInput(index);
-  Value value = getInput(index);
+FailureOr<Extents> getNumbersInput(NodeContext &n, int index, llvm::function_ref<std::string(int64_t)> nameOf,
+                                   AffineExpr bound) {
+  RankedTensorType type = n.getType(index);
+  if (!type || n.getElements(index) || !type.hasStaticShape() || !isIntegerType(type.getElementType()))
+    return n.getExtentsInput(index);
+  Value value = n.getInput(index);
   Extents result;
   for (int64_t i = 0; i < type.getNumElements(); ++i) {
-    AffineExpr extent = importer.getElementAsExtent(value, i, getAxisName(0, i), {}, loc);
+    AffineExpr extent = n.getImporter().getElementAsExtent(value, i, nameOf(i), bound, n.getLoc());
     if (!extent)
       return failure();
     result.push_back(extent);
   }
   return result;
+}
+
+FailureOr<Extents> getNumbersInput(NodeContext &n, int index, StringRef what) {
+  return getNumbersInput(n, index,
+                         [&](int64_t i) { return n.getNode().output(0) + "." + what.str() + "." + std::to_string(i); });
+}
+
+FailureOr<Extents> NodeContext::getShapeInput(int index) {
+  return getNumbersInput(*this, index, [&](int64_t i) { return getAxisName(0, i); });
 }
 
 } // namespace penstock::onnximport

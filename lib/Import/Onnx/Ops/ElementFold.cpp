@@ -146,6 +146,10 @@ static MaybeElement foldBinaryFloat(NodeContext &n, nn::BinaryKind kind, const E
       return Element{n.algebra().add(a, b)};
     if (a && b && kind == nn::BinaryKind::sub)
       return Element{n.algebra().sub(a, b)};
+    if (a && b && kind == nn::BinaryKind::minimum)
+      return Element{n.algebra().minimum(a, b)};
+    if (a && b && kind == nn::BinaryKind::maximum)
+      return Element{n.algebra().maximum(a, b)};
     return std::nullopt;
   }
   switch (kind) {
@@ -157,6 +161,8 @@ static MaybeElement foldBinaryFloat(NodeContext &n, nn::BinaryKind kind, const E
     return makeFloat(n, *left * *right, type);
   case nn::BinaryKind::div:
     return makeFloat(n, *left / *right, type);
+  case nn::BinaryKind::pow:
+    return makeFloat(n, std::pow(*left, *right), type);
   case nn::BinaryKind::minimum:
     return std::isnan(*left) || std::isnan(*right) ? std::nullopt : makeFloat(n, std::min(*left, *right), type);
   case nn::BinaryKind::maximum:
@@ -183,6 +189,17 @@ static MaybeElement foldDivision(NodeContext &n, bool isMod, const Element &lhs,
   return makeInt(n, isMod ? algebra.mod(lhs.expr, rhs.expr) : algebra.floorDiv(lhs.expr, rhs.expr), type);
 }
 
+/// A small power of an integer; the exponent may be a float.
+static MaybeElement foldPower(NodeContext &n, const Element &base, const Element &exponent, Type type) {
+  std::optional<double> count = exponent.getDouble();
+  if (!count || *count < 0 || *count > 8 || *count != std::floor(*count))
+    return std::nullopt;
+  AffineExpr result = n.cst(1);
+  for (int i = 0; i < static_cast<int>(*count) && !ShapeAlgebra::isTooLarge(result); ++i)
+    result = n.algebra().mul(result, base.expr);
+  return makeInt(n, result, type);
+}
+
 MaybeElement foldBinary(NodeContext &n, nn::BinaryKind kind, const Element &lhs, const Element &rhs, Type type) {
   if (isFloat(type))
     return foldBinaryFloat(n, kind, lhs, rhs, type);
@@ -203,6 +220,8 @@ MaybeElement foldBinary(NodeContext &n, nn::BinaryKind kind, const Element &lhs,
     return makeInt(n, algebra.minimum(lhs.expr, rhs.expr), type);
   case nn::BinaryKind::maximum:
     return makeInt(n, algebra.maximum(lhs.expr, rhs.expr), type);
+  case nn::BinaryKind::pow:
+    return foldPower(n, lhs, rhs, type);
   case nn::BinaryKind::logical_and:
     if (left && right)
       return makeInt(n, *left && *right, type);

@@ -115,7 +115,8 @@ LogicalResult convertBinaryKind(NodeContext &n, BinaryKind kind) {
   Type type = n.getElementType(0);
   if (!type || !n.getType(1))
     return failure();
-  if (n.getElementType(1) == type &&
+  // An exponent may be of another type.
+  if ((n.getElementType(1) == type || kind == BinaryKind::pow) &&
       foldElementwise(n, 2, type, [&](ArrayRef<Element> in) { return foldBinary(n, kind, in[0], in[1], type); }))
     return success();
   return n.setOutput(0, n.binary(kind, n.getInput(0), n.getInput(1)));

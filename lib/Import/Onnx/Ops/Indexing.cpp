@@ -25,15 +25,16 @@ LogicalResult convertOneHot(NodeContext &n) {
   Value indices = n.getInput(0), values = n.getInput(2);
   if (!indices || !values)
     return failure();
-  const Elements *depthElements = n.getElements(1);
-  MaybeElement depth = depthElements && depthElements->size() == 1
-                           ? foldCast(n, depthElements->front(), n.getElementType(1), i64(n))
-                           : std::nullopt;
-  if (!depth)
-    return n.emitError() << "depth depends on data; expected a value that follows from constants and shapes";
   int64_t numDims = n.typeOf(indices).getRank() + 1;
   FailureOr<int64_t> axis = n.normalizeAxis(n.getInt("axis", -1), numDims);
-  if (failed(axis))
+  RankedTensorType depthType = n.getType(1);
+  if (failed(axis) || !depthType)
+    return failure();
+  if (!depthType.hasStaticShape() || depthType.getNumElements() != 1)
+    return n.emitError() << "depth has type " << depthType << "; expected one element";
+  const Elements *depthElements = n.getElements(1);
+  MaybeElement depth = depthElements ? foldCast(n, depthElements->front(), n.getElementType(1), i64(n)) : std::nullopt;
+  if (!depth && !(depth = Element{n.dataExtent(n.cast_(n.getInput(1), i64(n)), 0, *axis, {})})->expr)
     return failure();
   if (nn::getConstant(n.extentsOf(values)[0]).value_or(2) != 2)
     return n.emitError() << "values have type " << n.typeOf(values) << "; expected two elements";

@@ -2,6 +2,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "../DataExtents.h"
+#include "../GraphImporter.h"
 #include "ElementFold.h"
 #include "ElementMove.h"
 #include "Families.h"
@@ -263,7 +265,8 @@ LogicalResult convertSplit(NodeContext &n) {
     for (int64_t length : *given)
       lengths->push_back(n.cst(length));
   } else if (n.hasInput(1)) {
-    lengths = n.getExtentsInput(1);
+    lengths =
+        getNumbersInput(n, 1, [&](int64_t i) { return n.getAxisName(static_cast<int>(i), *axis); }, extents[*axis]);
   } else {
     int64_t numParts = n.getInt("num_outputs", n.getNumOutputs());
     if (numParts < 1 || numParts != n.getNumOutputs())
@@ -284,6 +287,8 @@ LogicalResult convertSplit(NodeContext &n) {
   if (n.algebra().equal(total, extents[*axis]) == false)
     return n.emitError() << "split entries add up to " << nn::formatExtents(total) << "; axis " << *axis
                          << " has extent " << nn::formatExtents(extents[*axis]);
+  if (!n.algebra().equal(total, extents[*axis]))
+    n.getImporter().assumeEqual(total, extents[*axis], "parts of " + describeNode(n.getNode()));
   for (auto [i, length] : llvm::enumerate(*lengths)) {
     Extents part = extents;
     part[*axis] = length;
@@ -452,7 +457,7 @@ LogicalResult convertPad2(NodeContext &n) {
 LogicalResult convertPad(NodeContext &n) {
   if (!n.getType(0))
     return failure();
-  FailureOr<Extents> pads = n.getExtentsInput(1);
+  FailureOr<Extents> pads = getNumbersInput(n, 1, "pads");
   if (failed(pads))
     return failure();
   Ints axes = countUp(n.getNumDims(0));
@@ -476,7 +481,7 @@ LogicalResult convertPad(NodeContext &n) {
 
 LogicalResult convertTile(NodeContext &n) {
   RankedTensorType type = n.getType(0);
-  FailureOr<Extents> repeats = n.getExtentsInput(1);
+  FailureOr<Extents> repeats = getNumbersInput(n, 1, "repeats");
   if (!type || failed(repeats))
     return failure();
   Extents input = n.getExtents(0), apart, stretched, extents;

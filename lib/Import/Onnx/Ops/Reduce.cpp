@@ -15,12 +15,13 @@ using nn::UnaryKind;
 /// What a reduction does before and after the sum, product or extremum.
 enum class Form { kPlain, kAbs, kSquare, kRootOfSquares, kLog, kLogSumExp };
 
-/// All elements of known integers, as in the product of a shape.
+/// All of known elements, as in the product of a shape. Sums and products of floats would depend on their order.
 bool foldReduction(NodeContext &n, ReduceKind kind, ArrayRef<int64_t> axes, bool keepDims) {
   RankedTensorType type = n.getType(0);
   const Elements *elements = n.getElements(0);
-  if (!elements || elements->empty() || !isIntegerType(type.getElementType()) || type.getRank() != 1 ||
-      axes.size() != 1 || kind == ReduceKind::mean)
+  bool isExact = isIntegerType(type.getElementType()) || kind == ReduceKind::max || kind == ReduceKind::min ||
+                 (elements && elements->size() == 1);
+  if (!elements || elements->empty() || !isExact || type.getRank() != 1 || axes.size() != 1 || kind == ReduceKind::mean)
     return false;
   nn::BinaryKind step = kind == ReduceKind::sum    ? nn::BinaryKind::add
                         : kind == ReduceKind::prod ? nn::BinaryKind::mul

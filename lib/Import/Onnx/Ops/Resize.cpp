@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "../DataExtents.h"
 #include "ElementFold.h"
 #include "Families.h"
 #include "penstock/Import/Onnx/OperatorRegistry.h"
@@ -226,7 +227,8 @@ LogicalResult convertResize(NodeContext &n) {
     return n.hasInput(index) && !(n.getType(index) && n.getType(index).getShape() == ArrayRef<int64_t>{0});
   };
   if (isGiven(3)) {
-    FailureOr<Extents> sizes = n.getExtentsInput(3);
+    FailureOr<Extents> sizes = getNumbersInput(
+        n, 3, [&](int64_t i) { return n.getAxisName(0, i < static_cast<int64_t>(axes.size()) ? axes[i] : i); });
     if (failed(sizes) || failed(applySizes(n, r, *sizes, axes)))
       return failure();
   } else if (isGiven(2)) {
