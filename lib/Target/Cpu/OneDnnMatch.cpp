@@ -8,6 +8,7 @@
 #include "OneDnnMatch.h"
 
 #include "penstock/Dialect/NN/IR/Layouts.h"
+#include "penstock/Target/LibraryObject.h"
 
 #include "llvm/ADT/SmallPtrSet.h"
 
@@ -24,17 +25,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
 bool isOne(AffineExpr expr) { return getConstant(expr) == 1; }
-
-/// Only divisions that cannot fail: the code that computes extents has nobody to report to.
-bool isSafe(AffineExpr expr) {
-  bool safe = true;
-  expr.walk([&](AffineExpr part) {
-    auto kind = part.getKind();
-    if (kind == AffineExprKind::FloorDiv || kind == AffineExprKind::CeilDiv || kind == AffineExprKind::Mod)
-      safe &= getConstant(cast<AffineBinaryOpExpr>(part).getRHS()).value_or(0) > 0;
-  });
-  return safe;
-}
 
 /// How oneDNN is told about a tensor.
 struct Place {
@@ -505,7 +495,7 @@ private:
     if (desc().num_extents > RT_DNNL_MAX_EXTENTS)
       return std::nullopt;
     for (AffineExpr extent : result.extents)
-      if (!extent || !isSafe(extent))
+      if (!extent || !isSafeExtent(extent))
         return std::nullopt;
     desc().constant_weights = hasConstantWeights();
     return std::move(result);

@@ -7,10 +7,10 @@
 
 #include "OneDnnTable.h"
 #include "Library.h"
-#include "OneDnnEmit.h"
 #include "OneDnnMatch.h"
 
 #include "penstock/Dialect/NN/IR/Extents.h"
+#include "penstock/Target/LibraryObject.h"
 
 #include "llvm/ADT/StringExtras.h"
 
@@ -124,8 +124,11 @@ public:
     result.hasGrowingScratch = found->desc.workspace < 0;
     result.packing = std::move(found->packing);
     result.inPlaceInput = getSum(found->desc, kernel.getBody().getNumArguments());
-    int64_t numBuffers = kernel.getBody().getNumArguments() + 1;
-    llvm::Expected<std::string> object = emitOneDnnObject(*found, numBuffers, result.symbolName, profile);
+    LibraryCall call = {"rt_dnnl_run",    toWords(found->desc),
+                        found->extents,   kernel.getBody().getNumArguments() + 1,
+                        found->constants, found->desc.workspace_bytes > 0,
+                        /*section=*/""};
+    llvm::Expected<std::string> object = emitLibraryObject(call, result.symbolName, profile);
     if (!object)
       return kernel.emitError() << "kernel '" << kernel.getSymName() << "': " << llvm::toString(object.takeError());
     result.object = std::move(*object);

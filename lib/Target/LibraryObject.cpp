@@ -1,31 +1,40 @@
-//===- OneDnnEmit.cpp - Objects that call oneDNN ----------------*- C++ -*-===//
+//===- LibraryObject.cpp - Objects that call a library ----------*- C++ -*-===//
 //
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 
-#include "OneDnnEmit.h"
+#include "penstock/Target/LibraryObject.h"
+#include "penstock/rt/Abi.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 
-#include <cstring>
-
 using namespace mlir;
 using namespace penstock;
 
-static_assert(sizeof(rt_dnnl_desc) % sizeof(int64_t) == 0, "descriptors are tables of words");
+bool penstock::isSafeExtent(AffineExpr extent) {
+  bool safe = true;
+  extent.walk([&](AffineExpr part) {
+    auto kind = part.getKind();
+    if (kind != AffineExprKind::FloorDiv && kind != AffineExprKind::CeilDiv && kind != AffineExprKind::Mod)
+      return;
+    auto divisor = dyn_cast<AffineConstantExpr>(cast<AffineBinaryOpExpr>(part).getRHS());
+    safe &= divisor && divisor.getValue() > 0;
+  });
+  return safe;
+}
 
 namespace {
 
 class Emitter {
 public:
-  Emitter(const OneDnnKernel &kernel, int64_t numBuffers)
-      : kernel(kernel), numBuffers(numBuffers), context(makeRegistry(), MLIRContext::Threading::DISABLED),
-        builder(&context), loc(UnknownLoc::get(&context)) {
+  explicit Emitter(const LibraryCall &call)
+      : call(call), context(makeRegistry(), MLIRContext::Threading::DISABLED), builder(&context),
+        loc(UnknownLoc::get(&context)) {
     context.loadDialect<LLVM::LLVMDialect>();
     pointer = LLVM::LLVMPointerType::get(&context);
     word = builder.getI64Type();
@@ -35,13 +44,15 @@ public:
     module = ModuleOp::create(loc);
     builder.setInsertionPointToEnd(module->getBody());
     auto nothing = LLVM::LLVMVoidType::get(&context);
-    LLVM::GlobalOp descriptor = addDescriptor();
+    LLVM::GlobalOp descriptor = addTable("descriptor", word, builder.getI64TensorAttr(call.descriptor));
+    if (!call.section.empty())
+      addRegistration(descriptor);
     SmallVector<LLVM::GlobalOp> constants;
-    for (const std::vector<float> &values : kernel.constants)
+    for (const std::vector<float> &values : call.constants)
       constants.push_back(addTable("constant_" + std::to_string(constants.size()), builder.getF32Type(),
                                    DenseElementsAttr::get(tensorOf(values.size()), ArrayRef<float>(values))));
     auto entry = builder.create<LLVM::LLVMFuncOp>(
-        loc, "rt_dnnl_run", LLVM::LLVMFunctionType::get(nothing, {pointer, pointer, pointer, pointer}));
+        loc, call.entry, LLVM::LLVMFunctionType::get(nothing, {pointer, pointer, pointer, pointer}));
     auto function = builder.create<LLVM::LLVMFuncOp>(loc, symbolName,
                                                      LLVM::LLVMFunctionType::get(nothing, {pointer, pointer, pointer}));
     Block *block = function.addEntryBlock(builder);
@@ -70,10 +81,30 @@ private:
                                           RT_ALIGNMENT);
   }
 
-  LLVM::GlobalOp addDescriptor() {
-    std::vector<int64_t> words(sizeof(rt_dnnl_desc) / sizeof(int64_t));
-    std::memcpy(words.data(), &kernel.desc, sizeof(rt_dnnl_desc));
-    return addTable("descriptor", word, builder.getI64TensorAttr(words));
+  /// A constant whose initializer `fill` makes.
+  LLVM::GlobalOp addPointers(StringRef name, Type type, function_ref<Value()> fill) {
+    auto global = builder.create<LLVM::GlobalOp>(loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, name,
+                                                 Attribute(), /*alignment=*/8);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.createBlock(&global.getInitializerRegion());
+    builder.create<LLVM::ReturnOp>(loc, fill());
+    return global;
+  }
+
+  /// A pointer to the descriptor where the linker collects them, which nothing may drop.
+  void addRegistration(LLVM::GlobalOp descriptor) {
+    auto addressOf = [&](LLVM::GlobalOp global) -> Value { return builder.create<LLVM::AddressOfOp>(loc, global); };
+    LLVM::GlobalOp entry = addPointers("registration", pointer, [&] { return addressOf(descriptor); });
+    entry.setSection(call.section);
+    Type list = LLVM::LLVMArrayType::get(pointer, 1);
+    LLVM::GlobalOp used = addPointers("llvm.used", list, [&]() -> Value {
+      Value empty = builder.create<LLVM::UndefOp>(loc, list);
+      return builder.create<LLVM::InsertValueOp>(loc, empty, addressOf(entry), ArrayRef<int64_t>{0});
+    });
+    used.setLinkage(LLVM::Linkage::Appending);
+    used.setSection("llvm.metadata");
+    used.setConstant(false);
+    used.removeAlignmentAttr();
   }
 
   Value number(int64_t value) { return builder.create<LLVM::ConstantOp>(loc, word, builder.getI64IntegerAttr(value)); }
@@ -90,16 +121,16 @@ private:
   Value addBuffers(Value given, ArrayRef<LLVM::GlobalOp> constants) {
     if (constants.empty())
       return given;
-    bool hasWorkspace = kernel.desc.workspace_bytes > 0;
-    Value all = addArray(pointer, numBuffers + constants.size() + hasWorkspace);
+    int64_t numBuffers = call.numBuffers, numAll = numBuffers + constants.size();
+    Value all = addArray(pointer, numAll + call.hasWorkspace);
     auto copy = [&](int64_t from, int64_t to) {
       Value buffer = builder.create<LLVM::LoadOp>(loc, pointer, at(pointer, given, from));
       builder.create<LLVM::StoreOp>(loc, buffer, at(pointer, all, to));
     };
     for (int64_t i = 0; i < numBuffers; ++i)
       copy(i, i);
-    if (hasWorkspace)
-      copy(numBuffers, kernel.desc.workspace);
+    if (call.hasWorkspace)
+      copy(numBuffers, numAll);
     for (auto [i, constant] : llvm::enumerate(constants)) {
       Value address = builder.create<LLVM::AddressOfOp>(loc, constant);
       builder.create<LLVM::StoreOp>(loc, address, at(pointer, all, numBuffers + i));
@@ -108,13 +139,12 @@ private:
   }
 
   Value addExtents(Value symbols) {
-    Value all = addArray(word, kernel.extents.size());
-    for (auto [i, extent] : llvm::enumerate(kernel.extents))
+    Value all = addArray(word, call.extents.size());
+    for (auto [i, extent] : llvm::enumerate(call.extents))
       builder.create<LLVM::StoreOp>(loc, compute(extent, symbols), at(word, all, i));
     return all;
   }
 
-  /// Divisors are positive constants.
   Value compute(AffineExpr expr, Value symbols) {
     if (auto constant = dyn_cast<AffineConstantExpr>(expr))
       return number(constant.getValue());
@@ -147,8 +177,7 @@ private:
     return builder.create<LLVM::SubOp>(loc, quotient, one);
   }
 
-  const OneDnnKernel &kernel;
-  int64_t numBuffers;
+  const LibraryCall &call;
   MLIRContext context;
   OpBuilder builder;
   Location loc;
@@ -158,7 +187,7 @@ private:
 
 } // namespace
 
-llvm::Expected<std::string> penstock::emitOneDnnObject(const OneDnnKernel &kernel, int64_t numBuffers,
-                                                       StringRef symbolName, const TargetProfile &profile) {
-  return Emitter(kernel, numBuffers).run(symbolName, profile);
+llvm::Expected<std::string> penstock::emitLibraryObject(const LibraryCall &call, StringRef symbolName,
+                                                        const TargetProfile &profile) {
+  return Emitter(call).run(symbolName, profile);
 }
