@@ -34,34 +34,52 @@ static void printRow(nn::KernelDefOp kernel, DictionaryAttr function, raw_ostrea
   os << "\n";
 }
 
-bool printDeviceFunctions(ModuleOp module, bool json, raw_ostream &os) {
-  SmallVector<std::pair<nn::KernelDefOp, DictionaryAttr>> rows;
-  for (auto kernel : module.getOps<nn::KernelDefOp>())
-    if (auto functions = kernel->getAttrOfType<ArrayAttr>(kKernelFunctionsAttr))
-      for (auto function : functions.getAsRange<DictionaryAttr>())
-        rows.push_back({kernel, function});
-  if (json) {
-    llvm::json::Array list;
-    for (auto [kernel, function] : rows) {
-      llvm::json::Object row{{"kernel", kernel.getSymName()},
-                             {"function", getText(function, "name")},
-                             {"arch", getText(function, "arch")}};
-      for (StringRef name : kNumbers)
-        row[name] = getNumber(function, name);
-      list.push_back(std::move(row));
-    }
-    os << llvm::formatv("{0:2}", llvm::json::Value(llvm::json::Object{{"functions", std::move(list)}})) << "\n";
-    return !rows.empty();
-  }
-  if (rows.empty())
-    return false;
+static void printFunctions(ArrayRef<std::pair<nn::KernelDefOp, DictionaryAttr>> rows, raw_ostream &os) {
   printTexts("kernel", "function", "arch", os);
   for (StringRef name : kNumbers)
     os << llvm::format(" %12s", name.data());
   os << "\n";
   for (auto [kernel, function] : rows)
     printRow(kernel, function, os);
-  return true;
+}
+
+static llvm::json::Array listFunctions(ArrayRef<std::pair<nn::KernelDefOp, DictionaryAttr>> rows) {
+  llvm::json::Array list;
+  for (auto [kernel, function] : rows) {
+    llvm::json::Object row{
+        {"kernel", kernel.getSymName()}, {"function", getText(function, "name")}, {"arch", getText(function, "arch")}};
+    for (StringRef name : kNumbers)
+      row[name] = getNumber(function, name);
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+bool printDeviceFunctions(ModuleOp module, bool json, raw_ostream &os) {
+  SmallVector<std::pair<nn::KernelDefOp, DictionaryAttr>> rows;
+  SmallVector<std::pair<StringRef, StringRef>> libraries; ///< kernel, and what does it
+  for (auto kernel : module.getOps<nn::KernelDefOp>()) {
+    if (auto functions = kernel->getAttrOfType<ArrayAttr>(kKernelFunctionsAttr))
+      for (auto function : functions.getAsRange<DictionaryAttr>())
+        rows.push_back({kernel, function});
+    if (auto library = kernel->getAttrOfType<StringAttr>("kernel.library"))
+      libraries.push_back({kernel.getSymName(), library.getValue()});
+  }
+  if (json) {
+    llvm::json::Array list;
+    for (auto [kernel, library] : libraries)
+      list.push_back(llvm::json::Object{{"kernel", kernel}, {"library", library}});
+    llvm::json::Object report{{"functions", listFunctions(rows)}, {"libraries", std::move(list)}};
+    os << llvm::formatv("{0:2}", llvm::json::Value(std::move(report))) << "\n";
+    return !rows.empty() || !libraries.empty();
+  }
+  if (!rows.empty())
+    printFunctions(rows, os);
+  if (!libraries.empty())
+    os << llvm::left_justify("kernel", 24) << " library\n";
+  for (auto [kernel, library] : libraries)
+    os << llvm::left_justify(kernel, 24) << " " << library << "\n";
+  return !rows.empty() || !libraries.empty();
 }
 
 } // namespace penstock::driver

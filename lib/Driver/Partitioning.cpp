@@ -46,11 +46,13 @@ llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &
   if (name == "cpu")
     return createCpuTarget(getArchFor(options, name), options.numThreads);
   if (name == "cuda")
-    return createCudaTarget(getArchFor(options, name));
+    return createCudaTarget(getArchFor(options, name), options.allowsTf32);
   return userError("--target is '{0}'; expected cpu or cuda", name);
 }
 
 llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options) {
+  if (options.allowsTf32 && options.target != "cuda")
+    return userError("--tf32 is for GPUs, and --target is '{0}'; expected --target cuda", options.target);
   return openTarget(options, options.target);
 }
 

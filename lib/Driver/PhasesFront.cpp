@@ -115,6 +115,7 @@ LogicalResult runFuse(Compilation &compilation) {
   passes.addPass(nn::createSimplifyMovementPass());
   passes.addPass(createCSEPass());
   passes.addPass(nn::createFuseKernelsPass());
+  compilation.target->addKernelPasses(passes);
   return passes.run(*compilation.module);
 }
 

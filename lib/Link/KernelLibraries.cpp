@@ -18,13 +18,13 @@ using namespace penstock::link;
 
 namespace {
 struct LibraryRow {
-  StringLiteral name; ///< first word of `kernel.library`
-  StringLiteral archive;
+  StringLiteral name;    ///< first word of `kernel.library`
+  StringLiteral archive; ///< empty: the runtime has what is needed, and a plug-in opens the library
   StringLiteral library;
 };
 } // namespace
 
-static constexpr LibraryRow kLibraries[] = {{"oneDNN", "libPenstockOneDnn.a", "libdnnl.so.2"}};
+static constexpr LibraryRow kLibraries[] = {{"oneDNN", "libPenstockOneDnn.a", "libdnnl.so.2"}, {"cuBLASLt", "", ""}};
 /// The thread pool of kernels with more than one thread, generated or not; oneDNN brings it along.
 static constexpr StringLiteral kThreads = "libgomp.so.1";
 
@@ -56,6 +56,8 @@ llvm::Expected<RoleNeeds> penstock::link::getRoleNeeds(ModuleOp module, rtir::Ro
     if (row == std::end(kLibraries))
       return userError("kernel '{0}' of '{1}' is run by library '{2}', which cannot be linked here", step.getKernel(),
                        step.getName(), library);
+    if (row->archive.empty())
+      continue;
     addOnce(needs.archives, row->archive);
     addOnce(needs.libraries, row->library);
     addOnce(needs.libraries, kThreads);

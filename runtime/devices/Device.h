@@ -23,11 +23,20 @@
 namespace penstock {
 namespace rt {
 
-constexpr uint32_t kDeviceVersion = 1;
+struct ProductProblem; ///< cuda/cublaslt/Product.h
+struct ProductBuffers;
+
+constexpr uint32_t kDeviceVersion = 2;
 constexpr int32_t kMaxDevices = 16;
 
 /// Codes that mean the same on every device; others are the driver's own.
-enum DeviceCode : int32_t { kDeviceOk = 0, kDeviceFull = -1, kDeviceWrongImage = -2, kDeviceNoKernel = -3 };
+enum DeviceCode : int32_t {
+  kDeviceOk = 0,
+  kDeviceFull = -1,
+  kDeviceWrongImage = -2,
+  kDeviceNoKernel = -3,
+  kDeviceNoAlgorithm = -4
+};
 
 struct DeviceFacts {
   int32_t index = 0; ///< among those that this process may see
@@ -85,6 +94,14 @@ struct Device {
   int32_t (*endGraph)(void *self, void *stream, void **graph) = nullptr;
   int32_t (*runGraph)(void *self, void *graph, void *stream) = nullptr;
   int32_t (*dropGraph)(void *self, void *graph) = nullptr;
+
+  /// Opens the library of products; a second time is nothing to do. Not 0: `error` says what is missing.
+  int32_t (*openProducts)(void *self, char *error, int64_t numBytes) = nullptr;
+  /// kDeviceNoAlgorithm: the library has none for the problem. Gives nothing to any stream.
+  int32_t (*makeProduct)(void *self, const ProductProblem *problem, void **plan) = nullptr;
+  int32_t (*runProduct)(void *self, void *plan, const ProductBuffers *buffers, void *stream) = nullptr;
+  /// Work that was given to a stream is done all the same.
+  int32_t (*dropProduct)(void *self, void *plan) = nullptr;
 
   int32_t (*close)(void *self) = nullptr;
   void (*explain)(void *self, int32_t code, char *text, int64_t numBytes) = nullptr;

@@ -267,4 +267,11 @@ POINTS = (
         ("copies to and from the device in the costs of a plan", tests("unit", r"Cluster.*Staging")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
+    Point("c8", "CUDA: products by cuBLASLt", (
+        ("objects that call it give the CPU target's numbers", tests("unit", r"CublasLtKernelTests|CublasLtKernel\.")),
+        ("layouts, epilogues, TF32 on request, nothing asked twice, failures named", tests("unit", r"CublasLtTest\.")),
+        ("misuse is found", tests("unit", r"CublasLtStandin")),
+        ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
+        ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
+        ("our declarations are cuBLASLt's", tests("unit", r"CudaHeaders")))),
 )

@@ -60,7 +60,7 @@ void CompileCommand::addOptions(CLI::App &app) {
   setGroup(app, "Where to cut",
            {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--profile", "--memory-limit",
             "--depth"});
-  setGroup(app, "Code", {"--target", "--arch", "--threads", "--precision", "--cache-dir", "--no-cache"});
+  setGroup(app, "Code", {"--target", "--arch", "--threads", "--precision", "--tf32", "--cache-dir", "--no-cache"});
   setGroup(app, "Phases of the compiler", {"--compile-to", "--compile-from", "--dump-phases"});
 }
 
@@ -82,6 +82,7 @@ void CompileCommand::addCodeOptions(CLI::App &app) {
                  "in which products and convolutions are computed (default: as the model says)")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+  app.add_flag("--tf32", options.allowsTf32, "cuda: contractions of f32 may round their factors to TensorFloat-32");
   CLI::Option *cache =
       app.add_option(
              "--cache-dir", options.cacheFolder,

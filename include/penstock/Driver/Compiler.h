@@ -70,7 +70,8 @@ mlir::LogicalResult compile(Compilation &compilation, const PhaseCallback &onPha
 /// Attribute of a compiled kernel: a dictionary per entry of its device code and chip, with the assembler's figures.
 inline constexpr llvm::StringLiteral kKernelFunctionsAttr = "kernel.functions";
 
-/// The figures of all kernels of a module that have any, as text or JSON. False if none has.
+/// The figures of all kernels of a module that have device code, and which kernels a library does, as text or JSON.
+/// False if there are neither.
 bool printDeviceFunctions(mlir::ModuleOp module, bool json, llvm::raw_ostream &os);
 
 /// The stage table of a finished compilation, as text or JSON.

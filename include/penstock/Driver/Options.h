@@ -35,9 +35,10 @@ struct CompileOptions {
 
   std::string target = "cpu";
   std::string arch = "native";
-  int64_t numThreads = 1; ///< per kernel
-  bool allInOne = false;  ///< write the executable that holds all stages too
-  std::string precision;  ///< of contractions: f32, f16 or bf16; empty: as the model says
+  int64_t numThreads = 1;  ///< per kernel
+  bool allInOne = false;   ///< write the executable that holds all stages too
+  std::string precision;   ///< of contractions: f32, f16 or bf16; empty: as the model says
+  bool allowsTf32 = false; ///< cuda: contractions of f32 may round their factors to TensorFloat-32
 
   std::string cacheFolder; ///< of compiled kernels; empty: in the user's cache folder, if there is one
   bool isCached = true;

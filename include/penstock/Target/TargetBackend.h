@@ -46,6 +46,8 @@ public:
   virtual const TargetProfile &getHostProfile() const { return getProfile(); }
   /// The kind of device that a stage runs on, as the runtime knows it ("cuda"); empty: the host.
   virtual llvm::StringRef getDevice() const { return ""; }
+  /// What is changed about kernels that fusion has made: a target may cut them.
+  virtual void addKernelPasses(mlir::OpPassManager &) const {}
   virtual LibraryMemory getLibraryMemory() const { return {}; }
   /// Are convolutions fastest on channels-last images?
   virtual bool prefersChannelsLast() const { return false; }
@@ -59,7 +61,8 @@ llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef a
 
 /// GPUs of NVIDIA. `arch` names chips with commas between, "sm_80,sm_90"; kernels have code for each, and PTX of the
 /// last one for later chips. "native" stands for these two. The toolkit's assembler must be there, a GPU need not.
-llvm::Expected<std::unique_ptr<TargetBackend>> createCudaTarget(llvm::StringRef arch);
+/// `allowsTf32`: cuBLASLt may round factors of type f32 to 10 bits of fraction.
+llvm::Expected<std::unique_ptr<TargetBackend>> createCudaTarget(llvm::StringRef arch, bool allowsTf32 = false);
 
 /// Can a processor with these features, in LLVM's words, compile for `arch`?
 llvm::Error checkArch(llvm::StringRef arch, const llvm::StringMap<bool> &host);

@@ -8,6 +8,7 @@
 #include "HostObject.h"
 #include "Lowering.h"
 #include "Toolkit.h"
+#include "penstock/Target/Cuda/CublasLtTable.h"
 #include "penstock/Target/Cuda/ImageMaker.h"
 #include "penstock/Target/Cuda/Passes.h"
 #include "penstock/Target/Cuda/Pipeline.h"
@@ -122,8 +123,8 @@ private:
 
 class CudaTarget : public TargetBackend {
 public:
-  CudaTarget(std::unique_ptr<ImageMaker> images, const std::vector<std::string> &chips)
-      : generator(std::move(images), chips) {
+  CudaTarget(std::unique_ptr<ImageMaker> images, const std::vector<std::string> &chips, bool allowsTf32)
+      : library(createCublasLtTable(allowsTf32)), generator(std::move(images), chips) {
     profile.triple = "nvptx64-nvidia-cuda";
     profile.cpu = llvm::join(chips, ",");
     profile.features = "";
@@ -133,9 +134,11 @@ public:
 
   StringRef getName() const override { return "cuda"; }
   const TargetProfile &getProfile() const override { return profile; }
+  const kernels::LibraryTable *getLibrary() const override { return library.get(); }
   const kernels::CodeGenerator *getGenerator() const override { return &generator; }
   const TargetProfile &getHostProfile() const override { return host; }
   StringRef getDevice() const override { return getName(); }
+  void addKernelPasses(OpPassManager &passes) const override { passes.addPass(createCudaSplitEpiloguesPass()); }
   /// An A100 on paper.
   partition::DeviceProfile getDeviceProfile(int) const override {
     partition::DeviceProfile device;
@@ -152,6 +155,7 @@ public:
 
 private:
   TargetProfile profile, host;
+  std::unique_ptr<kernels::LibraryTable> library;
   CudaGenerator generator;
 };
 
@@ -176,14 +180,15 @@ static llvm::Expected<std::vector<std::string>> parseChips(StringRef arch) {
   return result;
 }
 
-llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCudaTarget(StringRef arch) {
+llvm::Expected<std::unique_ptr<TargetBackend>> penstock::createCudaTarget(StringRef arch, bool allowsTf32) {
   llvm::Expected<std::vector<std::string>> chips = parseChips(arch);
   if (!chips)
     return chips.takeError();
   llvm::Expected<Toolkit> toolkit = Toolkit::locate();
   if (!toolkit)
     return toolkit.takeError();
-  return std::make_unique<CudaTarget>(std::make_unique<AssembledImages>(std::move(*toolkit), *chips), *chips);
+  return std::make_unique<CudaTarget>(std::make_unique<AssembledImages>(std::move(*toolkit), *chips), *chips,
+                                      allowsTf32);
 }
 
 llvm::Expected<std::unique_ptr<TargetBackend>> penstock::cuda::createCudaTarget(StringRef arch,
@@ -191,5 +196,5 @@ llvm::Expected<std::unique_ptr<TargetBackend>> penstock::cuda::createCudaTarget(
   llvm::Expected<std::vector<std::string>> chips = parseChips(arch);
   if (!chips)
     return chips.takeError();
-  return std::make_unique<CudaTarget>(std::move(images), *chips);
+  return std::make_unique<CudaTarget>(std::move(images), *chips, /*allowsTf32=*/false);
 }

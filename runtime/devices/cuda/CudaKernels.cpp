@@ -32,7 +32,7 @@ Status CudaKernels::load(Span<const rt_cuda_kernel *const> kernels) {
     }
   }
   parameters.reserve(most);
-  return Status();
+  return theProducts.load(productsOfExecutable());
 }
 
 Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3],
@@ -92,6 +92,15 @@ Status CudaKernels::flush() {
   waiting.clear();
   collected.clear();
   return status;
+}
+
+Status CudaKernels::multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents) {
+  CudaProduct product;
+  if (Status status = theProducts.prepare(desc, buffers, extents, product); !status.ok())
+    return status;
+  if (Status status = flush(); !status.ok()) // what it reads
+    return status;
+  return theProducts.begin(product);
 }
 
 } // namespace rt

@@ -3,8 +3,8 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loads what CudaKernel.h describes before the first request, and launches it on a stage's compute stream. In every
-// executable that has such kernels; no part of the plug-in.
+// Loads what CudaKernel.h describes before the first request, and launches it on a stage's compute stream; with it,
+// what the executable's kernels need of libraries. In every executable that has such kernels; no part of the plug-in.
 //
 // What a microbatch launches depends on its slots, its shapes and nothing else, and most come again. So launches may be
 // collected and begun together: the same ones in the same order, with the same arguments, are one graph.
@@ -13,7 +13,7 @@
 #ifndef PENSTOCK_RT_DEVICES_CUDAKERNELS_H
 #define PENSTOCK_RT_DEVICES_CUDAKERNELS_H
 
-#include "Stage.h"
+#include "CudaProducts.h"
 #include "penstock/rt/CudaKernel.h"
 
 #include <unordered_map>
@@ -24,9 +24,10 @@ namespace rt {
 class CudaKernels {
 public:
   /// The stage must outlive the kernels.
-  explicit CudaKernels(DeviceStage &stage) : stage(stage) {}
+  explicit CudaKernels(DeviceStage &stage) : stage(stage), theProducts(stage) {}
   /// `kernels`: as the linker bounds them, __start_rt_cuda_kernels to __stop_rt_cuda_kernels. kMismatch: one comes from
-  /// another version of the compiler, or has no code for this device.
+  /// another version of the compiler, or has no code for this device. kSystem: a library that the executable's kernels
+  /// call is missing.
   Status load(Span<const rt_cuda_kernel *const> kernels);
   /// See rt_cuda_launch. kProgram: the kernel was not loaded, or has no such function.
   Status launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3], uint32_t sharedBytes,
@@ -35,6 +36,9 @@ public:
   void collect() { isCollecting = true; }
   /// Begins what was collected; its failures are those of its launches.
   Status flush();
+  /// See rt_cuda_product.
+  Status multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents);
+  CudaProducts &products() { return theProducts; }
 
 private:
   struct Waiting {
@@ -47,6 +51,7 @@ private:
   Status beginAll();
 
   DeviceStage &stage;
+  CudaProducts theProducts;
   bool isCollecting = false;
   std::vector<Waiting> waiting;
   std::vector<uint64_t> collected; ///< arguments of all that wait

@@ -8,9 +8,11 @@
 //
 //===----------------------------------------------------------------------===//
 #include "CudaDriver.h"
+#include "cublaslt/CublasLt.h"
 
 #include <cstdio>
 #include <memory>
+#include <mutex>
 
 using namespace penstock::rt;
 using namespace penstock::rt::cuda;
@@ -22,7 +24,12 @@ struct Cuda {
   Ordinal device = 0;
   Context context = nullptr;
   int urgentPriority = 0;
+  std::mutex mutex; ///< guards the opening of libraries
+  std::unique_ptr<CublasLt> blas;
 };
+
+/// Codes from here on are cuBLASLt's.
+constexpr int32_t kFirstOfBlas = 1 << 20;
 
 /// The calls of a device whose context is current for this thread; a context that is gone shows in the call itself.
 const DriverCalls &callsOf(void *self) {
@@ -151,16 +158,50 @@ int32_t runGraph(void *self, void *graph, void *stream) {
 }
 int32_t dropGraph(void *self, void *graph) { return callsOf(self).dropExecutable(static_cast<GraphExec>(graph)); }
 
+int32_t openProducts(void *self, char *error, int64_t numBytes) {
+  Cuda &cuda = *static_cast<Cuda *>(self);
+  std::lock_guard<std::mutex> lock(cuda.mutex);
+  std::string words;
+  (void)callsOf(self);
+  if (!cuda.blas)
+    cuda.blas = CublasLt::open(words);
+  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
+  return cuda.blas ? 0 : 1;
+}
+int32_t translateBlas(blas::Outcome outcome) {
+  return outcome == blas::kNotSupported ? int32_t(kDeviceNoAlgorithm) : outcome ? kFirstOfBlas + outcome : 0;
+}
+int32_t makeProduct(void *self, const ProductProblem *problem, void **plan) {
+  (void)callsOf(self);
+  std::unique_ptr<ProductPlan> made;
+  blas::Outcome outcome = static_cast<Cuda *>(self)->blas->make(*problem, made);
+  *plan = made.release();
+  return translateBlas(outcome);
+}
+int32_t runProduct(void *self, void *plan, const ProductBuffers *buffers, void *stream) {
+  (void)callsOf(self);
+  return translateBlas(static_cast<Cuda *>(self)->blas->run(*static_cast<ProductPlan *>(plan), *buffers,
+                                                            static_cast<cuda::Stream>(stream)));
+}
+int32_t dropProduct(void *, void *plan) {
+  delete static_cast<ProductPlan *>(plan);
+  return 0;
+}
+
 int32_t closeDevice(void *self) {
   std::unique_ptr<Cuda> cuda(static_cast<Cuda *>(self));
+  (void)callsOf(self);
+  cuda->blas.reset();
   return cuda->calls.releaseContext(cuda->device);
 }
 
 void explain(void *self, int32_t code, char *words, int64_t numBytes) {
-  const char *known = code == kDeviceFull         ? "its memory is full"
-                      : code == kDeviceWrongImage ? "the code was compiled for other chips"
-                      : code == kDeviceNoKernel   ? "the code has no kernel of this name"
-                                                  : nullptr;
+  const char *known = code == kDeviceFull          ? "its memory is full"
+                      : code == kDeviceWrongImage  ? "the code was compiled for other chips"
+                      : code == kDeviceNoKernel    ? "the code has no kernel of this name"
+                      : code == kDeviceNoAlgorithm ? "cuBLASLt has no algorithm for it"
+                      : code >= kFirstOfBlas       ? static_cast<Cuda *>(self)->blas->wordsOf(code - kFirstOfBlas)
+                                                   : nullptr;
   std::string said = known ? known : wordsOf(static_cast<Cuda *>(self)->calls, code);
   std::snprintf(words, size_t(numBytes), "%s", said.c_str());
 }
@@ -182,6 +223,8 @@ void fillTable(Device &device) {
   device.findKernel = findKernel, device.launch = launch;
   device.beginGraph = beginGraph, device.endGraph = endGraph;
   device.runGraph = runGraph, device.dropGraph = dropGraph;
+  device.openProducts = openProducts, device.makeProduct = makeProduct;
+  device.runProduct = runProduct, device.dropProduct = dropProduct;
   device.close = closeDevice, device.explain = explain;
 }
 

@@ -63,4 +63,43 @@ def CudaMapLaunchesPass : Pass<"cuda-map-launches", "::mlir::ModuleOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
+  let summary = "cut kernels where cuBLASLt ends";
+  let description = [{
+    Requires: kernels in the form of `nn-fuse-kernels`.
+    Ensures:  a kernel that begins with a product of matrices which cuBLASLt does, and goes on with something that its
+              epilogue does not do, is two kernels: the product with as much as the epilogue does, and the rest.
+    Does not: touch other kernels, or join any.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
+      %0 = nn.kernel "y" ins(%i = %x : tensor<4x8xf32>, %j = %w : tensor<8x8xf32>, %k = %b : tensor<8xf32>) -> (tensor<4x8xf32>) {
+        %1 = nn.matmul %i, %j : tensor<4x8xf32>, tensor<8x8xf32>
+        %2 = nn.binary add %1, %k {nn.tensor = "h"} : tensor<4x8xf32>, tensor<8xf32>
+        %3 = nn.unary gelu %2 {nn.tensor = "y"} : tensor<4x8xf32>
+        nn.yield %3 : tensor<4x8xf32>
+      }
+      return %0 : tensor<4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%arg0: tensor<4x8xf32>, %arg1: tensor<8x8xf32>, %arg2: tensor<8xf32>) -> tensor<4x8xf32> {
+      %0 = nn.kernel "h" ins(%arg3 = %arg0 : tensor<4x8xf32>, %arg4 = %arg1 : tensor<8x8xf32>, %arg5 = %arg2 : tensor<8xf32>) -> (tensor<4x8xf32>) attributes {nn.tensors = ["h"]} {
+        %2 = nn.matmul %arg3, %arg4 : tensor<4x8xf32>, tensor<8x8xf32>
+        %3 = nn.binary add %2, %arg5 {nn.tensor = "h"} : tensor<4x8xf32>, tensor<8xf32>
+        nn.yield %3 : tensor<4x8xf32>
+      }
+      %1 = nn.kernel "y" ins(%arg3 = %0 : tensor<4x8xf32>) -> (tensor<4x8xf32>) attributes {nn.tensors = ["y"]} {
+        %2 = nn.unary gelu %arg3 {nn.tensor = "y"} : tensor<4x8xf32>
+        nn.yield %2 : tensor<4x8xf32>
+      }
+      return %1 : tensor<4x8xf32>
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numSplit", "num-split", "kernels that were cut">];
+}
+
 #endif

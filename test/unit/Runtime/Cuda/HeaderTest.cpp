@@ -3,10 +3,11 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compiled against the headers of CUDA and NCCL where these are installed: each entry point must exist under its name,
-// with as many parameters of the same kinds and sizes.
+// Compiled against the headers of CUDA, cuBLASLt and NCCL where these are installed: each entry point must exist under
+// its name, with as many parameters of the same kinds and sizes.
 //
 //===----------------------------------------------------------------------===//
+#include "CublasLtApi.h"
 #include "CudaApi.h"
 #include "NcclApi.h"
 
@@ -16,6 +17,10 @@
 #if __has_include(<cuda.h>)
 #include <cuda.h>
 #define PENSTOCK_HAS_CUDA
+#endif
+#if __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+#define PENSTOCK_HAS_CUBLASLT
 #endif
 #if __has_include(<nccl.h>)
 #include <nccl.h>
@@ -78,6 +83,54 @@ TEST(CudaHeaders, driver) {
   EXPECT_EQ(kCaptureThreadLocal, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 #else
   GTEST_SKIP() << "no cuda.h in /usr/local/cuda/include";
+#endif
+}
+
+// cuBLASLt's declarations are ours, and what it writes down of an algorithm lies as ours does.
+TEST(CudaHeaders, cublasLt) {
+#ifdef PENSTOCK_HAS_CUBLASLT
+  using namespace penstock::rt::cuda;
+  using namespace penstock::rt::cuda::blas;
+#define PENSTOCK_CUBLASLT_CALL(member, symbol, ...)                                                                    \
+  static_assert(Alike<__VA_ARGS__, std::remove_pointer_t<decltype(&::symbol)>>::value, #symbol);
+#include "CublasLtCalls.def"
+#undef PENSTOCK_CUBLASLT_CALL
+  EXPECT_EQ(blas::kSuccess, CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(blas::kNotInitialized, CUBLAS_STATUS_NOT_INITIALIZED);
+  EXPECT_EQ(kAllocFailed, CUBLAS_STATUS_ALLOC_FAILED);
+  EXPECT_EQ(blas::kInvalidValue, CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(kNotSupported, CUBLAS_STATUS_NOT_SUPPORTED);
+  EXPECT_EQ(kFloat32, CUDA_R_32F);
+  EXPECT_EQ(kFloat16, CUDA_R_16F);
+  EXPECT_EQ(kBFloat16, CUDA_R_16BF);
+  EXPECT_EQ(kComputeFloat32, CUBLAS_COMPUTE_32F);
+  EXPECT_EQ(kComputeTf32, CUBLAS_COMPUTE_32F_FAST_TF32);
+  EXPECT_EQ(kAsItIs, CUBLAS_OP_N);
+  EXPECT_EQ(kTransposed, CUBLAS_OP_T);
+  EXPECT_EQ(kBatchCount, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
+  EXPECT_EQ(kBatchStride, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
+  EXPECT_EQ(kTransposeA, CUBLASLT_MATMUL_DESC_TRANSA);
+  EXPECT_EQ(kTransposeB, CUBLASLT_MATMUL_DESC_TRANSB);
+  EXPECT_EQ(kEpilogue, CUBLASLT_MATMUL_DESC_EPILOGUE);
+  EXPECT_EQ(kBiasPointer, CUBLASLT_MATMUL_DESC_BIAS_POINTER);
+  EXPECT_EQ(kWorkspaceBytes, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+  EXPECT_EQ(kReductionSchemes, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK);
+  EXPECT_EQ(kAlignmentA, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
+  EXPECT_EQ(kAlignmentB, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES);
+  EXPECT_EQ(kAlignmentC, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES);
+  EXPECT_EQ(kAlignmentD, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
+  EXPECT_EQ(kNoEpilogue, uint32_t(CUBLASLT_EPILOGUE_DEFAULT));
+  EXPECT_EQ(kRelu | kBias, uint32_t(CUBLASLT_EPILOGUE_RELU_BIAS));
+  EXPECT_EQ(kGelu | kBias, uint32_t(CUBLASLT_EPILOGUE_GELU_BIAS));
+  EXPECT_EQ(kReduceComputeType, uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  EXPECT_EQ(sizeof(Algorithm), sizeof(cublasLtMatmulAlgo_t));
+  EXPECT_EQ(sizeof(Heuristic), sizeof(cublasLtMatmulHeuristicResult_t));
+  EXPECT_EQ(offsetof(Heuristic, algorithm), offsetof(cublasLtMatmulHeuristicResult_t, algo));
+  EXPECT_EQ(offsetof(Heuristic, workspaceBytes), offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+  EXPECT_EQ(offsetof(Heuristic, state), offsetof(cublasLtMatmulHeuristicResult_t, state));
+  EXPECT_EQ(offsetof(Heuristic, waves), offsetof(cublasLtMatmulHeuristicResult_t, wavesCount));
+#else
+  GTEST_SKIP() << "no cublasLt.h in /usr/local/cuda/include";
 #endif
 }
 

@@ -295,6 +295,10 @@ int deviceOf(void *stream) {
   StreamState *state = liveStream(stream);
   return state ? state->device : -1;
 }
+bool isCapturing() {
+  const auto &streams = machine().streams;
+  return std::any_of(streams.begin(), streams.end(), [](StreamState *stream) { return bool(stream->capture); });
+}
 std::string streamName(void *stream) {
   StreamState *state = liveStream(stream);
   return state ? words("on stream %zu", state->id) : std::string("on no stream");

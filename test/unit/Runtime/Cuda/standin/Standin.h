@@ -119,6 +119,8 @@ int ncclVersion();
 /// The ordinal of the device that is current for this thread, or -1.
 int currentDevice();
 int deviceOf(void *stream);
+/// Is any stream being recorded?
+bool isCapturing();
 std::string streamName(void *stream);
 /// 0, or the driver's code.
 int32_t enqueue(void *stream, const std::shared_ptr<Operation> &operation);

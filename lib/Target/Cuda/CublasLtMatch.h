@@ -1,0 +1,37 @@
+//===- CublasLtMatch.h - Kernels as cuBLASLt sees them -------- -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One product of matrices; then a factor, a bias, another summand of the result's shape, and an activation, as far as
+// cuBLASLt's epilogue does them: relu, and GELU in its tanh form. Anything else is left to generated code.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H
+#define PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H
+
+#include "CudaProduct.h"
+#include "penstock/Dialect/NN/IR/NNOps.h"
+
+#include <optional>
+
+namespace penstock::cuda {
+
+/// A kernel as a descriptor. Its buffers are the kernel's inputs, its result, then the workspace.
+struct CublasLtKernel {
+  rt_cuda_product_desc desc = {};
+  llvm::SmallVector<mlir::AffineExpr> extents; ///< RT_CUDA_PRODUCT_NUM_EXTENTS, over the kernel's symbols
+};
+
+/// The descriptor of a kernel's body, if it has one, without the kernel's name. `allowsTf32`: factors of type f32 may
+/// be rounded.
+std::optional<CublasLtKernel> matchCublasLt(mlir::Block &body, bool allowsTf32);
+
+/// The value of a body up to which cuBLASLt could make it; null: it holds no product that is the library's.
+mlir::Value findCublasLtEnd(mlir::Block &body);
+
+} // namespace penstock::cuda
+
+#endif // PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H

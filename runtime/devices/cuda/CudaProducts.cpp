@@ -1,0 +1,157 @@
+//===- CudaProducts.cpp - The products of an executable on its device -===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#include "CudaProducts.h"
+
+#include "CudaKernels.h"
+#include "lib/Role/Context.h"
+
+#include <algorithm>
+#include <tuple>
+
+// Of the linker, where an object of the executable has the section.
+extern "C" {
+extern const rt_cuda_product_desc *const __start_rt_cuda_products[] __attribute__((weak, visibility("hidden")));
+extern const rt_cuda_product_desc *const __stop_rt_cuda_products[] __attribute__((weak, visibility("hidden")));
+}
+
+namespace penstock {
+namespace rt {
+
+Span<const rt_cuda_product_desc *const> productsOfExecutable() {
+  return {__start_rt_cuda_products, size_t(__stop_rt_cuda_products - __start_rt_cuda_products)};
+}
+
+CudaProducts::~CudaProducts() {
+  const Device &device = stage.device();
+  for (auto &[problem, made] : plans)
+    (void)device.dropProduct(device.self, made.plan);
+}
+
+Status CudaProducts::load(Span<const rt_cuda_product_desc *const> products) {
+  for (const rt_cuda_product_desc *product : products)
+    if (product->version != RT_CUDA_PRODUCT_VERSION)
+      return fail(Code::kMismatch,
+                  "%s: kernel '%s' calls cuBLASLt with version %lld, expected %d; compile the model again with this "
+                  "version",
+                  stage.who().c_str(), product->name, (long long)product->version, RT_CUDA_PRODUCT_VERSION);
+  if (products.count == 0 || isOpen)
+    return Status();
+  char error[512] = "";
+  const Device &device = stage.device();
+  if (device.openProducts(device.self, error, sizeof(error)) != 0)
+    return fail(Code::kSystem, "%s: kernel '%s' needs cuBLASLt on %s: %s", stage.who().c_str(), products[0]->name,
+                deviceWords(device).c_str(), error);
+  isOpen = true;
+  return Status();
+}
+
+bool CudaProducts::Less::operator()(const ProductProblem &lhs, const ProductProblem &rhs) const {
+  auto words = [](const ProductProblem &p) {
+    return std::tie(p.batch, p.rows, p.inner, p.columns, p.workspaceBytes, p.alignment, p.type, p.activation,
+                    p.allowsTf32, p.transposesLhs, p.transposesRhs, p.repeatsLhs, p.repeatsRhs, p.hasBias,
+                    p.hasResidual);
+  };
+  return words(lhs) < words(rhs);
+}
+
+/// What all matrices of a batch are aligned to, wherever their buffers begin.
+static int64_t alignmentOf(const ProductProblem &problem) {
+  uint64_t bits = RT_ALIGNMENT;
+  int64_t elementBytes = problem.type == ProductType::kF32 ? 4 : 2;
+  for (int64_t elements :
+       {problem.rows * problem.inner, problem.inner * problem.columns, problem.rows * problem.columns})
+    bits |= problem.batch > 1 ? uint64_t(elements * elementBytes) : 0;
+  return int64_t(bits & -bits);
+}
+
+static ProductProblem problemOf(const rt_cuda_product_desc &desc, const int64_t *extents) {
+  ProductProblem problem;
+  problem.batch = extents[RT_CUDA_PRODUCT_BATCH], problem.rows = extents[RT_CUDA_PRODUCT_ROWS];
+  problem.inner = extents[RT_CUDA_PRODUCT_INNER], problem.columns = extents[RT_CUDA_PRODUCT_COLUMNS];
+  problem.workspaceBytes = RT_CUDA_PRODUCT_WORKSPACE_BYTES;
+  problem.type = ProductType(desc.type), problem.activation = ProductActivation(desc.activation);
+  problem.allowsTf32 = desc.allows_tf32;
+  problem.transposesLhs = desc.transposes_lhs, problem.transposesRhs = desc.transposes_rhs;
+  problem.repeatsLhs = desc.repeats_lhs, problem.repeatsRhs = desc.repeats_rhs;
+  problem.hasBias = desc.bias >= 0, problem.hasResidual = desc.residual >= 0;
+  problem.alignment = alignmentOf(problem);
+  return problem;
+}
+
+void CudaProducts::forgetOldest() {
+  auto oldest = std::min_element(plans.begin(), plans.end(),
+                                 [](const auto &a, const auto &b) { return a.second.lastUse < b.second.lastUse; });
+  const Device &device = stage.device();
+  (void)device.dropProduct(device.self, oldest->second.plan);
+  plans.erase(oldest);
+}
+
+Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem &problem, void *&plan) {
+  auto known = plans.find(problem);
+  if (known == plans.end()) {
+    Plan made;
+    const Device &device = stage.device();
+    if (int32_t code = device.makeProduct(device.self, &problem, &made.plan))
+      return deviceFailure(device, stage.who(),
+                           format("multiply %lld matrices of %lld x %lld with %lld x %lld in kernel '%s'",
+                                  (long long)problem.batch, (long long)problem.rows, (long long)problem.inner,
+                                  (long long)problem.inner, (long long)problem.columns, desc.name)
+                               .c_str(),
+                           code);
+    if (plans.size() >= kMaxPlans)
+      forgetOldest();
+    known = plans.emplace(problem, made).first;
+  }
+  known->second.lastUse = ++numUses;
+  plan = known->second.plan;
+  return Status();
+}
+
+Status CudaProducts::prepare(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents,
+                             CudaProduct &product) {
+  if (!isOpen)
+    return fail(Code::kProgram, "%s: the product of kernel '%s' was not loaded", stage.who().c_str(), desc.name);
+  ProductProblem problem = problemOf(desc, extents);
+  if (problem.batch == 0 || problem.rows == 0 || problem.columns == 0)
+    return Status();
+  if (problem.inner == 0)
+    return fail(Code::kInvalid, "%s: kernel '%s' multiplies matrices with an inner extent of 0, expected at least 1",
+                stage.who().c_str(), desc.name);
+  product.desc = &desc;
+  ProductBuffers &used = product.buffers;
+  used.lhs = buffers[desc.lhs], used.rhs = buffers[desc.rhs];
+  used.bias = problem.hasBias ? buffers[desc.bias] : nullptr;
+  used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
+  used.result = buffers[desc.result], used.workspace = buffers[desc.workspace];
+  used.alpha = float(desc.alpha);
+  return find(desc, problem, product.plan);
+}
+
+Status CudaProducts::begin(const CudaProduct &product) {
+  const Device &device = stage.device();
+  if (!product.plan)
+    return Status();
+  if (int32_t code = device.runProduct(device.self, product.plan, &product.buffers, stage.compute().handle))
+    return deviceFailure(device, stage.who(), format("run the product of kernel '%s'", product.desc->name).c_str(),
+                         code);
+  return Status();
+}
+
+} // namespace rt
+} // namespace penstock
+
+extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,
+                                const int64_t *extents) {
+  using namespace penstock::rt;
+  if (ctx->kernelFailed.load(std::memory_order_relaxed))
+    return;
+  if (!ctx->cudaKernels)
+    return rt_fail(ctx, "a kernel for a CUDA device, and this role has none");
+  Status status = ctx->cudaKernels->multiply(*desc, buffers, extents);
+  if (!status.ok())
+    rt_fail(ctx, status.message().c_str());
+}

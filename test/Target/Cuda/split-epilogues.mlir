@@ -1,0 +1,84 @@
+// RUN: penstock-opt %s --cuda-split-epilogues --split-input-file | FileCheck %s
+
+// GELU by erf is not the library's: it is a kernel of its own. The product keeps its bias and the name of its tensor.
+// CHECK-LABEL: func.func @main
+// CHECK:       %[[H:.*]] = nn.kernel "h"
+// CHECK-SAME:    nn.tensors = ["m", "h"]
+// CHECK-NEXT:    nn.matmul
+// CHECK-NEXT:    nn.binary add
+// CHECK-NEXT:    nn.yield
+// CHECK:       %[[Y:.*]] = nn.kernel "y" ins(%{{.*}} = %[[H]] : tensor<4x8xf32>)
+// CHECK-SAME:    nn.tensors = ["y"]
+// CHECK-NEXT:    nn.unary gelu
+// CHECK-NEXT:    nn.yield
+// CHECK:       return %[[Y]]
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<4x8xf32>, %j = %w : tensor<8x8xf32>, %k = %b : tensor<8xf32>) -> (tensor<4x8xf32>) {
+    %1 = nn.matmul %i, %j {nn.tensor = "m"} : tensor<4x8xf32>, tensor<8x8xf32>
+    %2 = nn.binary add %1, %k {nn.tensor = "h"} : tensor<4x8xf32>, tensor<8xf32>
+    %3 = nn.unary gelu %2 {nn.tensor = "y"} : tensor<4x8xf32>
+    nn.yield %3 : tensor<4x8xf32>
+  }
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+// What the epilogue does all of stays one kernel: a factor, a bias, a residual, GELU by tanh.
+// CHECK-LABEL: func.func @main
+// CHECK:       %[[Y:.*]] = nn.kernel "y"
+// CHECK:         nn.unary gelu_tanh
+// CHECK-NOT:   nn.kernel
+// CHECK:       return %[[Y]]
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xf32>, %r: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<4x8xf32>, %j = %w : tensor<8x8xf32>, %k = %b : tensor<8xf32>, %l = %r : tensor<4x8xf32>) -> (tensor<4x8xf32>) {
+    %f = nn.constant dense<0.5> : tensor<f32>
+    %1 = nn.matmul %i, %j : tensor<4x8xf32>, tensor<8x8xf32>
+    %2 = nn.binary mul %1, %f : tensor<4x8xf32>, tensor<f32>
+    %3 = nn.binary add %2, %k : tensor<4x8xf32>, tensor<8xf32>
+    %4 = nn.binary add %l, %3 : tensor<4x8xf32>, tensor<4x8xf32>
+    %5 = nn.unary gelu_tanh %4 : tensor<4x8xf32>
+    nn.yield %5 : tensor<4x8xf32>
+  }
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+// The rest may use the product more than once, and inputs of its own; a product without a name gets one.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME:    %[[R:[a-z0-9]+]]: tensor<8xf32>)
+// CHECK:       %[[M:.*]] = nn.kernel "y.product"
+// CHECK-NEXT:    nn.matmul
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "y" ins(%[[A:.*]] = %[[M]] : tensor<4x8xf32>, %[[B:.*]] = %[[R]] : tensor<8xf32>)
+// CHECK:         %[[S:.*]] = nn.unary sigmoid %[[A]]
+// CHECK:         %[[P:.*]] = nn.binary mul %[[A]], %[[S]]
+// CHECK:         nn.binary sub %[[P]], %[[B]]
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>, %r: tensor<8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<4x8xf32>, %j = %w : tensor<8x8xf32>, %k = %r : tensor<8xf32>) -> (tensor<4x8xf32>) {
+    %1 = nn.matmul %i, %j : tensor<4x8xf32>, tensor<8x8xf32>
+    %2 = nn.unary sigmoid %1 : tensor<4x8xf32>
+    %3 = nn.binary mul %1, %2 : tensor<4x8xf32>, tensor<4x8xf32>
+    %4 = nn.binary sub %3, %k : tensor<4x8xf32>, tensor<8xf32>
+    nn.yield %4 : tensor<4x8xf32>
+  }
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+// Products that are not the library's stay as they are.
+// CHECK-LABEL: func.func @main
+// CHECK:       nn.kernel "y"
+// CHECK-NEXT:    nn.matmul
+// CHECK-NEXT:    nn.unary sigmoid
+// CHECK-NOT:   nn.kernel
+func.func @main(%x: tensor<4x8xf64>, %w: tensor<8x8xf64>) -> tensor<4x8xf64> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<4x8xf64>, %j = %w : tensor<8x8xf64>) -> (tensor<4x8xf64>) {
+    %1 = nn.matmul %i, %j : tensor<4x8xf64>, tensor<8x8xf64>
+    %2 = nn.unary sigmoid %1 : tensor<4x8xf64>
+    nn.yield %2 : tensor<4x8xf64>
+  }
+  return %0 : tensor<4x8xf64>
+}
