@@ -99,6 +99,10 @@ AffineExpr ExtentFinder::extentOf(Value memref, int64_t axis) {
     return extentOf(cast.getSource(), axis);
   if (auto show = dyn_cast<memref::ReinterpretCastOp>(source))
     return findMixed(show.getMixedSizes()[axis]);
+  if (auto choice = dyn_cast<arith::SelectOp>(source)) {
+    AffineExpr extent = extentOf(choice.getTrueValue(), axis);
+    return extent == extentOf(choice.getFalseValue(), axis) ? extent : AffineExpr();
+  }
   if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source))
     return extentOfGroup(collapse, axis);
   if (auto slice = dyn_cast<memref::SubViewOp>(source))

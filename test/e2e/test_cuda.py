@@ -1,4 +1,5 @@
-"""Kernels for GPUs, without one: every kernel of the trained models is assembled without spills, and played on the host.
+"""Kernels for GPUs, without one: every kernel of the trained models, and of those exported with torch where they are, is
+assembled without spills, and some are played on the host.
 
 cuda_spills.txt has a line `model function-of-kernel chip bytes` for each exception, `python test/e2e/test_cuda.py` prints
 such lines. What is played runs at small shapes: a thread of a GPU costs the host some hundred nanoseconds.
@@ -18,11 +19,11 @@ import runner
 
 TABLE = pathlib.Path(__file__).with_name("cuda_spills.txt")
 CHIPS = "sm_80,sm_90"
-# Branches that data decide, whose extents a device could not check, or whose results it could not hand on.
-REFUSED = ("voice-if", "voice-op18")
+# A branch that data decide, which takes extents for granted: a device cannot report that they are not.
+REFUSED = {"voice-if": "reports failures to the runtime"}
 # Weights do not change kernels, so that one of two models with equal graphs is enough.
 ASSEMBLED = [model.name for model in models.MODELS.values()
-             if model.tier == "ci" and model.name not in REFUSED and not model.name.endswith("-shipped")]
+             if model.tier in ("ci", "torch") and model.name not in REFUSED and not model.name.endswith("-shipped")]
 # Shapes at which a kernel takes the host seconds, not minutes.
 PLAYED = {"ocr-classifier-static": ("x=1x3x48x32",), "ocr-recognizer-static": ("x=1x3x48x32",),
           "ocr-detector-static": ("x=1x3x32x32",), "voice-if-bound": (), "voice-op18-bound": ()}
@@ -85,8 +86,21 @@ def test_assembled_without_spills(name, tmp_path):
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_the_kernels_name(name, tmp_path):
     need_assembler()
-    with pytest.raises(runner.Failure, match=r"exit status 2\nerror: node '.*': kernel 'k\d+': has no code for GPUs"):
+    expected = (r"exit status 2\nerror: node '.*': kernel 'k\d+': has no code for GPUs in this version: " + REFUSED[name] +
+                r".*; '--target cpu' compiles it, and '--bind' may make what decides it a constant")
+    with pytest.raises(runner.Failure, match=expected):
         measure(name, tmp_path)
+
+
+def test_the_same_functions_for_any_number_of_stages(tmp_path):
+    need_assembler()
+    made = []
+    for stages in (1, 2, 3, 4):
+        folder = tmp_path / str(stages)
+        dump = compile_to("kernels", "ocr-classifier-static", folder,
+                          (*models.MODELS["ocr-classifier-static"].flags, "--target", "cuda", "--arch", "sm_90", "--stages", stages))
+        made.append({row["function"] for row in json.loads(runner.penstock("inspect", "--json", dump))["functions"]})
+    assert all(functions == made[0] for functions in made) and made[0]
 
 
 @pytest.mark.parametrize("name", PLAYED)

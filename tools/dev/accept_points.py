@@ -240,12 +240,16 @@ POINTS = (
     Point("c1", "CUDA: kernels compiled without a GPU", (
         ("several chips at once, figures in report and dump", tests("lit", r"Driver/cuda-kernels")),
         ("no toolkit, a wrong chip, an assembler that refuses", tests("lit", r"Driver/cuda\.test")),
-        ("from linalg to launches", tests("lit", r"Target/Cuda")),
+        ("from linalg to launches, NVVM and PTX, step by step", tests("lit", r"Target/Cuda|Driver/cuda-ptx")),
         ("objects as a runtime sees them", tests("unit", r"CudaObject")),
-        ("no spills in kernels of trained models", tests("e2e", r"assembled_without_spills")))),
+        ("no spills in kernels of trained models, for any number of stages",
+         tests("e2e", r"assembled_without_spills|same_functions_for_any")),
+        ("no spills in kernels of models exported with torch", exported_too(f"test_assembled_without_spills and ({' or '.join(TORCH)})")),
+        ("what has no code says why, and what to do", tests("e2e lit", r"refused_with_the_kernels|map-launches-invalid")))),
     Point("c2", "CUDA: every generated kernel executed on the CPU", (
         ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
-        ("planted faults are found", tests("unit", r"GpuMachine")),
+        ("planted faults are found, each barrier of a recurrent layer is needed", tests("unit", r"GpuMachine|TeamsNeed")),
+        ("order, branches, sums of columns, wide accesses", tests("unit", r"GpuOrdered")),
         ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
     Point("c3", "CUDA: streams and graphs", (
         ("kernels and copies joined by events, each of which is needed", tests("unit", r"CudaStage\.")),

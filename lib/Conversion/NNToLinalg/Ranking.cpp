@@ -154,7 +154,10 @@ void Ranker::emit() {
   Value count = e.index(loc, rows[op.getAxis()]), wanted = e.index(loc, extents[op.getAxis()]);
   rows[op.getAxis()] = e.constantExpr(1);
   Value numRows = e.index(loc, getNumElements(getTensorType(rows, inType.getElementType())));
-  loop(index(0), numRows, 1, [&](Value row) { rankRow(e.delinearize(loc, row, rows), count, wanted); });
+  scf::ForOp ranking =
+      loop(index(0), numRows, 1, [&](Value row) { rankRow(e.delinearize(loc, row, rows), count, wanted); });
+  if (e.style == LoopStyle::Tensors)
+    ranking->setAttr(kParallelLoopAttr, b.getUnitAttr());
   RankedTensorType wideValues = getTensorType(extents, wideType.getElementType());
   Value found = b.create<bufferization::ToTensorOp>(loc, values, /*restrict=*/true);
   e.set(op.getValues(), e.narrow(loc, found, wideValues, type));

@@ -31,7 +31,26 @@ constexpr llvm::StringLiteral kDefaultChips = "sm_80,sm_90";
 /// Earlier chips have no bf16.
 constexpr unsigned kOldestChip = 80;
 
-llvm::Error refuse() { return userError("has no code for GPUs in this version; --verbose shows why"); }
+/// Hears why a pass fails; others hear it too.
+class FailureListener {
+public:
+  explicit FailureListener(MLIRContext *context)
+      : handler(context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() == DiagnosticSeverity::Error && reason.empty())
+            reason = StringRef(diagnostic.str()).split("' op ").second.str();
+          return failure();
+        }) {}
+
+  llvm::Error refuse() const {
+    return userError("has no code for GPUs in this version: {0}; '--target cpu' compiles it, and '--bind' may make "
+                     "what decides it a constant",
+                     reason.empty() ? "a pass fails" : reason);
+  }
+
+private:
+  std::string reason;
+  ScopedDiagnosticHandler handler;
+};
 
 /// PTX, and the toolkit's assembler.
 class AssembledImages : public ImageMaker {
@@ -40,11 +59,12 @@ public:
       : toolkit(std::move(toolkit)), chips(std::move(chips)) {}
 
   llvm::Expected<Image> make(ModuleOp module, StringRef name) const override {
+    FailureListener listener(module.getContext());
     OwningOpRef<ModuleOp> device = module.clone();
     PassManager toNVVM(module.getContext(), ModuleOp::getOperationName());
     addNVVMPasses(toNVVM);
     if (failed(toNVVM.run(*device)))
-      return refuse();
+      return listener.refuse();
     auto code = *device->getOps<gpu::GPUModuleOp>().begin();
     std::vector<PtxFile> files;
     for (const std::string &chip : chips) {
@@ -69,11 +89,12 @@ public:
   void registerDialects(DialectRegistry &registry) const override { registerCudaDialects(registry); }
 
   llvm::Expected<kernels::GeneratedCode> generate(ModuleOp module, StringRef symbolName) const override {
+    FailureListener listener(module.getContext());
     PassManager toDevice(module.getContext(), ModuleOp::getOperationName());
     addBufferPasses(toDevice);
     addDevicePasses(toDevice);
     if (failed(toDevice.run(module)))
-      return refuse();
+      return listener.refuse();
     nameFunctions(module, symbolName);
     llvm::Expected<Image> image = images->make(module, symbolName);
     if (!image)

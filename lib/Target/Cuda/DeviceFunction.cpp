@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "llvm/ADT/BitVector.h"
 
@@ -27,6 +28,8 @@ Value getBase(Value memref) {
   return memref;
 }
 
+bool isRepeatable(Operation *op) { return isMemoryEffectFree(op) || isa<UnrealizedConversionCastOp>(op); }
+
 AffineExpr ceilDiv(AffineExpr numerator, int64_t divisor) { return nn::simplifyExtent(numerator.ceilDiv(divisor)); }
 
 AffineExpr product(MLIRContext *context, ArrayRef<AffineExpr> factors) {
@@ -36,7 +39,7 @@ AffineExpr product(MLIRContext *context, ArrayRef<AffineExpr> factors) {
   return nn::simplifyExtent(result);
 }
 
-DeviceFunction::DeviceFunction(func::FuncOp host, gpu::GPUModuleOp device, Operation *anchor, Block block,
+DeviceFunction::DeviceFunction(func::FuncOp host, gpu::GPUModuleOp device, Operation *anchor, BlockShape block,
                                ArrayRef<MemRefType> shared)
     : b(host.getContext()), loc(anchor->getLoc()), host(host), anchor(anchor), block(block) {
   b.setInsertionPointToEnd(device.getBody());
@@ -53,6 +56,23 @@ DeviceFunction::DeviceFunction(func::FuncOp host, gpu::GPUModuleOp device, Opera
   for (auto [outer, inner] : llvm::zip(host.getArguments(), function.getBody().front().getArguments()))
     values.map(outer, inner);
   begin = b.create<gpu::BlockIdOp>(loc, gpu::Dimension::x);
+  beginBranches();
+}
+
+void DeviceFunction::beginBranches() {
+  SmallVector<std::pair<Value, bool>> branches; // condition, and what it must be; innermost first
+  for (Operation *op = anchor; op->getParentOp() != host; op = op->getParentOp()) {
+    auto branch = cast<scf::IfOp>(op->getParentOp());
+    branches.push_back({branch.getCondition(), op->getParentRegion() == &branch.getThenRegion()});
+  }
+  for (auto [condition, expected] : llvm::reverse(branches)) {
+    Value holds = get(condition);
+    if (!expected)
+      holds = b.create<arith::XOrIOp>(loc, holds, b.create<arith::ConstantOp>(loc, b.getBoolAttr(true)));
+    auto op = b.create<scf::IfOp>(loc, holds, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(op.thenBlock());
+    begin = b.create<gpu::BlockIdOp>(loc, gpu::Dimension::x);
+  }
 }
 
 Value DeviceFunction::get(Value hostValue) {
@@ -98,6 +118,10 @@ Value DeviceFunction::add(Value lhs, Value rhs) { return b.create<arith::AddIOp>
 Value DeviceFunction::multiply(Value lhs, Value rhs) { return b.create<arith::MulIOp>(loc, lhs, rhs); }
 Value DeviceFunction::isBelow(Value lhs, Value rhs) {
   return b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::slt, lhs, rhs);
+}
+
+Value DeviceFunction::isEqual(Value lhs, Value rhs) {
+  return b.create<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, lhs, rhs);
 }
 
 Value DeviceFunction::thread(gpu::Dimension dimension) { return b.create<gpu::ThreadIdOp>(loc, dimension); }
@@ -180,6 +204,13 @@ SmallVector<Value> DeviceFunction::compute(linalg::GenericOp op, ValueRange posi
   return results;
 }
 
+Value DeviceFunction::combine(Operation *combiner, Value lhs, Value rhs) {
+  IRMapping operands;
+  Operation *made = b.clone(*combiner, operands);
+  made->setOperands({lhs, rhs});
+  return made->getResult(0);
+}
+
 void DeviceFunction::finish(AffineExpr numBlocks) {
   b.setInsertionPointToEnd(&function.getBody().front());
   b.create<gpu::ReturnOp>(loc);
@@ -192,7 +223,7 @@ void DeviceFunction::finish(AffineExpr numBlocks) {
       operands.push_back(outer);
   }
   function.eraseArguments(unused);
-  OpBuilder at(anchor);
+  OpBuilder at(host.getBody().front().findAncestorOpInBlock(*anchor));
   auto constant = [&](int64_t value) -> Value { return at.create<arith::ConstantIndexOp>(loc, value); };
   SmallVector<Value> symbols;
   for (BlockArgument argument : host.getArguments())

@@ -22,16 +22,19 @@ namespace penstock::cuda {
 using namespace mlir;
 
 /// Threads of a block in x, y and z.
-using Block = std::array<int32_t, 3>;
+using BlockShape = std::array<int32_t, 3>;
 
 /// The buffer that a view shows: an argument of the kernel, or a range of the workspace.
 Value getBase(Value memref);
+/// May others make what the op gives anew?
+bool isRepeatable(Operation *op);
 
 class DeviceFunction {
 public:
   /// Begins the next function of `device`, for work that stands before `anchor` in the host function. Its body is made
-  /// with `b`; `finish` ends it.
-  DeviceFunction(func::FuncOp host, gpu::GPUModuleOp device, Operation *anchor, Block block,
+  /// with `b`; `finish` ends it. If `anchor` stands in branches of the host function, the body runs where the device
+  /// finds their conditions to hold.
+  DeviceFunction(func::FuncOp host, gpu::GPUModuleOp device, Operation *anchor, BlockShape block,
                  ArrayRef<MemRefType> shared = {});
 
   OpBuilder b;
@@ -40,8 +43,12 @@ public:
   /// A value of the host function, on the device.
   Value get(Value hostValue);
   Value getShared(int64_t i);
+  /// From here on `deviceValue` stands for a value of the host function.
+  void map(Value hostValue, Value deviceValue) { values.map(hostValue, deviceValue); }
   /// Copies an op of the host function here, with all that it uses.
   void clone(Operation *op, IRMapping &local);
+  /// The same, and others may use its results.
+  void repeat(Operation *op) { clone(op, values); }
 
   // Numbers.
   Value index(int64_t number);
@@ -50,6 +57,7 @@ public:
   Value add(Value lhs, Value rhs);
   Value multiply(Value lhs, Value rhs);
   Value isBelow(Value lhs, Value rhs);
+  Value isEqual(Value lhs, Value rhs);
   Value thread(gpu::Dimension dimension);
   Value blockNumber();
   /// The position of the flat-th element of a row-major space.
@@ -69,13 +77,18 @@ public:
   /// loaded.
   SmallVector<Value> compute(linalg::GenericOp op, ValueRange position, ArrayRef<Value> given = {});
 
+  /// Joins two numbers with a copy of the op that joins them in a reduction.
+  Value combine(Operation *combiner, Value lhs, Value rhs);
+
   /// Ends the function and launches `numBlocks` blocks of it, an expression over the symbols.
   void finish(AffineExpr numBlocks);
 
 private:
+  void beginBranches();
+
   func::FuncOp host;
   Operation *anchor;
-  Block block;
+  BlockShape block;
   gpu::GPUFuncOp function;
   Operation *begin = nullptr; ///< what is repeated of the host stands before it
   IRMapping values;

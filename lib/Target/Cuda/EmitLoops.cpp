@@ -14,25 +14,28 @@
 
 namespace penstock::cuda {
 
-static constexpr int32_t kThreads = 256;
+/// What one access of a thread moves at most.
+static constexpr int64_t kVectorBytes = 16;
+/// Fewer elements are better off with a thread each.
+static constexpr int64_t kManyElements = 1 << 16;
 
 //===----------------------------------------------------------------------===//
 // A thread per element
 //===----------------------------------------------------------------------===//
 
-/// The parallel loops, the one innermost in the result last, so that neighbouring threads write to neighbouring places.
-static SmallVector<int64_t> orderParallelLoops(linalg::GenericOp op) {
-  SmallVector<int64_t> order;
+LoopOrder::LoopOrder(linalg::GenericOp op) {
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
   for (AffineExpr expr : op.getMatchingIndexingMap(op.getDpsInitOperand(0)).getResults())
     if (auto dim = dyn_cast<AffineDimExpr>(expr))
-      order.push_back(dim.getPosition());
-  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+      parallel.push_back(dim.getPosition());
   SmallVector<int64_t> missing;
-  for (int64_t i = 0; i < static_cast<int64_t>(iterators.size()); ++i)
-    if (iterators[i] == utils::IteratorType::parallel && !llvm::is_contained(order, i))
+  for (int64_t i = 0; i < static_cast<int64_t>(iterators.size()); ++i) {
+    if (iterators[i] == utils::IteratorType::reduction)
+      reductions.push_back(i);
+    else if (!llvm::is_contained(parallel, i))
       missing.push_back(i);
-  order.insert(order.begin(), missing.begin(), missing.end());
-  return order;
+  }
+  parallel.insert(parallel.begin(), missing.begin(), missing.end());
 }
 
 /// Loops over the reductions from `depth` on; gives what they carry.
@@ -83,32 +86,80 @@ static linalg::GenericOp flatten(linalg::GenericOp op) {
   return flat;
 }
 
+SmallVector<Value> makeElement(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineExpr> extents,
+                               const LoopOrder &order, MutableArrayRef<Value> position) {
+  SmallVector<Value> carried;
+  for (OpOperand &init : op.getDpsInitsMutable())
+    carried.push_back(order.reductions.empty() ? Value() : f.load(init, position));
+  return emitReductions(f, op, extents, order.reductions, position, carried);
+}
+
+/// Does the operand stay where it is as the axis moves, or step to the next element in memory?
+static bool runsAlong(AffineMap map, Value operand, int64_t axis) {
+  auto type = dyn_cast<MemRefType>(operand.getType());
+  if (!type || !map.isFunctionOfDim(axis))
+    return true;
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(getStridesAndOffset(type, strides, offset)) || strides.back() != 1)
+    return false;
+  return map.getResults().back() == getAffineDimExpr(axis, map.getContext()) &&
+         llvm::none_of(map.getResults().drop_back(), [&](AffineExpr expr) { return expr.isFunctionOfDim(axis); });
+}
+
+int64_t findWidth(linalg::GenericOp op, AffineExpr innermostExtent, int64_t innermost) {
+  int64_t most = 1;
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!runsAlong(op.getMatchingIndexingMap(&operand), operand.get(), innermost))
+      return 1;
+    if (auto type = dyn_cast<MemRefType>(operand.get().getType()))
+      most = std::max(most, nn::getElementBytes(type.getElementType()));
+  }
+  int64_t width = std::clamp<int64_t>(kVectorBytes / most, 1, kMostWidth);
+  return innermostExtent.isMultipleOf(width) ? width : 1;
+}
+
+/// The `width` elements from that of the vector at `position` on. All are read before one is written, so that the
+/// accesses of a thread become one.
+static void emitVector(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineExpr> extents, const LoopOrder &order,
+                       MutableArrayRef<Value> position, int64_t width) {
+  SmallVector<SmallVector<Value>> positions, results;
+  Value first = width > 1 ? f.multiply(position[order.parallel.back()], f.index(width)) : Value();
+  for (int64_t i = 0; i < width; ++i) {
+    if (first)
+      position[order.parallel.back()] = f.add(first, f.index(i));
+    positions.emplace_back(position.begin(), position.end());
+    results.push_back(makeElement(f, op, extents, order, positions.back()));
+  }
+  for (auto [at, values] : llvm::zip(positions, results))
+    for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), values))
+      f.store(value, init, at);
+}
+
 void emitElements(linalg::GenericOp op, ArrayRef<AffineExpr> given, func::FuncOp host, gpu::GPUModuleOp device) {
   SmallVector<AffineExpr> extents(given);
   if (isFlat(op)) {
     extents = {product(op.getContext(), given)};
     op = flatten(op);
   }
-  SmallVector<int64_t> parallel = orderParallelLoops(op), reductions;
-  for (auto [i, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
-    if (iterator == utils::IteratorType::reduction)
-      reductions.push_back(i);
+  LoopOrder order(op);
   DeviceFunction f(host, device, op, {kThreads, 1, 1});
   SmallVector<AffineExpr> space;
-  for (int64_t axis : parallel)
+  for (int64_t axis : order.parallel)
     space.push_back(extents[axis]);
+  int64_t width = 1;
+  if (order.reductions.empty() && !space.empty() &&
+      nn::getConstant(product(op.getContext(), space)).value_or(kManyElements) >= kManyElements)
+    width = findWidth(op, space.back(), order.parallel.back());
+  if (width > 1)
+    space.back() = nn::simplifyExtent(space.back().floorDiv(width));
   AffineExpr count = product(op.getContext(), space);
   Value flat = f.add(f.multiply(f.blockNumber(), f.index(kThreads)), f.thread(gpu::Dimension::x));
   f.when(f.isBelow(flat, f.index(count)), [&] {
     SmallVector<Value> position(extents.size());
-    for (auto [axis, number] : llvm::zip(parallel, f.delinearize(flat, space)))
+    for (auto [axis, number] : llvm::zip(order.parallel, f.delinearize(flat, space)))
       position[axis] = number;
-    SmallVector<Value> carried, results;
-    for (OpOperand &init : op.getDpsInitsMutable())
-      carried.push_back(reductions.empty() ? Value() : f.load(init, position));
-    results = emitReductions(f, op, extents, reductions, position, carried);
-    for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), results))
-      f.store(value, init, position);
+    emitVector(f, op, extents, order, position, width);
   });
   f.finish(ceilDiv(count, kThreads));
   op->erase();
@@ -213,20 +264,6 @@ private:
 void emitTransposed(linalg::GenericOp op, OpOperand &operand, ArrayRef<AffineExpr> extents, func::FuncOp host,
                     gpu::GPUModuleOp device) {
   TransposeEmitter(op, operand, extents, host, device).run();
-}
-
-//===----------------------------------------------------------------------===//
-// One thread
-//===----------------------------------------------------------------------===//
-
-void emitSerial(ArrayRef<Operation *> ops, func::FuncOp host, gpu::GPUModuleOp device) {
-  DeviceFunction f(host, device, ops.back(), {1, 1, 1});
-  IRMapping local;
-  for (Operation *op : ops)
-    f.clone(op, local);
-  f.finish(getAffineConstantExpr(1, host.getContext()));
-  for (Operation *op : llvm::reverse(ops))
-    op->erase();
 }
 
 } // namespace penstock::cuda

@@ -6,16 +6,16 @@
 //===----------------------------------------------------------------------===//
 //
 // A row of at most kWarpRow elements belongs to a warp, and a block has several of them; a longer one to a block. Each
-// thread takes every n-th element. A reduction joins the threads of a warp with shuffles, each with the one 16, 8, 4, 2
-// and 1 lanes away, then the warps of a block through shared memory, each reduction through words of its own: one
-// barrier is enough.
+// thread takes every n-th element, or every n-th vector of elements. A reduction joins the threads of a warp with
+// shuffles, each with the one 16, 8, 4, 2 and 1 lanes away, then the warps of a block through shared memory, each
+// reduction through words of its own: one barrier is enough.
 //
 //===----------------------------------------------------------------------===//
 
+#include "EmitLoops.h"
 #include "RowGroup.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
 
-#include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
@@ -25,7 +25,7 @@ namespace penstock::cuda {
 static constexpr int64_t kWarp = 32, kWarpRow = 1024, kLongRow = 8192;
 
 /// Threads of a row, rows of a block.
-static Block chooseBlock(const RowGroup &group, MLIRContext *context) {
+static BlockShape chooseBlock(const RowGroup &group, MLIRContext *context) {
   std::optional<int64_t> length = nn::getConstant(product(context, group.space.along));
   if (!length)
     return {128, 1, 1};
@@ -34,19 +34,29 @@ static Block chooseBlock(const RowGroup &group, MLIRContext *context) {
   return {*length <= kLongRow ? 256 : 512, 1, 1};
 }
 
-namespace {
-
-Operation *getCombiner(linalg::GenericOp op) {
-  SmallVector<Operation *, 1> combiners;
-  matchReduction(op.getRegionOutputArgs(), 0, combiners);
-  return combiners[0];
+/// Elements that a thread takes at once: a vector, if all ops can and every thread of the row gets one.
+static int64_t chooseWidth(const RowGroup &group, const BlockShape &block, MLIRContext *context) {
+  int64_t last = group.space.rows.size() + group.space.along.size() - 1, width = kMostWidth;
+  for (RowOp op : group.ops) {
+    if (op.role == RowRole::Numbers)
+      continue;
+    auto loop = llvm::find(op.axes, last);
+    if (loop == op.axes.end())
+      return 1;
+    width = std::min(width, findWidth(op.op, group.space.along.back(), loop - op.axes.begin()));
+  }
+  std::optional<int64_t> length = nn::getConstant(product(context, group.space.along));
+  return length && *length < block[0] * width ? 1 : width;
 }
+
+namespace {
 
 class GroupEmitter {
 public:
   GroupEmitter(const RowGroup &group, func::FuncOp host, gpu::GPUModuleOp device)
       : group(group), context(host.getContext()), block(chooseBlock(group, context)),
-        f(host, device, group.ops.back().op, block, listShared()), b(f.b), loc(f.loc) {}
+        width(chooseWidth(group, block, context)), f(host, device, group.ops.back().op, block, listShared()), b(f.b),
+        loc(f.loc) {}
 
   void run() {
     lane = f.thread(gpu::Dimension::x);
@@ -76,7 +86,7 @@ private:
     if (numWarps() > 1)
       for (RowOp op : group.ops)
         if (op.role == RowRole::Reduce)
-          types.push_back(MemRefType::get({numWarps()}, getCombiner(op.op)->getResult(0).getType(),
+          types.push_back(MemRefType::get({numWarps()}, findCombiner(op.op)->getResult(0).getType(),
                                           MemRefLayoutAttrInterface(), space));
     return types;
   }
@@ -89,19 +99,32 @@ private:
         setNumber(op, init, value);
       return;
     }
-    overRow({}, [&](ValueRange along, ValueRange) {
-      SmallVector<Value> results = compute(op, along);
-      for (auto [init, value] : llvm::zip(op.op.getDpsInitsMutable(), results))
-        f.store(value, init, positionOf(op, along));
+    overRow({}, [&](ArrayRef<Position> vector, ValueRange) {
+      SmallVector<SmallVector<Value>> results;
+      for (const Position &along : vector)
+        results.push_back(compute(op, along));
+      for (auto [along, values] : llvm::zip(vector, results))
+        for (auto [init, value] : llvm::zip(op.op.getDpsInitsMutable(), values))
+          f.store(value, init, positionOf(op, along));
       return SmallVector<Value>();
     });
   }
 
-  /// `body(position along the row, carried)` for this thread's elements.
-  SmallVector<Value> overRow(ValueRange carried, function_ref<SmallVector<Value>(ValueRange, ValueRange)> body) {
+  using Position = SmallVector<Value>; ///< along the row
+
+  /// `body(positions of a vector, carried)` for this thread's vectors.
+  SmallVector<Value> overRow(ValueRange carried,
+                             function_ref<SmallVector<Value>(ArrayRef<Position>, ValueRange)> body) {
     Value length = f.index(product(context, group.space.along));
-    return f.loop(lane, length, f.index(block[0]), carried, [&](Value flat, ValueRange current) {
-      return body(f.delinearize(flat, group.space.along), current);
+    Value first = width > 1 ? f.multiply(lane, f.index(width)) : lane;
+    return f.loop(first, length, f.index(block[0] * width), carried, [&](Value flat, ValueRange current) {
+      Position along = f.delinearize(flat, group.space.along);
+      SmallVector<Position> vector{along};
+      for (int64_t i = 1; i < width; ++i) {
+        vector.push_back(along);
+        vector.back().back() = f.add(along.back(), f.index(i));
+      }
+      return body(vector, current);
     });
   }
 
@@ -125,35 +148,31 @@ private:
   }
 
   void emitReduction(RowOp op) {
-    Operation *combiner = getCombiner(op.op);
+    Operation *combiner = findCombiner(op.op);
     OpOperand &init = *op.op.getDpsInitOperand(0);
     Value known = numbers.lookup(getBase(init.get()));
     Value start = known ? known : f.load(init, positionOf(op, zeros()));
     Value neutral = b.create<arith::ConstantOp>(loc, *arith::getNeutralElement(combiner));
-    Value sum = overRow(neutral, [&](ValueRange along, ValueRange carried) {
-      return SmallVector<Value>{compute(op, along, carried[0])[0]};
+    Value sum = overRow(neutral, [&](ArrayRef<Position> vector, ValueRange carried) {
+      Value partial = carried[0];
+      for (const Position &along : vector)
+        partial = compute(op, along, partial)[0];
+      return SmallVector<Value>{partial};
     })[0];
     sum = joinWarp(sum, combiner);
     if (numWarps() > 1)
       sum = joinWarps(sum, neutral, combiner);
-    setNumber(op, init, combine(combiner, start, sum));
+    setNumber(op, init, f.combine(combiner, start, sum));
   }
 
   SmallVector<Value> zeros() { return SmallVector<Value>(group.space.along.size(), f.index(0)); }
-
-  Value combine(Operation *combiner, Value lhs, Value rhs) {
-    IRMapping operands;
-    Operation *made = b.clone(*combiner, operands);
-    made->setOperands({lhs, rhs});
-    return made->getResult(0);
-  }
 
   Value joinWarp(Value value, Operation *combiner) {
     Value width = b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(kWarp));
     for (int32_t distance = kWarp / 2; distance > 0; distance /= 2) {
       Value offset = b.create<arith::ConstantOp>(loc, b.getI32IntegerAttr(distance));
       auto other = b.create<gpu::ShuffleOp>(loc, value, offset, width, gpu::ShuffleMode::XOR);
-      value = combine(combiner, value, other.getShuffleResult());
+      value = f.combine(combiner, value, other.getShuffleResult());
     }
     return value;
   }
@@ -198,7 +217,8 @@ private:
 
   const RowGroup &group;
   MLIRContext *context;
-  Block block;
+  BlockShape block;
+  int64_t width;
   DeviceFunction f;
   OpBuilder &b;
   Location loc;

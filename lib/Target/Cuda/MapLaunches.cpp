@@ -8,7 +8,9 @@
 // The function's ops in order, each of them one of
 //
 //   tensors   linalg on buffers, spread over threads
-//   serial    other ops with effects; neighbours share one thread
+//   branches  their ops, each launched and left by its threads where the condition does not hold
+//   ordered   loops and other ops with effects, in the form that EmitOrdered.cpp finds; neighbours without one share a
+//             thread
 //   scalars   a memref.load outside of loops, repeated by those who use it
 //   pure      repeated by those who use it
 //
@@ -54,8 +56,43 @@ void generalize(func::FuncOp function) {
   }
 }
 
-/// May others make the value anew?
-bool isRepeatable(Operation *op) { return isMemoryEffectFree(op) || isa<UnrealizedConversionCastOp>(op); }
+bool isInside(Value value, Operation *op) { return op->isAncestor(value.getParentRegion()->getParentOp()); }
+
+/// A branch with ops that deserve threads of their own.
+bool isWide(Operation *op) {
+  return isa<scf::IfOp>(op) && op->walk([](Operation *inner) {
+                                   return isa<linalg::GenericOp, scf::ForOp>(inner) ? WalkResult::interrupt()
+                                                                                    : WalkResult::advance();
+                                 }).wasInterrupted();
+}
+
+/// A branch gives buffers: those who use one choose it by the condition. What shows the buffers moves before the
+/// branch.
+LogicalResult dropResults(scf::IfOp branch) {
+  for (Region *region : {&branch.getThenRegion(), &branch.getElseRegion()})
+    for (Operation &op : llvm::make_early_inc_range(region->getOps()))
+      if (isRepeatable(&op) && op.getNumRegions() == 0 && !op.hasTrait<OpTrait::IsTerminator>() &&
+          llvm::none_of(op.getOperands(), [&](Value operand) { return isInside(operand, branch); }))
+        op.moveBefore(branch);
+  if (branch.getNumResults() == 0)
+    return success();
+  OpBuilder b(branch->getContext());
+  b.setInsertionPointAfter(branch);
+  for (auto [result, yes, no] :
+       llvm::zip(branch.getResults(), branch.thenYield().getOperands(), branch.elseYield().getOperands())) {
+    if (!isa<MemRefType>(result.getType()) || isInside(yes, branch) || isInside(no, branch))
+      return branch.emitOpError() << "makes a value that other threads need; the cuda target cannot hand it on";
+    result.replaceAllUsesWith(b.create<arith::SelectOp>(branch.getLoc(), branch.getCondition(), yes, no).getResult());
+  }
+  auto made = b.create<scf::IfOp>(branch.getLoc(), TypeRange(), branch.getCondition(), /*addThenBlock=*/false,
+                                  /*addElseBlock=*/false);
+  for (auto [from, to] : llvm::zip(branch->getRegions(), made->getRegions())) {
+    to.takeBody(from);
+    to.front().getTerminator()->setOperands({});
+  }
+  branch.erase();
+  return success();
+}
 
 class LaunchMapper {
 public:
@@ -63,36 +100,72 @@ public:
 
   LogicalResult run() {
     if (host->hasAttr(kContextAttr))
-      return host.emitOpError() << "reports failures to the runtime, which a device cannot";
+      return host.emitOpError()
+             << "reports failures to the runtime (a branch takes extents for granted), which a device cannot";
     generalize(host);
-    if (failed(checkScalars()))
-      return failure();
+    SmallVector<scf::IfOp> branches; // inner ones first
+    host.walk([&](scf::IfOp branch) {
+      if (isWide(branch) && !branch->getParentOfType<scf::ForOp>() && !branch->getParentOfType<scf::WhileOp>())
+        branches.push_back(branch);
+    });
+    for (scf::IfOp branch : branches)
+      if (failed(dropResults(branch)))
+        return failure();
+    DenseMap<Value, Operation *> loads;
+    Block &body = host.getBody().front();
+    return failed(checkScalars(body, loads)) ? failure() : mapBlock(body);
+  }
+
+  int64_t numSerial = 0;
+
+private:
+  enum class Kind { Tensors, Branch, Ordered };
+
+  static Kind kindOf(Operation *op) {
+    return isa<linalg::GenericOp>(op) ? Kind::Tensors : isWide(op) ? Kind::Branch : Kind::Ordered;
+  }
+
+  LogicalResult mapBlock(Block &block) {
     SmallVector<Operation *> ops;
-    for (Operation &op : host.getBody().front().without_terminator())
+    for (Operation &op : block.without_terminator())
       if (!isRepeatable(&op) && !isa<memref::LoadOp>(op))
         ops.push_back(&op);
     for (size_t i = 0; i < ops.size();) {
       size_t end = i;
-      bool isTensors = isa<linalg::GenericOp>(ops[i]);
-      while (end < ops.size() && isa<linalg::GenericOp>(ops[end]) == isTensors)
+      Kind kind = kindOf(ops[i]);
+      while (end < ops.size() && kindOf(ops[end]) == kind)
         ++end;
       ArrayRef<Operation *> part = ArrayRef(ops).slice(i, end - i);
-      if (failed(isTensors ? mapTensors(part) : mapSerial(part)))
+      if (failed(kind == Kind::Tensors  ? mapTensors(part)
+                 : kind == Kind::Branch ? mapBranches(part)
+                                        : mapOrdered(part)))
         return failure();
       i = end;
     }
     return success();
   }
 
-  int64_t numSerial = 0;
+  LogicalResult mapBranches(ArrayRef<Operation *> part) {
+    for (Operation *branch : part) {
+      for (Region &region : branch->getRegions())
+        if (!region.empty() && failed(mapBlock(region.front())))
+          return failure();
+      branch->erase();
+    }
+    return success();
+  }
 
-private:
-  /// A scalar that is read late must still be what it was.
-  LogicalResult checkScalars() {
-    DenseMap<Value, Operation *> loads; // by buffer
-    for (Operation &op : host.getBody().front()) {
+  /// A scalar that is read late must still be what it was. `loads`: by buffer.
+  LogicalResult checkScalars(Block &block, DenseMap<Value, Operation *> &loads) {
+    for (Operation &op : block) {
       if (auto load = dyn_cast<memref::LoadOp>(op)) {
         loads[getBase(load.getMemRef())] = load;
+        continue;
+      }
+      if (isWide(&op)) {
+        for (Region &region : op.getRegions())
+          if (!region.empty() && failed(checkScalars(region.front(), loads)))
+            return failure();
         continue;
       }
       if (isRepeatable(&op))
@@ -155,18 +228,34 @@ private:
       return op.emitOpError() << "has an extent that depends on data; the cuda target launches as symbols say";
     if (OpOperand *operand = findTransposed(op, *extents))
       emitTransposed(op, *operand, *extents, host, device);
+    else if (reducesColumns(op, *extents))
+      emitColumns(op, *extents, host, device);
     else
       emitElements(op, *extents, host, device);
     return success();
   }
 
-  LogicalResult mapSerial(ArrayRef<Operation *> part) {
+  LogicalResult mapOrdered(ArrayRef<Operation *> part) {
     for (Operation *op : part)
       for (Operation *user : op->getUsers())
-        if (!llvm::is_contained(part, host.getBody().front().findAncestorOpInBlock(*user)))
+        if (llvm::none_of(part, [&](Operation *other) { return other->isAncestor(user); }))
           return op->emitOpError() << "makes a value that other threads need; the cuda target cannot hand it on";
-    emitSerial(part, host, device);
-    ++numSerial;
+    SmallVector<Operation *> serial;
+    auto flush = [&] {
+      if (!serial.empty())
+        emitSerial(serial, host, device), ++numSerial;
+      serial.clear();
+    };
+    for (Operation *op : part) {
+      OrderedForm form = op->use_empty() ? chooseForm(op, finder) : OrderedForm::Serial;
+      if (form == OrderedForm::Serial) {
+        serial.push_back(op);
+        continue;
+      }
+      flush();
+      emitLoop(cast<scf::ForOp>(op), form, finder, host, device);
+    }
+    flush();
     return success();
   }
 

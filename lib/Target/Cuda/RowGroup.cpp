@@ -39,6 +39,14 @@ bool readsElsewhere(linalg::GenericOp op) {
       .wasInterrupted();
 }
 
+Operation *findCombiner(linalg::GenericOp op) {
+  SmallVector<Operation *, 1> combiners;
+  if (op.getNumDpsInits() != 1 || !matchReduction(op.getRegionOutputArgs(), 0, combiners) || combiners.size() != 1)
+    return nullptr;
+  unsigned bits = combiners[0]->getResult(0).getType().getIntOrFloatBitWidth();
+  return (bits == 32 || bits == 64) && arith::getNeutralElement(combiners[0]) ? combiners[0] : nullptr;
+}
+
 namespace {
 
 bool isOne(AffineExpr extent) { return nn::getConstant(extent) == 1; }
@@ -92,16 +100,6 @@ private:
     return !length || *length >= kShortRow;
   }
 
-  /// One number of 32 or 64 bits is made by a combination that knows a neutral element.
-  static bool canReduce(linalg::GenericOp op) {
-    SmallVector<Operation *, 1> combiners;
-    if (op.getNumDpsInits() != 1 || !matchReduction(op.getRegionOutputArgs(), 0, combiners) || combiners.size() != 1)
-      return false;
-    Type type = combiners[0]->getResult(0).getType();
-    unsigned bits = type.getIntOrFloatBitWidth();
-    return (bits == 32 || bits == 64) && arith::getNeutralElement(combiners[0]).has_value();
-  }
-
   std::optional<RowOp> match(linalg::GenericOp op) {
     std::optional<SmallVector<AffineExpr>> extents = getLoopExtents(op, finder);
     if (!extents || readsElsewhere(op))
@@ -116,7 +114,7 @@ private:
       for (auto [axis, iterator] : llvm::zip(*axes, op.getIteratorTypesArray()))
         if (axis >= 0 && (iterator == utils::IteratorType::reduction) != (axis >= static_cast<int64_t>(numRows)))
           return std::nullopt;
-      return canReduce(op) ? std::optional(RowOp{op, RowRole::Reduce, *axes}) : std::nullopt;
+      return findCombiner(op) ? std::optional(RowOp{op, RowRole::Reduce, *axes}) : std::nullopt;
     }
     if (std::optional<SmallVector<int64_t>> axes = align(*extents, all, numRows); axes && !reduces)
       return RowOp{op, RowRole::Numbers, *axes};

@@ -25,6 +25,10 @@ std::optional<SmallVector<AffineExpr>> getLoopExtents(linalg::GenericOp op, kern
 /// Touches the op memory beside its operands?
 bool readsElsewhere(linalg::GenericOp op);
 
+/// The op that joins two numbers in a reduction to one number of 32 or 64 bits, if it knows a neutral element; else
+/// null.
+Operation *findCombiner(linalg::GenericOp op);
+
 /// Rows and what lies along each.
 struct RowSpace {
   SmallVector<AffineExpr> rows, along;

@@ -1,5 +1,5 @@
 """Writes a small model: make_model.py KIND OUT.onnx, with KIND perceptron (4 layers of MatMul and Tanh with a skip
-connection, free batch), static (the same, batch 1), wide (6 layers of MatMul and Tanh, 1 MiB of weights each, batch 1), single (one Tanh), scratch (a softmax over rows, whose code asks for
+connection, free batch), static (the same, batch 1), wide (6 layers of MatMul and Tanh, 1 MiB of weights each, batch 1), single (one Tanh), long (a Relu of 1 MiB), scratch (a softmax over rows, whose code asks for
 storage of its own; free batch) or unsupported (nodes of a domain nobody knows)."""
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -58,6 +58,7 @@ def unsupported():
 
 KINDS = {"perceptron": lambda: perceptron("batch"), "static": lambda: perceptron(1), "unsupported": unsupported, "scratch": scratch,
          "wide": wide,
+         "long": lambda: model([helper.make_node("Relu", ["x"], ["y"], name="only")], [256, 1024]),
          "single": lambda: model([helper.make_node("Tanh", ["x"], ["y"], name="only")], [1, 4])}
 
 onnx.save(KINDS[sys.argv[1]](), sys.argv[2])

@@ -52,7 +52,7 @@ func.func @body(%p: !llvm.ptr, %q: !llvm.ptr) {
 // -----
 
 // Failures are reported through the runtime's context, which a device does not have.
-// expected-error @below {{reports failures to the runtime, which a device cannot}}
+// expected-error @below {{reports failures to the runtime (a branch takes extents for granted), which a device cannot}}
 func.func @body(%context: !llvm.ptr, %p: !llvm.ptr) attributes {kernel.context} {
   return
 }

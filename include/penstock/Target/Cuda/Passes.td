@@ -16,8 +16,10 @@ def CudaMapLaunchesPass : Pass<"cuda-map-launches", "::mlir::ModuleOp"> {
               accesses; temporaries lie in the workspace. Extents depend on symbols only.
     Ensures:  the function only launches; each `gpu.func` of the module `@device` takes pointers and symbols that it uses,
               in the order of the function's. Neighbouring ops on the same rows are one `gpu.func` (a warp or a block per
-              row, warp shuffles); transposes go tile by tile through shared memory; everything else on tensors has one
-              thread per element of the result; what has an order of its own (scalar loops) is done by one thread.
+              row, warp shuffles); transposes go tile by tile through shared memory; sums of columns are shared by the
+              warps of a block; everything else on tensors has one thread per element of the result, or per 16 bytes.
+              Loops keep their order: threads share what of them is independent (`EmitOrdered.cpp`). Ops of branches are
+              launched, and left by their threads where the condition does not hold.
     Does not: fuse elementwise ops, or move data between host and device.
 
     Before:
