@@ -58,13 +58,13 @@ inline constexpr llvm::StringLiteral kTypicalAttr = "kernel.typical"; ///< what 
 inline constexpr llvm::StringLiteral kLowerAttr = "kernel.lower";     ///< with kUpperAttr, or absent
 inline constexpr llvm::StringLiteral kUpperAttr = "kernel.upper";     ///< absent: a symbol is free
 
-/// What a library offers for kernels that it does better than generated code. A target has at most one.
 /// A part of a weight that is packed by itself: its bytes follow those of the part before, in the source and packed.
 struct PackingPart {
   nn::PackingAttr packing;
   int64_t sourceBytes = 0;
 };
 
+/// What a library offers for kernels that it does better than generated code. A target has at most one.
 class LibraryTable {
 public:
   virtual ~LibraryTable();

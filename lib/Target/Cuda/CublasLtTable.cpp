@@ -70,6 +70,8 @@ public:
                      packing.getLibrary().getValue(), kLibraryName);
   }
 
+  std::vector<kernels::PackingPart> split(nn::PackingAttr, int64_t) const override { return {}; }
+
 private:
   std::optional<CublasLtKernel> find(nn::KernelDefOp kernel) const {
     return isComputedAtLinkTime(kernel) ? std::nullopt : matchCublasLt(kernel.getBody().front(), allowsTf32);
