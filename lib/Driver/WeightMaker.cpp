@@ -8,6 +8,7 @@
 
 #include "llvm/Support/MathExtras.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -21,20 +22,45 @@ static constexpr int64_t kPartBytes = 4 << 20;
 /// Weights made of weights made of weights; more is a cycle.
 static constexpr int kMaxDepth = 64;
 
-/// Aligned bytes of a weight.
-class WeightMaker::Buffer {
-public:
-  explicit Buffer(int64_t numBytes)
-      : data(static_cast<char *>(
-            std::aligned_alloc(kAlignment, llvm::alignTo(std::max<int64_t>(numBytes, 1), kAlignment)))),
-        numBytes(numBytes) {}
-  Buffer(Buffer &&other) noexcept : data(std::exchange(other.data, nullptr)), numBytes(other.numBytes) {}
-  ~Buffer() { std::free(data); }
-  ArrayRef<char> bytes() const { return {data, static_cast<size_t>(numBytes)}; }
+/// Memory that is kept for the next weights; more than a weight and what it is made of is never in use by one role.
+static constexpr size_t kMostSpare = 4;
 
-  char *data; ///< null: there is no memory
-  int64_t numBytes;
-};
+WeightMaker::Buffer::Buffer(int64_t numBytes)
+    : data(static_cast<char *>(
+          std::aligned_alloc(kAlignment, llvm::alignTo(std::max<int64_t>(numBytes, 1), kAlignment)))),
+      numBytes(numBytes), capacity(numBytes) {}
+
+WeightMaker::Buffer &WeightMaker::Buffer::operator=(Buffer &&other) noexcept {
+  std::swap(data, other.data);
+  std::swap(numBytes, other.numBytes);
+  std::swap(capacity, other.capacity);
+  return *this;
+}
+
+WeightMaker::Buffer::~Buffer() { std::free(data); }
+
+/// Memory that has been used before, if there is some: pages that are new to a process cost more than what is done here
+/// with their bytes.
+WeightMaker::Buffer WeightMaker::take(int64_t numBytes) {
+  auto best = spare.end();
+  for (auto it = spare.begin(); it != spare.end(); ++it)
+    if (it->capacity >= numBytes && (best == spare.end() || it->capacity < best->capacity))
+      best = it;
+  if (best == spare.end())
+    return Buffer(numBytes);
+  Buffer result = std::move(*best);
+  spare.erase(best);
+  result.numBytes = numBytes;
+  return result;
+}
+
+/// The largest are kept.
+void WeightMaker::give(Buffer buffer) {
+  spare.push_back(std::move(buffer));
+  auto smaller = [](const Buffer &a, const Buffer &b) { return a.capacity < b.capacity; };
+  if (spare.size() > kMostSpare)
+    spare.erase(std::min_element(spare.begin(), spare.end(), smaller));
+}
 
 WeightMaker::WeightMaker(ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels,
                          const kernels::LibraryTable *library)
@@ -51,7 +77,7 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::read(nn::WeightOp weight) {
 llvm::Expected<WeightMaker::Buffer> WeightMaker::read(nn::WeightOp weight, int64_t position, int64_t numBytes) {
   auto range = weight.getFile();
   std::string path = range->getPath().str();
-  Buffer result(numBytes);
+  Buffer result = take(numBytes);
   if (!result.data)
     return outOfMemory(weight, result.numBytes);
   std::ifstream file(path, std::ios::binary);
@@ -85,7 +111,7 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::compute(nn::WeightOp weight) {
     }
     pointers.push_back(pointer);
   }
-  Buffer result(weight.getStoredBytes());
+  Buffer result = take(weight.getStoredBytes());
   if (!result.data)
     return outOfMemory(weight, result.numBytes);
   pointers.push_back(result.data);
@@ -99,6 +125,8 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::compute(nn::WeightOp weight) {
     return std::move(error);
   if (llvm::Error error = runner->run(compiled->second, pointers, {}))
     return std::move(error);
+  for (Buffer &operand : operands)
+    give(std::move(operand));
   return result;
 }
 
@@ -109,12 +137,14 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight) {
   llvm::Expected<Buffer> source = fetch(*weight.getPacked());
   if (!source)
     return source.takeError();
-  return pack(weight, *weight.getPacking(), *source);
+  llvm::Expected<Buffer> result = pack(weight, *weight.getPacking(), *source);
+  give(std::move(*source));
+  return result;
 }
 
 llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight, nn::PackingAttr packing,
                                                       const Buffer &source) {
-  Buffer result(packing.getNumBytes());
+  Buffer result = take(packing.getNumBytes());
   if (!result.data)
     return outOfMemory(weight, result.numBytes);
   if (llvm::Error error = library->pack(packing, source.bytes(), {result.data, static_cast<size_t>(result.numBytes)}))
@@ -123,7 +153,7 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::pack(nn::WeightOp weight, nn::P
 }
 
 llvm::Error WeightMaker::packInParts(nn::WeightOp weight, nn::WeightOp source, ArrayRef<kernels::PackingPart> parts,
-                                     link::ByteConsumer consume) {
+                                     link::ByteConsumer consume, std::unique_lock<std::mutex> &lock) {
   int64_t position = 0;
   for (const kernels::PackingPart &part : parts) {
     llvm::Expected<Buffer> given = read(source, position, part.sourceBytes);
@@ -132,7 +162,12 @@ llvm::Error WeightMaker::packInParts(nn::WeightOp weight, nn::WeightOp source, A
     llvm::Expected<Buffer> packed = pack(weight, part.packing, *given);
     if (!packed)
       return packed.takeError();
-    if (llvm::Error error = consume(packed->bytes()))
+    give(std::move(*given));
+    lock.unlock();
+    llvm::Error error = consume(packed->bytes());
+    lock.lock();
+    give(std::move(*packed));
+    if (error)
       return error;
     position += part.sourceBytes;
   }
@@ -152,6 +187,7 @@ llvm::Expected<WeightMaker::Buffer> WeightMaker::fetch(StringRef name) {
 }
 
 llvm::Error WeightMaker::make(StringRef name, link::ByteConsumer consume) {
+  std::unique_lock<std::mutex> lock(making);
   auto weight = symbols.lookup<nn::WeightOp>(name);
   auto source = weight && weight.getPacked() ? symbols.lookup<nn::WeightOp>(*weight.getPacked()) : nn::WeightOp();
   if (library && source && source.getFile()) {
@@ -160,12 +196,16 @@ llvm::Error WeightMaker::make(StringRef name, link::ByteConsumer consume) {
     for (const kernels::PackingPart &part : parts)
       numBytes += part.sourceBytes;
     if (!parts.empty() && numBytes == source.getFile()->getNumBytes())
-      return packInParts(weight, source, parts, consume);
+      return packInParts(weight, source, parts, consume, lock);
   }
   llvm::Expected<Buffer> result = fetch(name);
+  lock.unlock();
   if (!result)
     return result.takeError();
-  return consume(result->bytes());
+  llvm::Error error = consume(result->bytes());
+  lock.lock();
+  give(std::move(*result));
+  return error;
 }
 
 } // namespace penstock::driver

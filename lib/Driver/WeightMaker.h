@@ -17,6 +17,9 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <mutex>
+#include <vector>
+
 namespace penstock::driver {
 
 class WeightMaker {
@@ -25,25 +28,40 @@ public:
   WeightMaker(mlir::ModuleOp module, const llvm::StringMap<kernels::CompiledKernel> &kernels,
               const kernels::LibraryTable *library);
 
-  /// Hands the bytes of a weight that is computed or packed to `consume`.
+  /// Hands the bytes of a weight that is computed or packed to `consume`. From any thread; one at a time is made.
   llvm::Error make(llvm::StringRef name, link::ByteConsumer consume);
 
 private:
-  class Buffer;
+  /// Aligned bytes of a weight.
+  struct Buffer {
+    explicit Buffer(int64_t numBytes);
+    Buffer(Buffer &&other) noexcept { *this = std::move(other); }
+    Buffer &operator=(Buffer &&other) noexcept;
+    ~Buffer();
+    llvm::ArrayRef<char> bytes() const { return {data, static_cast<size_t>(numBytes)}; }
 
+    char *data = nullptr; ///< null: there is no memory
+    int64_t numBytes = 0, capacity = 0;
+  };
+
+  Buffer take(int64_t numBytes);
+  void give(Buffer buffer);
   llvm::Expected<Buffer> fetch(llvm::StringRef name);
   llvm::Expected<Buffer> read(nn::WeightOp weight);
   llvm::Expected<Buffer> read(nn::WeightOp weight, int64_t position, int64_t numBytes);
   llvm::Expected<Buffer> compute(nn::WeightOp weight);
   llvm::Expected<Buffer> pack(nn::WeightOp weight);
   llvm::Expected<Buffer> pack(nn::WeightOp weight, nn::PackingAttr packing, const Buffer &source);
+  /// `lock` holds `making`, but not while bytes are consumed.
   llvm::Error packInParts(nn::WeightOp weight, nn::WeightOp source, llvm::ArrayRef<kernels::PackingPart> parts,
-                          link::ByteConsumer consume);
+                          link::ByteConsumer consume, std::unique_lock<std::mutex> &lock);
 
+  std::mutex making; ///< guards what follows
   mlir::SymbolTable symbols;
   const llvm::StringMap<kernels::CompiledKernel> &kernels;
   const kernels::LibraryTable *library;
   std::unique_ptr<kernels::KernelRunner> runner;
+  std::vector<Buffer> spare;
   int depth = 0; ///< of weights that are made for another one
 };
 

@@ -30,7 +30,9 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/ThreadPool.h"
 
+#include <optional>
 #include <set>
 
 using namespace mlir;
@@ -43,6 +45,14 @@ static std::string getObjectName(StringRef name) { return (kScratch + ("/" + nam
 
 namespace {
 
+/// What the weights file of a role is made of.
+struct RoleWeights {
+  std::string path; ///< empty: the role has none
+  llvm::SmallVector<rtir::StorageOp> storages;
+  llvm::MapVector<StringRef, size_t> numbers; ///< of the sources, by weight
+  std::vector<WeightSource> sources;
+};
+
 class BundleBuilder {
 public:
   BundleBuilder(ModuleOp module, const llvm::StringMap<std::string> &kernelObjects, const Installation &installation,
@@ -53,7 +63,8 @@ public:
 
 private:
   llvm::Error collectRoles();
-  llvm::Error writeWeightsOf(LinkedRole &linked);
+  llvm::Error collectWeights(LinkedRole &linked, RoleWeights &weights);
+  llvm::Error writeWeightsFiles();
   llvm::Expected<WeightSource> getSource(StringRef weight);
   llvm::Expected<std::vector<std::string>> listCodeFiles();
   llvm::Error identify();
@@ -139,35 +150,61 @@ llvm::Expected<WeightSource> BundleBuilder::getSource(StringRef name) {
   return source;
 }
 
-llvm::Error BundleBuilder::writeWeightsOf(LinkedRole &linked) {
+llvm::Error BundleBuilder::collectWeights(LinkedRole &linked, RoleWeights &weights) {
   rtir::RoleOp role = linked.role;
   if (!role.getWeightsFile())
     return llvm::Error::success();
-  llvm::SmallVector<rtir::StorageOp> storages;
-  llvm::MapVector<StringRef, size_t> numbers; // by weight
-  std::vector<WeightSource> sources;
+  weights.path = folder.path(*role.getWeightsFile());
   for (rtir::StorageOp storage : role.getStorages()) {
     if (storage.getKind() != rtir::StorageKind::weight)
       continue;
-    storages.push_back(storage);
+    weights.storages.push_back(storage);
     StringRef name = *storage.getWeight();
-    if (!numbers.insert({name, sources.size()}).second)
+    if (!weights.numbers.insert({name, weights.sources.size()}).second)
       continue;
     llvm::Expected<WeightSource> source = getSource(name);
     if (!source)
       return source.takeError();
-    sources.push_back(*source);
+    weights.sources.push_back(*source);
     linked.weightNames.push_back(name.str());
   }
-  llvm::Expected<WeightsFile> written = writeWeights(folder.path(*role.getWeightsFile()), sources);
-  if (!written)
-    return written.takeError();
-  linked.weights = std::move(*written);
-  for (rtir::StorageOp storage : storages)
-    storage.setOffset(linked.weights.places[numbers.lookup(*storage.getWeight())].offset);
-  role.setWeightsBytes(linked.weights.numBytes);
-  role.setWeightsHash(formatChecksum(linked.weights.checksum));
   return llvm::Error::success();
+}
+
+/// Says in the role where its weights lie.
+static void placeWeights(LinkedRole &linked, const RoleWeights &weights) {
+  if (weights.path.empty())
+    return;
+  for (rtir::StorageOp storage : weights.storages)
+    storage.setOffset(linked.weights.places[weights.numbers.lookup(*storage.getWeight())].offset);
+  linked.role.setWeightsBytes(linked.weights.numBytes);
+  linked.role.setWeightsHash(formatChecksum(linked.weights.checksum));
+}
+
+/// Several at once: checksums and copies take most of the time of a compilation whose kernels are there.
+llvm::Error BundleBuilder::writeWeightsFiles() {
+  constexpr unsigned kMostThreads = 4; // more wait for memory
+  std::vector<RoleWeights> weights(roles.size());
+  for (auto [linked, ofRole] : llvm::zip(roles, weights))
+    if (llvm::Error error = collectWeights(linked, ofRole))
+      return error;
+  std::vector<std::optional<llvm::Expected<WeightsFile>>> written(roles.size());
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(std::min<unsigned>(kMostThreads, roles.size())));
+  for (auto [ofRole, file] : llvm::zip(weights, written))
+    pool.async([&ofRole = ofRole, &file = file] { file.emplace(writeWeights(ofRole.path, ofRole.sources)); });
+  pool.wait();
+  llvm::Error first = llvm::Error::success();
+  for (size_t i = 0; i < roles.size(); ++i) {
+    if (*written[i]) {
+      roles[i].weights = std::move(**written[i]);
+      placeWeights(roles[i], weights[i]);
+    } else if (first) {
+      llvm::consumeError(written[i]->takeError());
+    } else {
+      first = written[i]->takeError();
+    }
+  }
+  return first;
 }
 
 /// Archives that are linked into the roles.
@@ -378,9 +415,8 @@ llvm::Expected<BundleSummary> BundleBuilder::build() {
   if (!closure)
     return closure.takeError();
   libraries = std::move(*closure);
-  for (LinkedRole &linked : roles)
-    if (llvm::Error error = writeWeightsOf(linked))
-      return std::move(error);
+  if (llvm::Error error = writeWeightsFiles())
+    return std::move(error);
   if (llvm::Error error = identify())
     return std::move(error);
   if (llvm::Error error = writeKernelObjects())

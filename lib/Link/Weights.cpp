@@ -30,6 +30,7 @@ using namespace penstock::link;
 
 static constexpr int64_t kAlignment = 64;
 static constexpr int64_t kChunkBytes = 1 << 20;
+static constexpr size_t kPieceBytes = 1 << 17;
 
 namespace {
 class Descriptor {
@@ -252,9 +253,14 @@ static llvm::Error appendWeight(const WeightSource &source, Reader &reader, Writ
     return error;
   place.offset = writer.position;
   place.numBytes = source.numBytes;
-  if (llvm::Error error = reader.read(source, [&](llvm::ArrayRef<char> chunk) {
-        hasher.add(chunk);
-        return writer.write(chunk);
+  if (llvm::Error error = reader.read(source, [&](llvm::ArrayRef<char> chunk) -> llvm::Error {
+        // Two checksums and a copy of each piece, while a core has it in its cache.
+        for (; !chunk.empty(); chunk = chunk.drop_front(std::min(chunk.size(), kPieceBytes))) {
+          hasher.add(chunk.take_front(kPieceBytes));
+          if (llvm::Error error = writer.write(chunk.take_front(kPieceBytes)))
+            return error;
+        }
+        return llvm::Error::success();
       }))
     return error;
   place.checksum = hasher.get();

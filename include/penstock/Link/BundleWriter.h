@@ -48,7 +48,8 @@ struct BundleOptions {
   int64_t microbatchRows = 0;     ///< rows of a microbatch where the batch is a symbol; 0: 1
   std::vector<std::string> flags; ///< of the compilation, as far as they decide the bits of results
   bool allInOne = false;          ///< write the executable of all stages too
-  /// Hands over the bytes of a weight that is computed (`init`) or packed, by symbol; called once for each place.
+  /// Hands over the bytes of a weight that is computed (`init`) or packed, by symbol; called once for each place, from
+  /// several threads.
   std::function<llvm::Error(llvm::StringRef name, ByteConsumer consume)> makeWeight;
 };
 

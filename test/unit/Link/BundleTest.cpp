@@ -495,6 +495,25 @@ TEST_F(BundleTest, FullDisk) {
   EXPECT_GE(numFull, 4); // It was full while weights, objects, executables and the rest were written.
 }
 
+// The weights files of all stages are written at once: each has its own bytes, and of several failures that of the
+// first stage is told.
+TEST_F(BundleTest, WeightsOfSeveralStages) {
+  std::string text = kModule,
+              constant = "nn.constant {pipe.storage = #pipe.storage<constant>} dense<[1.0, 10.0, 3.0, 4.0]>";
+  size_t at = text.find(constant);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, constant.size(),
+               "nn.load_weight @u {pipe.storage = #pipe.storage<weight, symbol = @u, offset = 0, bytes = <[16]>>}");
+  std::string other = "  nn.weight @v ";
+  text.insert(text.find(other), "  nn.weight @u : tensor<4xf32> from <\"data.bin\", 24, 16>\n");
+  emit(text);
+  ASSERT_EQ(write(0), "");
+  EXPECT_EQ(readFile(file("stage-0.weights")), "abcdefghijklmnop");
+  EXPECT_EQ(readFile(file("stage-1.weights")), "--------abcdefgh");
+  writeFile(folder.file("data.bin"), "short");
+  EXPECT_THAT(write(2), HasSubstr("weight 'w' needs bytes 8 to 24"));
+}
+
 // A weight that is computed takes its bytes from the driver.
 TEST_F(BundleTest, ComputedWeights) {
   std::string text = kModule;
