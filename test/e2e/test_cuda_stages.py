@@ -87,13 +87,15 @@ def check(model, where, requests, num_stages, *flags):
 @pytest.mark.parametrize("num_stages", [1, 2, 3])
 def test_perceptron(tmp_path, num_stages):
     """Microbatches of one row, a skip connection over all stages, a free dimension that grows and shrinks."""
-    model = tiny.save(tiny.perceptron(), tmp_path / "tiny.onnx")
+    # Long enough for several launches in each stage: a single one is no graph.
+    model = tiny.save(tiny.perceptron(num_layers=8), tmp_path / "tiny.onnx")
     requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (4, 1, 7, 4)]
     folder, found = check(model, tmp_path, requests, num_stages)
     for calls, _ in found:
         assert calls["cuMemcpyHtoDAsync"] > 16 and calls["cuMemcpyDtoHAsync"] >= 16
-        # Everything that microbatches do comes again: it is recorded a few times, and launched whole.
-        assert calls["cuGraphLaunch"] >= 16 and 0 < calls["cuGraphInstantiate"] < calls["cuGraphLaunch"]
+        # Everything that microbatches do comes again: it is recorded a few times, and launched whole. Of the 16 the first
+        # may be none: its products are new to the library.
+        assert calls["cuGraphLaunch"] >= 15 and 0 < calls["cuGraphInstantiate"] < calls["cuGraphLaunch"]
         assert calls["cuLaunchKernel"] < 16 * 3
     plan = json.loads((folder / "plan.json").read_text())
     assert [stage["device"] for stage in plan["stages"]] == ["cuda"] * num_stages

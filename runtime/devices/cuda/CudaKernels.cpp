@@ -57,6 +57,8 @@ Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, cons
 }
 
 Status CudaKernels::begin(const Waiting &waits, const uint64_t *arguments) {
+  if (!waits.entry)
+    return theProducts.begin(waits.product);
   parameters.clear();
   for (uint32_t i = 0; i < waits.entry->num_arguments; ++i)
     parameters.push_back(const_cast<uint64_t *>(&arguments[i]));
@@ -76,19 +78,33 @@ Status CudaKernels::beginAll() {
   return Status();
 }
 
+void CudaKernels::addToKey(const Waiting &waits) {
+  auto add = [&](const void *data) { key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(data))); };
+  if (!waits.entry) {
+    const ProductBuffers &used = waits.product.buffers;
+    for (const void *data : {used.lhs, used.rhs, used.bias, used.residual, static_cast<const void *>(used.result),
+                             static_cast<const void *>(used.workspace)})
+      add(data);
+    add(waits.product.desc); // which has the factor
+    key.push_back(static_cast<int64_t>(waits.product.number));
+    return;
+  }
+  add(waits.kernel);
+  key.insert(key.end(), std::begin(waits.grid), std::end(waits.grid));
+  key.push_back(waits.sharedBytes);
+  const uint64_t *arguments = collected.data() + waits.firstArgument;
+  key.insert(key.end(), arguments, arguments + waits.entry->num_arguments);
+}
+
 Status CudaKernels::flush() {
   if (waiting.empty())
     return Status();
   key.clear();
-  for (const Waiting &launch : waiting) {
-    key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(launch.kernel)));
-    key.insert(key.end(), std::begin(launch.grid), std::end(launch.grid));
-    key.push_back(launch.sharedBytes);
-    const uint64_t *arguments = collected.data() + launch.firstArgument;
-    key.insert(key.end(), arguments, arguments + launch.entry->num_arguments);
-  }
-  // One launch is as fast by itself.
-  Status status = waiting.size() == 1 ? beginAll() : stage.runGraph(key, [this] { return beginAll(); });
+  for (const Waiting &waits : waiting)
+    addToKey(waits);
+  bool isFirst = std::any_of(waiting.begin(), waiting.end(), [](const Waiting &w) { return w.product.isFirst; });
+  // One launch is as fast by itself, and no library loads its code while a graph is recorded.
+  Status status = waiting.size() == 1 || isFirst ? beginAll() : stage.runGraph(key, [this] { return beginAll(); });
   waiting.clear();
   collected.clear();
   return status;
@@ -98,9 +114,13 @@ Status CudaKernels::multiply(const rt_cuda_product_desc &desc, void *const *buff
   CudaProduct product;
   if (Status status = theProducts.prepare(desc, buffers, extents, product); !status.ok())
     return status;
-  if (Status status = flush(); !status.ok()) // what it reads
-    return status;
-  return theProducts.begin(product);
+  if (!isCollecting || !product.plan)
+    return theProducts.begin(product);
+  Waiting waits;
+  waits.product = product;
+  waiting.push_back(waits);
+  // Plans of what waits must not be forgotten.
+  return waiting.size() < CudaProducts::kMaxPlans ? Status() : flush();
 }
 
 } // namespace rt

@@ -32,30 +32,32 @@ public:
   /// See rt_cuda_launch. kProgram: the kernel was not loaded, or has no such function.
   Status launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3], uint32_t sharedBytes,
                 const uint64_t *arguments);
+  /// See rt_cuda_product.
+  Status multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents);
+  CudaProducts &products() { return theProducts; }
   /// From now on launches wait for flush().
   void collect() { isCollecting = true; }
   /// Begins what was collected; its failures are those of its launches.
   Status flush();
-  /// See rt_cuda_product.
-  Status multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents);
-  CudaProducts &products() { return theProducts; }
 
 private:
   struct Waiting {
-    const rt_cuda_function *entry = nullptr;
+    const rt_cuda_function *entry = nullptr; ///< null: a product
     void *kernel = nullptr;
     uint32_t grid[3] = {}, sharedBytes = 0;
     size_t firstArgument = 0;
+    CudaProduct product;
   };
   Status begin(const Waiting &launch, const uint64_t *arguments);
   Status beginAll();
+  void addToKey(const Waiting &waits);
 
   DeviceStage &stage;
-  CudaProducts theProducts;
   bool isCollecting = false;
   std::vector<Waiting> waiting;
   std::vector<uint64_t> collected; ///< arguments of all that wait
   std::vector<int64_t> key;        ///< of their graph
+  CudaProducts theProducts;
   std::unordered_map<const rt_cuda_kernel *, std::vector<void *>> functions;
   std::vector<void *> parameters; ///< addresses of the arguments of one launch
 };

@@ -90,7 +90,7 @@ void CudaProducts::forgetOldest() {
   plans.erase(oldest);
 }
 
-Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem &problem, void *&plan) {
+Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem &problem, CudaProduct &product) {
   auto known = plans.find(problem);
   if (known == plans.end()) {
     Plan made;
@@ -104,10 +104,12 @@ Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem
                            code);
     if (plans.size() >= kMaxPlans)
       forgetOldest();
+    made.number = ++numMade;
     known = plans.emplace(problem, made).first;
+    product.isFirst = true;
   }
   known->second.lastUse = ++numUses;
-  plan = known->second.plan;
+  product.plan = known->second.plan, product.number = known->second.number;
   return Status();
 }
 
@@ -128,7 +130,7 @@ Status CudaProducts::prepare(const rt_cuda_product_desc &desc, void *const *buff
   used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
   used.result = buffers[desc.result], used.workspace = buffers[desc.workspace];
   used.alpha = float(desc.alpha);
-  return find(desc, problem, product.plan);
+  return find(desc, problem, product);
 }
 
 Status CudaProducts::begin(const CudaProduct &product) {

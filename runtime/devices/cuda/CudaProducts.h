@@ -22,6 +22,8 @@ namespace rt {
 struct CudaProduct {
   const rt_cuda_product_desc *desc = nullptr;
   void *plan = nullptr; ///< null: the result is empty
+  uint64_t number = 0;  ///< of the plan, never that of another one
+  bool isFirst = false; ///< of its plan: the library may still have to load code
   ProductBuffers buffers;
 };
 
@@ -51,15 +53,15 @@ private:
   };
   struct Plan {
     void *plan = nullptr;
-    uint64_t lastUse = 0;
+    uint64_t number = 0, lastUse = 0;
   };
-  Status find(const rt_cuda_product_desc &desc, const ProductProblem &problem, void *&plan);
+  Status find(const rt_cuda_product_desc &desc, const ProductProblem &problem, CudaProduct &product);
   void forgetOldest();
 
   DeviceStage &stage;
   bool isOpen = false;
   std::map<ProductProblem, Plan, Less> plans;
-  uint64_t numUses = 0;
+  uint64_t numUses = 0, numMade = 0;
 };
 
 /// The products that this executable holds.

@@ -213,6 +213,25 @@ TEST_F(CublasLtTest, withinGraphs) {
   expect(desc, reference);
 }
 
+// Products that wait are begun in their order; new ones outside of a graph, for the library may have to load code.
+TEST_F(CublasLtTest, collected) {
+  rt_cuda_product_desc first = describe(), second = describe();
+  second.residual = 4, second.result = 3;
+  ASSERT_TRUE(load(first).ok());
+  Reference product(1, 5, 7, 6), sum(1, 5, 7, 6);
+  for (int64_t i = 0; i < 30; ++i)
+    sum.residual[size_t(i)] = product.at(first, 0, i / 6, i % 6);
+  writeAll(product);
+  kernels->collect();
+  for (int64_t numCalls : {2, 4, 4}) {
+    run(first, product), run(second, sum);
+    EXPECT_TRUE(kernels->flush().ok());
+    EXPECT_EQ(standin::numCalls("cublasLtMatmul on"), numCalls);
+    expect(second, sum);
+  }
+  EXPECT_EQ(standin::numCalls("cuGraphLaunch"), 2);
+}
+
 // What is empty is nothing to do, but for sums over nothing, which the library does not have.
 TEST_F(CublasLtTest, emptyProducts) {
   rt_cuda_product_desc desc = describe();
