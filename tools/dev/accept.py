@@ -6,8 +6,8 @@ usage: accept.py --build FOLDER [--without-torch] [--without-fresh] [--quick] [P
 A point is made of claims (accept_points.py). Each is shown by something that runs here: tests chosen by name, whole
 models, commands, figures of a benchmark beside what they must reach. A claim that nothing shows is missing; a point
 passes when all its claims do. The README's two commands run first, in a new clone in a new Debian root, and what their
-tests found there is the evidence of the claims on tests. All of it takes hours on two cores, most of them for point t1 (twenty
-cuts of every model, twice); the rest takes about 75 minutes. --without-torch
+tests found there is the evidence of the claims on tests. All of it takes about two hours on two cores, half of them for point t1
+(twenty cuts of every model, twice). --without-torch
 leaves out the models that torch exports (it is installed into build/venv-torch), --without-fresh the new root (the tests
 then run here), --quick these, all other whole models, and the benchmarks. Exit status: 0 every point passes, 1 otherwise.
 """

@@ -30,6 +30,8 @@ PROGRAM_TIMEOUT_S = 900
 CHECKS = ("check_map", "check_lit", "check_constraints", "check_size", "check_models", "check_text", "check_reliability",
           "check_docs", "check_python")
 SANITIZERS = ("address,undefined", "thread")
+# Its ranks have deadlines of seconds and one of them speaks first: beside another program two may speak.
+ALONE = {"RuntimeSessionTests"}
 # Target -> folder of its kept corpus, and seconds.
 FUZZ_TARGETS = {"fuzz_import": ("import", 60), "fuzz_wire": ("import", 60), "fuzz_runtime": ("runtime", 60),
                 "fuzz_settings": ("settings", 30), "fuzz_planted": ("import", 60)}
@@ -126,8 +128,18 @@ def side_by_side(function, items):
         return [result for results in pool.map(function, items) for result in results]
 
 
+def run_programs(context, folder, prefix=""):
+    tests = ctest_programs(folder)
+    crowd = [test for test in tests if test["name"] not in ALONE]
+    results = side_by_side(lambda test: run_program(context, test, prefix), crowd)
+    for test in tests:
+        if test["name"] in ALONE:
+            results += run_program(context, test, prefix)
+    return results
+
+
 def run_unit(context):
-    return side_by_side(lambda test: run_program(context, test), ctest_programs(context.build))
+    return run_programs(context, context.build)
 
 
 def run_sanitize(context):
@@ -144,8 +156,7 @@ def run_sanitize(context):
                 results.append(Result(f"build with {sanitizer}", "failed", tail(output)))
                 break
         else:
-            prefix = f"[{sanitizer}] "
-            results += side_by_side(lambda test: run_program(context, test, prefix), ctest_programs(folder))
+            results += run_programs(context, folder, f"[{sanitizer}] ")
     return results
 
 
