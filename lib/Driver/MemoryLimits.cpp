@@ -69,14 +69,15 @@ static Excess findExcess(const Compilation &compilation) {
   return excess;
 }
 
-/// Phases whose errors are kept rather than shown.
-static LogicalResult runQuietly(int first, int last, Compilation &compilation, std::string &errors) {
+/// Plans and places the fused module as `compilation` says; errors are kept rather than shown.
+static LogicalResult planAgain(Compilation &compilation, ModuleOp fused, std::string &errors) {
+  compilation.module = fused.clone();
   ScopedDiagnosticHandler handler(&compilation.context, [&](Diagnostic &diagnostic) {
     if (errors.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error)
       errors = diagnostic.str();
     return success();
   });
-  return runPhases(first, last, compilation, {});
+  return runPhases(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Place), compilation, {});
 }
 
 /// Plans the fused module again, and again with what places had to have held back; true if everything fits in the end.
@@ -86,8 +87,7 @@ static bool replan(Compilation &compilation, ModuleOp fused, Excess excess, std:
     compilation.heldBackBytes.resize(excess.bytes.size());
     for (auto [heldBack, more] : llvm::zip(compilation.heldBackBytes, excess.bytes))
       heldBack += more;
-    compilation.module = fused.clone();
-    if (failed(runQuietly(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Place), compilation, errors)))
+    if (failed(planAgain(compilation, fused, errors)))
       return false;
     excess = findExcess(compilation);
   }
@@ -103,10 +103,8 @@ static std::string adviseDepth(Compilation &compilation, ModuleOp fused) {
   for (int64_t depth = std::min(kMostTried, deepest - 1); depth > 0; --depth) {
     compilation.maxDepth = depth;
     compilation.heldBackBytes.clear();
-    compilation.module = fused.clone();
     std::string errors;
-    if (succeeded(runQuietly(static_cast<int>(Phase::Assign), static_cast<int>(Phase::Place), compilation, errors)) &&
-        findExcess(compilation).text.empty())
+    if (succeeded(planAgain(compilation, fused, errors)) && findExcess(compilation).text.empty())
       return "; it fits with --depth " + std::to_string(depth);
   }
   return "";

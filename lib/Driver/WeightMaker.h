@@ -5,7 +5,7 @@
 // Weights that are computed from others (by the very kernels that would compute them at run time, so that they have the
 // same bits), and weights that a library wants packed. Each is made when it is asked for and forgotten when it has been
 // handed on: what lies in memory is one weight and what it is made of, and of a packed one a part, where its layout
-// allows that. Errors: llvm::Error. Threads: one at a time.
+// allows that. Errors: llvm::Error. Threads: any.
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H
 #define PENSTOCK_LIB_DRIVER_WEIGHTMAKER_H

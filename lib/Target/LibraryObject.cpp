@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "penstock/Target/LibraryObject.h"
+#include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/rt/Abi.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -15,6 +16,13 @@
 
 using namespace mlir;
 using namespace penstock;
+
+AffineExpr penstock::multiplyExtents(ArrayRef<AffineExpr> extents, MLIRContext *context) {
+  AffineExpr product = getAffineConstantExpr(1, context);
+  for (AffineExpr extent : extents)
+    product = nn::simplifyExtent(product * extent);
+  return product;
+}
 
 bool penstock::isSafeExtent(AffineExpr extent) {
   bool safe = true;

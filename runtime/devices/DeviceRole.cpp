@@ -23,10 +23,6 @@ static constexpr int64_t kPinnedBytes = int64_t(4) << 20;
 /// Parts of the stage's memory; the slots of channels come behind them.
 enum MemoryPart { kWeights, kConstants, kStates, kArena, kSlots };
 
-static int64_t roundUp(int64_t numBytes) {
-  return (numBytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
-}
-
 DeviceRole::DeviceRole(const rt_role_desc &role, Transport &host, const RunControl &control, const RoleOptions &options,
                        const char *plugin, Span<const rt_cuda_kernel *const> code)
     : role(role), host(host), control(control), timeoutNs(options.timeoutNs), plugin(plugin), allCode(code),
@@ -58,11 +54,12 @@ DeviceRole::~DeviceRole() {
 Status DeviceRole::openDevice(const std::string &folder) {
   std::string path = folder + "/lib/" + plugin;
   int32_t numDevices = 0;
-  if (Status status = countDevices(path, numDevices); !status.ok())
-    return Status(status.code(), who + ": " + status.message());
-  Status status = loadDevice(path, role.device_number % numDevices, device);
-  isOpen = status.ok();
-  return isOpen ? status : Status(status.code(), who + ": " + status.message());
+  Status status = countDevices(path, numDevices);
+  if (status.ok()) {
+    status = loadDevice(path, role.device_number % numDevices, device);
+    isOpen = status.ok();
+  }
+  return withName(status);
 }
 
 Status DeviceRole::planMemory() {
@@ -73,9 +70,9 @@ Status DeviceRole::planMemory() {
   for (int32_t i = 0; i < role.num_storages; ++i) {
     const rt_storage_desc &storage = role.storages[i];
     if (storage.kind == RT_STORAGE_CONSTANT)
-      parts[kConstants].numBytes += roundUp(storage.num_bytes);
+      parts[kConstants].numBytes += alignForDevice(storage.num_bytes);
     if (storage.kind == RT_STORAGE_STATE)
-      parts[kStates].numBytes += roundUp(storage.num_bytes);
+      parts[kStates].numBytes += alignForDevice(storage.num_bytes);
   }
   std::vector<std::pair<int32_t, int64_t>> offsets;
   parts.push_back({"slots", 0});
@@ -104,7 +101,7 @@ Status DeviceRole::openLinks(const std::string &folder) {
   if (ids.empty())
     return Status();
   if (Status status = loadLinks(folder + "/lib/libpenstock-nccl.so", links); !status.ok())
-    return Status(status.code(), who + ": " + status.message());
+    return withName(status);
   NcclTransport::Place place;
   place.role = role.role;
   place.timeoutNs = timeoutNs;
@@ -191,13 +188,13 @@ Status DeviceRole::fill(const char *weights, std::vector<void *> &buffers) {
       if (Status status = upload(constants, storage.data, storage.num_bytes); !status.ok())
         return status;
       buffer = constants;
-      constants += roundUp(storage.num_bytes);
+      constants += alignForDevice(storage.num_bytes);
     }
     if (storage.kind == RT_STORAGE_STATE) {
       if (Status status = clear(states, storage.num_bytes); !status.ok())
         return status;
       buffer = states;
-      states += roundUp(storage.num_bytes);
+      states += alignForDevice(storage.num_bytes);
     }
   }
   return Status();
@@ -212,7 +209,7 @@ Status DeviceRole::makeArena(int64_t numBytes, char *&data) {
     freeArenaBytes = 0;
     void *made = nullptr;
     std::string needs = "arena " + bytesToString(numBytes);
-    if (Status status = allocateMemory(device, who, needs, roundUp(numBytes), made); !status.ok())
+    if (Status status = allocateMemory(device, who, needs, alignForDevice(numBytes), made); !status.ok())
       return status;
     freeArena = static_cast<char *>(made);
     freeArenaBytes = numBytes;

@@ -38,6 +38,10 @@ public:
   Status finish(const Status &result) override;
 
 private:
+  /// What a plug-in says, which does not know whom it serves.
+  Status withName(const Status &status) const {
+    return status.ok() ? status : Status(status.code(), who + ": " + status.message());
+  }
   Status openDevice(const std::string &folder);
   Status openLinks(const std::string &folder);
   Status planMemory();

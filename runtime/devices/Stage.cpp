@@ -81,10 +81,6 @@ Status allocateMemory(const Device &device, const std::string &who, const std::s
   return code ? deviceFailure(device, who, "allocate memory", code) : Status();
 }
 
-static int64_t roundUp(int64_t numBytes) {
-  return (numBytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
-}
-
 Status DeviceStage::allocate(const std::vector<Part> &wanted) {
   int64_t total = 0;
   std::string needs;
@@ -92,7 +88,7 @@ Status DeviceStage::allocate(const std::vector<Part> &wanted) {
     if (part.numBytes < 0 || part.numBytes > INT64_MAX / 4 - total)
       return fail(Code::kInvalid, "%s: %s have %lld bytes, which is no size of memory", theWho.c_str(),
                   part.what.c_str(), (long long)part.numBytes);
-    total += roundUp(part.numBytes);
+    total += alignForDevice(part.numBytes);
     needs += (needs.empty() ? "" : ", ") + part.what + " " + bytesToString(part.numBytes);
   }
   if (total > 0)
@@ -101,7 +97,7 @@ Status DeviceStage::allocate(const std::vector<Part> &wanted) {
   int64_t offset = 0;
   for (const Part &part : wanted) {
     parts.push_back(memory ? static_cast<char *>(memory) + offset : nullptr);
-    offset += roundUp(part.numBytes);
+    offset += alignForDevice(part.numBytes);
   }
   return Status();
 }

@@ -32,6 +32,10 @@ namespace rt {
 
 /// Base of every part of a stage's memory, and of every slot.
 constexpr int64_t kDeviceAlignment = 256;
+/// The next multiple of kDeviceAlignment.
+constexpr int64_t alignForDevice(int64_t numBytes) {
+  return (numBytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+}
 
 /// What a wait looks at now and then: a failure ends the wait, such as the end of the run or the loss of a peer.
 using Watch = std::function<Status()>;

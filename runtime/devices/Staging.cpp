@@ -14,11 +14,7 @@
 namespace penstock {
 namespace rt {
 
-static int64_t strideOf(int64_t numBytes) {
-  return (numBytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
-}
-
-int64_t StagedTensor::deviceBytes(int64_t numBytes, int32_t depth) { return strideOf(numBytes) * depth; }
+int64_t StagedTensor::deviceBytes(int64_t numBytes, int32_t depth) { return alignForDevice(numBytes) * depth; }
 
 Status StagedTensor::openSlots(int32_t depth, void *memory) {
   if (int32_t code = device.makeStream(device.self, 1, &stream))
@@ -26,8 +22,8 @@ Status StagedTensor::openSlots(int32_t depth, void *memory) {
   for (int32_t i = 0; i < depth; ++i) {
     slots.emplace_back();
     Staged &slot = slots.back();
-    slot.data = static_cast<char *>(memory) + i * strideOf(roomBytes);
-    if (int32_t code = device.allocateHost(device.self, strideOf(roomBytes), &slot.pinned))
+    slot.data = static_cast<char *>(memory) + i * alignForDevice(roomBytes);
+    if (int32_t code = device.allocateHost(device.self, alignForDevice(roomBytes), &slot.pinned))
       return deviceFailure(device, who, "pin memory of the host", code);
     if (Status status = DeviceEvent::make(device, who, slot.copied); !status.ok())
       return status;

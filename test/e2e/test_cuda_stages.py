@@ -216,19 +216,25 @@ class = "host"
 """
 
 
+def check_cluster(where, text, flags, devices, *form, played=()):
+    """Three stages placed by a cluster file have the CPU target's numbers; the folder, and what the machine reports. `form`: how
+    the folder is run; `played`: flags of its compilation alone."""
+    cluster = where / "cluster.toml"
+    cluster.write_text(text)
+    model = tiny.save(tiny.perceptron(num_layers=6), where / "tiny.onnx")
+    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 1, 5)]
+    runner.penstock("compile", model, "-o", where / "cpu.penstock", "--stages", 3, *flags)
+    folder = compile_played(model, where / "placed.penstock", "--stages", 3, *flags, "--cluster", cluster, *played)
+    report = where / "report"
+    got = results(folder, requests, where, machine(*devices, PENSTOCK_STANDIN_REPORT=str(report)), *form)
+    check_same(got, results(where / "cpu.penstock", requests, where, {}))
+    return folder, reports(report)
+
+
 def test_mixed_with_the_host(tmp_path):
     """A stage on a GPU between two on CPUs, as the cluster file says; all have the same kernels."""
-    cluster = tmp_path / "mixed.toml"
-    cluster.write_text(MIXED)
-    model = tiny.save(tiny.perceptron(num_layers=6), tmp_path / "tiny.onnx")
-    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 1, 5)]
-    runner.penstock("compile", model, "-o", tmp_path / "cpu.penstock", "--stages", 3, "--cut", "t1", "--cut", "t3")
-    folder = compile_played(model, tmp_path / "mixed.penstock", "--stages", 3, "--cut", "t1", "--cut", "t3",
-                            "--cluster", cluster)
-    report = tmp_path / "report"
-    got = results(folder, requests, tmp_path, machine(H200, PENSTOCK_STANDIN_REPORT=str(report)))
-    check_same(got, results(tmp_path / "cpu.penstock", requests, tmp_path, {}))
-    assert [faults for _, faults in reports(report)] == [[]]
+    folder, found = check_cluster(tmp_path, MIXED, ("--cut", "t1", "--cut", "t3"), (H200,))
+    assert [faults for _, faults in found] == [[]]
     plan = json.loads((folder / "plan.json").read_text())
     assert [stage["device"] for stage in plan["stages"]] == ["cpu", "cuda", "cpu"]
 
@@ -251,21 +257,13 @@ transport = "nccl"
 def test_payloads_over_nccl(tmp_path):
     """From device to device, over two boundaries at once too; the model's inputs and outputs are staged. The stand-in of NCCL
     joins threads of one process."""
-    cluster = tmp_path / "nccl.toml"
-    cluster.write_text(OVER_NCCL)
-    model = tiny.save(tiny.perceptron(num_layers=6), tmp_path / "tiny.onnx")
-    requests = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (3, 1, 5)]
-    runner.penstock("compile", model, "-o", tmp_path / "cpu.penstock", "--stages", 3)
-    folder = compile_played(model, tmp_path / "nccl.penstock", "--stages", 3, "--cluster", cluster, "--all-in-one")
+    folder, found = check_cluster(tmp_path, OVER_NCCL, (), (H200,) * 3, "--all-in-one", played=("--all-in-one",))
     plan = json.loads((folder / "plan.json").read_text())
     inner = [channel for channel in plan["channels"] if channel["from"] != "source" and "sink" not in channel["to"]]
     assert len(inner) >= 2 and all(channel["carrier"] == "nccl" for channel in inner)
     assert all("carrier" not in channel for channel in plan["channels"] if channel not in inner)
     assert (folder / "lib/libpenstock-nccl.so").exists()
-    report = tmp_path / "report"
-    got = results(folder, requests, tmp_path, machine(H200, H200, H200, PENSTOCK_STANDIN_REPORT=str(report)), "--all-in-one")
-    check_same(got, results(tmp_path / "cpu.penstock", requests, tmp_path, {}))
-    (calls, faults), = reports(report)
+    (calls, faults), = found
     assert faults == []
     assert calls["ncclSend"] == calls["ncclRecv"] >= 9 * len(inner)
 

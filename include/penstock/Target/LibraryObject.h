@@ -49,6 +49,9 @@ template <typename Descriptor> std::vector<int64_t> toWords(const Descriptor &de
 /// Can the code of the object compute the expression? It has nobody to report a division by zero to.
 bool isSafeExtent(mlir::AffineExpr extent);
 
+/// The product of extents; 1 if there are none.
+mlir::AffineExpr multiplyExtents(llvm::ArrayRef<mlir::AffineExpr> extents, mlir::MLIRContext *context);
+
 /// The object, whose function is `symbolName`.
 llvm::Expected<std::string> emitLibraryObject(const LibraryCall &call, llvm::StringRef symbolName,
                                               const TargetProfile &profile);

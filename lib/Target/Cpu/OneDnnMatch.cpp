@@ -200,13 +200,6 @@ private:
   }
   static constexpr int64_t kLongRow = 32;
 
-  AffineExpr productOf(ArrayRef<AffineExpr> extents) {
-    AffineExpr product = one();
-    for (AffineExpr extent : extents)
-      product = simplifyExtent(product * extent);
-    return product;
-  }
-
   /// Leading axes become one, or none where all rows of all matrices meet one right side.
   bool takeMatmul(MatmulOp op) {
     std::optional<Place> lhs = resolve(op.getLhs()), rhs = resolve(op.getRhs());
@@ -223,7 +216,7 @@ private:
     channelAxis = typeOf(value).getRank() - 1;
     if (llvm::all_of(rightBatch, isOne) && (!op.getTransposeLhs() || llvm::all_of(leftBatch, isOne))) {
       rank = 2;
-      rows = simplifyExtent(productOf(leftBatch) * rows);
+      rows = simplifyExtent(multiplyExtents(leftBatch, context) * rows);
       desc().source = add(lhs->buffer, leftLayout, {rows, inner});
       desc().weights = add(rhs->buffer, rightLayout, {inner, columns});
       destination = {rows, columns};
@@ -232,7 +225,7 @@ private:
     if (leftBatch != rightBatch)
       return false;
     rank = 3;
-    AffineExpr batch = productOf(leftBatch);
+    AffineExpr batch = multiplyExtents(leftBatch, context);
     desc().source = add(lhs->buffer, leftLayout, {batch, rows, inner});
     desc().weights = add(rhs->buffer, rightLayout, {batch, inner, columns});
     destination = {batch, rows, columns};
@@ -325,9 +318,9 @@ private:
     if (channelAxis < 0)
       return -1;
     SmallVector<AffineExpr> from = getExtents(typeOf(value)), to = getExtents(reshaped);
-    AffineExpr behind = productOf(ArrayRef(from).drop_front(channelAxis + 1));
+    AffineExpr behind = multiplyExtents(ArrayRef(from).drop_front(channelAxis + 1), context);
     for (size_t axis = 0; axis < to.size(); ++axis)
-      if (to[axis] == channels && productOf(ArrayRef(to).drop_front(axis + 1)) == behind)
+      if (to[axis] == channels && multiplyExtents(ArrayRef(to).drop_front(axis + 1), context) == behind)
         return axis;
     return -1;
   }

@@ -114,13 +114,6 @@ private:
 
   // The product.
 
-  AffineExpr productOf(ArrayRef<AffineExpr> extents) {
-    AffineExpr product = getAffineConstantExpr(1, context);
-    for (AffineExpr extent : extents)
-      product = simplifyExtent(product * extent);
-    return product;
-  }
-
   /// The axes before the matrices, without leading ones.
   static SmallVector<AffineExpr> getBatch(ArrayRef<AffineExpr> extents) {
     ArrayRef<AffineExpr> batch = extents.drop_back(2);
@@ -139,7 +132,7 @@ private:
     desc().transposes_lhs = lhs->isTransposed != op.getTransposeLhs();
     desc().transposes_rhs = rhs->isTransposed != op.getTransposeRhs();
     SmallVector<AffineExpr> leftBatch = getBatch(left), rightBatch = getBatch(right);
-    AffineExpr batch = productOf(leftBatch.empty() ? rightBatch : leftBatch);
+    AffineExpr batch = multiplyExtents(leftBatch.empty() ? rightBatch : leftBatch, context);
     if (rightBatch.empty() && !desc().transposes_lhs) {
       // All rows of all matrices meet one right side.
       rows = simplifyExtent(batch * rows);

@@ -127,6 +127,11 @@ Value DeviceFunction::isEqual(Value lhs, Value rhs) {
 Value DeviceFunction::thread(gpu::Dimension dimension) { return b.create<gpu::ThreadIdOp>(loc, dimension); }
 Value DeviceFunction::blockNumber() { return begin->getResult(0); }
 
+Value DeviceFunction::threadNumber() {
+  Value first = multiply(blockNumber(), index(block[0]));
+  return add(first, thread(gpu::Dimension::x));
+}
+
 SmallVector<Value> DeviceFunction::delinearize(Value flat, ArrayRef<AffineExpr> extents) {
   SmallVector<Value> position(extents.size());
   for (int64_t i = extents.size() - 1; i > 0; --i) {
@@ -182,6 +187,11 @@ void DeviceFunction::store(Value value, OpOperand &operand, ValueRange position)
   auto op = cast<linalg::GenericOp>(operand.getOwner());
   SmallVector<Value> indices = mapIndices(op.getMatchingIndexingMap(&operand), position);
   b.create<memref::StoreOp>(loc, value, get(operand.get()), indices);
+}
+
+void DeviceFunction::store(ValueRange results, linalg::GenericOp op, ValueRange position) {
+  for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), results))
+    store(value, init, position);
 }
 
 SmallVector<Value> DeviceFunction::compute(linalg::GenericOp op, ValueRange position, ArrayRef<Value> given) {

@@ -60,6 +60,8 @@ public:
   Value isEqual(Value lhs, Value rhs);
   Value thread(gpu::Dimension dimension);
   Value blockNumber();
+  /// The number of a thread among those of all blocks, which count in x alone.
+  Value threadNumber();
   /// The position of the flat-th element of a row-major space.
   SmallVector<Value> delinearize(Value flat, ArrayRef<AffineExpr> extents);
 
@@ -73,6 +75,8 @@ public:
   SmallVector<Value> mapIndices(AffineMap map, ValueRange position);
   Value load(OpOperand &operand, ValueRange position);
   void store(Value value, OpOperand &operand, ValueRange position);
+  /// All results of an op at `position` of its loops.
+  void store(ValueRange results, linalg::GenericOp op, ValueRange position);
   /// What the op yields at `position`. `given`: values that stand for elements of operands, by number; null ones are
   /// loaded.
   SmallVector<Value> compute(linalg::GenericOp op, ValueRange position, ArrayRef<Value> given = {});

@@ -32,11 +32,7 @@ bool reducesColumns(linalg::GenericOp op, ArrayRef<AffineExpr> extents) {
   if (order.parallel.empty() || map.getNumResults() == 0 ||
       map.getResults().back() != getAffineDimExpr(order.parallel.back(), op.getContext()))
     return false;
-  SmallVector<AffineExpr> results, reduced;
-  for (int64_t axis : order.parallel)
-    results.push_back(extents[axis]);
-  for (int64_t axis : order.reductions)
-    reduced.push_back(extents[axis]);
+  SmallVector<AffineExpr> results = extentsOf(order.parallel, extents), reduced = extentsOf(order.reductions, extents);
   return nn::getConstant(product(op.getContext(), results)).value_or(1) < kManyColumns &&
          nn::getConstant(product(op.getContext(), reduced)).value_or(kShortColumn) >= kShortColumn;
 }
@@ -50,12 +46,14 @@ public:
         f(host, device, op, {kColumns, kWarps, 1}, makeSharedType()) {}
 
   void run() {
-    AffineExpr count = product(context, extentsOf(order.parallel));
+    SmallVector<AffineExpr> space = extentsOf(order.parallel, extents);
+    AffineExpr count = product(context, space);
     Value x = f.thread(gpu::Dimension::x), y = f.thread(gpu::Dimension::y);
     Value column = f.add(f.multiply(f.blockNumber(), f.index(kColumns)), x), numColumns = f.index(count);
     // Threads beside the last column read it too: all of a block must meet.
     Value last = f.b.create<arith::SubIOp>(f.loc, numColumns, f.index(1));
-    place(order.parallel, f.b.create<arith::MinSIOp>(f.loc, column, last));
+    position.resize(extents.size());
+    place(f, f.b.create<arith::MinSIOp>(f.loc, column, last), order.parallel, space, position);
     Value sum = sumRows(y);
     f.b.create<memref::StoreOp>(f.loc, sum, f.getShared(0), ValueRange{y, x});
     f.b.create<gpu::BarrierOp>(f.loc);
@@ -78,22 +76,13 @@ private:
     return MemRefType::get({kWarps, kColumns}, combiner->getResult(0).getType(), MemRefLayoutAttrInterface(), space);
   }
 
-  SmallVector<AffineExpr> extentsOf(ArrayRef<int64_t> axes) {
-    return llvm::map_to_vector(axes, [&](int64_t axis) { return extents[axis]; });
-  }
-
-  void place(ArrayRef<int64_t> axes, Value flat) {
-    position.resize(extents.size());
-    for (auto [axis, number] : llvm::zip(axes, f.delinearize(flat, extentsOf(axes))))
-      position[axis] = number;
-  }
-
   /// Every kWarps-th element of the column, from `first` on.
   Value sumRows(Value first) {
     Value neutral = f.b.create<arith::ConstantOp>(f.loc, *arith::getNeutralElement(combiner));
-    Value numRows = f.index(product(context, extentsOf(order.reductions)));
+    SmallVector<AffineExpr> space = extentsOf(order.reductions, extents);
+    Value numRows = f.index(product(context, space));
     return f.loop(first, numRows, f.index(kWarps), neutral, [&](Value row, ValueRange carried) {
-      place(order.reductions, row);
+      place(f, row, order.reductions, space, position);
       SmallVector<Value> given(op->getNumOperands());
       given[op.getDpsInitOperand(0)->getOperandNumber()] = carried[0];
       return f.compute(op, position, given);

@@ -38,6 +38,16 @@ LoopOrder::LoopOrder(linalg::GenericOp op) {
   parallel.insert(parallel.begin(), missing.begin(), missing.end());
 }
 
+SmallVector<AffineExpr> extentsOf(ArrayRef<int64_t> axes, ArrayRef<AffineExpr> extents) {
+  return llvm::map_to_vector(axes, [&](int64_t axis) { return extents[axis]; });
+}
+
+void place(DeviceFunction &f, Value flat, ArrayRef<int64_t> axes, ArrayRef<AffineExpr> space,
+           MutableArrayRef<Value> position) {
+  for (auto [axis, number] : llvm::zip(axes, f.delinearize(flat, space)))
+    position[axis] = number;
+}
+
 /// Loops over the reductions from `depth` on; gives what they carry.
 static SmallVector<Value> emitReductions(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineExpr> extents,
                                          ArrayRef<int64_t> reductions, MutableArrayRef<Value> position,
@@ -132,8 +142,7 @@ static void emitVector(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineE
     results.push_back(makeElement(f, op, extents, order, positions.back()));
   }
   for (auto [at, values] : llvm::zip(positions, results))
-    for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), values))
-      f.store(value, init, at);
+    f.store(values, op, at);
 }
 
 void emitElements(linalg::GenericOp op, ArrayRef<AffineExpr> given, func::FuncOp host, gpu::GPUModuleOp device) {
@@ -144,9 +153,7 @@ void emitElements(linalg::GenericOp op, ArrayRef<AffineExpr> given, func::FuncOp
   }
   LoopOrder order(op);
   DeviceFunction f(host, device, op, {kThreads, 1, 1});
-  SmallVector<AffineExpr> space;
-  for (int64_t axis : order.parallel)
-    space.push_back(extents[axis]);
+  SmallVector<AffineExpr> space = extentsOf(order.parallel, extents);
   int64_t width = 1;
   if (order.reductions.empty() && !space.empty() &&
       nn::getConstant(product(op.getContext(), space)).value_or(kManyElements) >= kManyElements)
@@ -154,11 +161,10 @@ void emitElements(linalg::GenericOp op, ArrayRef<AffineExpr> given, func::FuncOp
   if (width > 1)
     space.back() = nn::simplifyExtent(space.back().floorDiv(width));
   AffineExpr count = product(op.getContext(), space);
-  Value flat = f.add(f.multiply(f.blockNumber(), f.index(kThreads)), f.thread(gpu::Dimension::x));
+  Value flat = f.threadNumber();
   f.when(f.isBelow(flat, f.index(count)), [&] {
     SmallVector<Value> position(extents.size());
-    for (auto [axis, number] : llvm::zip(order.parallel, f.delinearize(flat, space)))
-      position[axis] = number;
+    place(f, flat, order.parallel, space, position);
     emitVector(f, op, extents, order, position, width);
   });
   f.finish(ceilDiv(count, kThreads));

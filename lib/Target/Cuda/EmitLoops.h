@@ -26,6 +26,12 @@ struct LoopOrder {
   SmallVector<int64_t> parallel, reductions;
 };
 
+/// The extents of some of an op's loops.
+SmallVector<AffineExpr> extentsOf(ArrayRef<int64_t> axes, ArrayRef<AffineExpr> extents);
+/// Sets `position` on `axes` to that of the flat-th element of the space that they span; `space`: their extents.
+void place(DeviceFunction &f, Value flat, ArrayRef<int64_t> axes, ArrayRef<AffineExpr> space,
+           MutableArrayRef<Value> position);
+
 /// Makes the element of the result at `position` (of the parallel loops), with a loop of its own over what is reduced.
 /// Gives what to store, for each result.
 SmallVector<Value> makeElement(DeviceFunction &f, linalg::GenericOp op, ArrayRef<AffineExpr> extents,

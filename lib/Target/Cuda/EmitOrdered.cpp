@@ -11,8 +11,7 @@
 //   lanes   a running sum: ops on slices in which an element meets itself only, so that a thread may take it through
 //           the whole loop
 //   team    recurrent layers: one block goes through the loop together; each op on tensors is shared by its threads,
-//   and
-//           a barrier stands where one reads what another wrote
+//           and a barrier stands where one reads what another wrote
 //   serial  one thread
 //
 //===----------------------------------------------------------------------===//
@@ -117,14 +116,10 @@ OrderedForm chooseForm(Operation *op, kernels::ExtentFinder &finder) {
 // Rows and lanes
 //===----------------------------------------------------------------------===//
 
-static Value numberOfThread(DeviceFunction &f, int32_t numThreads) {
-  return f.add(f.multiply(f.blockNumber(), f.index(numThreads)), f.thread(gpu::Dimension::x));
-}
-
 static void emitRows(scf::ForOp loop, kernels::ExtentFinder &finder, func::FuncOp host, gpu::GPUModuleOp device) {
   AffineExpr count = nn::simplifyExtent(finder.find(loop.getUpperBound()));
   DeviceFunction f(host, device, loop, {kRowThreads, 1, 1});
-  Value row = numberOfThread(f, kRowThreads);
+  Value row = f.threadNumber();
   f.when(f.isBelow(row, f.index(count)), [&] {
     f.map(loop.getInductionVar(), row);
     for (Operation &op : loop.getBody()->without_terminator())
@@ -136,7 +131,7 @@ static void emitRows(scf::ForOp loop, kernels::ExtentFinder &finder, func::FuncO
 static void emitLanes(scf::ForOp loop, ArrayRef<AffineExpr> space, func::FuncOp host, gpu::GPUModuleOp device) {
   AffineExpr count = product(loop.getContext(), space);
   DeviceFunction f(host, device, loop, {kThreads, 1, 1});
-  Value lane = numberOfThread(f, kThreads);
+  Value lane = f.threadNumber();
   f.when(f.isBelow(lane, f.index(count)), [&] {
     SmallVector<Value> position = f.delinearize(lane, space);
     Value low = f.get(loop.getLowerBound()), high = f.get(loop.getUpperBound()), step = f.get(loop.getStep());
@@ -148,9 +143,7 @@ static void emitLanes(scf::ForOp loop, ArrayRef<AffineExpr> space, func::FuncOp 
           f.repeat(&op);
           continue;
         }
-        SmallVector<Value> results = f.compute(generic, position);
-        for (auto [init, value] : llvm::zip(generic.getDpsInitsMutable(), results))
-          f.store(value, init, position);
+        f.store(f.compute(generic, position), generic, position);
       }
       return SmallVector<Value>();
     });
@@ -180,9 +173,7 @@ private:
   static int32_t countThreads(scf::ForOp loop, kernels::ExtentFinder &finder) {
     int64_t most = 1;
     loop.walk([&](linalg::GenericOp op) {
-      SmallVector<AffineExpr> extents = *getLoopExtents(op, finder), space;
-      for (int64_t axis : LoopOrder(op).parallel)
-        space.push_back(extents[axis]);
+      SmallVector<AffineExpr> space = extentsOf(LoopOrder(op).parallel, *getLoopExtents(op, finder));
       most = std::max(most, nn::getConstant(product(op.getContext(), space)).value_or(kTeamThreads));
     });
     return static_cast<int32_t>(std::min<int64_t>(llvm::alignTo(most, 32), kTeamThreads));
@@ -255,17 +246,12 @@ private:
       writes.push_back({init.get(), isOwn(op, init, order)});
     op.getBody()->walk([&](memref::LoadOp load) { reads.push_back({load.getMemRef(), false}); });
     touch(reads, writes);
-    SmallVector<AffineExpr> extents = *getLoopExtents(op, finder), space;
-    for (int64_t axis : order.parallel)
-      space.push_back(extents[axis]);
+    SmallVector<AffineExpr> extents = *getLoopExtents(op, finder), space = extentsOf(order.parallel, extents);
     Value count = f.index(product(op.getContext(), space));
     f.loop(thread, count, f.index(numThreads), {}, [&](Value flat, ValueRange) {
       SmallVector<Value> position(extents.size());
-      for (auto [axis, number] : llvm::zip(order.parallel, f.delinearize(flat, space)))
-        position[axis] = number;
-      SmallVector<Value> results = makeElement(f, op, extents, order, position);
-      for (auto [init, value] : llvm::zip(op.getDpsInitsMutable(), results))
-        f.store(value, init, position);
+      place(f, flat, order.parallel, space, position);
+      f.store(makeElement(f, op, extents, order, position), op, position);
       return SmallVector<Value>();
     });
   }

@@ -104,8 +104,7 @@ private:
       for (const Position &along : vector)
         results.push_back(compute(op, along));
       for (auto [along, values] : llvm::zip(vector, results))
-        for (auto [init, value] : llvm::zip(op.op.getDpsInitsMutable(), values))
-          f.store(value, init, positionOf(op, along));
+        f.store(values, op.op, positionOf(op, along));
       return SmallVector<Value>();
     });
   }

@@ -6,10 +6,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "CublasLtMatch.h"
+#include "penstock/Dialect/NN/Transforms/MakeKernel.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Target/Cuda/Passes.h"
 
-#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace penstock::cuda {
@@ -53,24 +53,7 @@ nn::KernelOp makePart(OpBuilder &builder, nn::KernelOp kernel, StringRef name, A
   SmallVector<Value> inputs;
   for (Value value : used)
     inputs.push_back(value == given ? made : kernel.getInputs()[cast<BlockArgument>(value).getArgNumber()]);
-  auto part = builder.create<nn::KernelOp>(kernel.getLoc(), values.getTypes(), name, inputs, FlatSymbolRefAttr());
-  Block &inner = part.getBody().emplaceBlock();
-  IRMapping mapping;
-  for (Value value : used)
-    mapping.map(value, inner.addArgument(value.getType(), value.getLoc()));
-  OpBuilder inside = OpBuilder::atBlockEnd(&inner);
-  SmallVector<Attribute> tensors;
-  for (Operation *op : ops) {
-    inside.clone(*op, mapping);
-    if (Attribute tensor = op->getAttr(nn::kTensorAttr))
-      tensors.push_back(tensor);
-  }
-  SmallVector<Value> yielded;
-  for (Value value : values)
-    yielded.push_back(mapping.lookup(value));
-  inside.create<nn::YieldOp>(kernel.getLoc(), yielded);
-  part->setAttr(nn::kTensorsAttr, builder.getArrayAttr(tensors));
-  return part;
+  return nn::makeKernel(builder, kernel.getLoc(), name, /*shared=*/{}, ops, used.getArrayRef(), inputs, values);
 }
 
 /// The tensor that `value` is in the model, or a name of its own.

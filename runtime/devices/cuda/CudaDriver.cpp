@@ -51,7 +51,7 @@ static const char *findCalls(void *library, DriverCalls &calls) {
   return nullptr;
 }
 
-bool startDriver(DriverCalls &calls, int &version, std::string &error) {
+bool startDriver(DriverCalls &calls, int &version, int &numDevices, std::string &error) {
   void *library = dlopen(kDriverLibrary, RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     error = text("no CUDA driver: %s; %s", dlerror(), kWhatToInstall);
@@ -72,10 +72,9 @@ bool startDriver(DriverCalls &calls, int &version, std::string &error) {
     return false;
   }
   Result code = calls.init(0);
-  int count = 0;
   if (code == kSuccess)
-    code = calls.deviceCount(&count);
-  if (code == kSuccess && count > 0)
+    code = calls.deviceCount(&numDevices);
+  if (code == kSuccess && numDevices > 0)
     return true;
   error = text("no CUDA device: %s%s", code == kSuccess ? "there is none" : wordsOf(calls, code).c_str(),
                visibilityWords().c_str());

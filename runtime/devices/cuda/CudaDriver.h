@@ -16,8 +16,9 @@ namespace penstock {
 namespace rt {
 namespace cuda {
 
-/// Loads the driver, checks its version and starts it. False: `error` says what is missing and what to do.
-bool startDriver(DriverCalls &calls, int &version, std::string &error);
+/// Loads the driver, checks its version, starts it and counts its devices. False: `error` says what is missing, a
+/// device too, and what to do.
+bool startDriver(DriverCalls &calls, int &version, int &numDevices, std::string &error);
 /// What is known of one device without a context. False: the driver refuses to tell.
 bool describeDevice(const DriverCalls &calls, int32_t index, Ordinal &device, DeviceFacts &facts);
 /// "CUDA_ERROR_OUT_OF_MEMORY (out of memory)".

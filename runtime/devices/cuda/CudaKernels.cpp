@@ -126,15 +126,24 @@ Status CudaKernels::multiply(const rt_cuda_product_desc &desc, void *const *buff
 } // namespace rt
 } // namespace penstock
 
-extern "C" void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32_t function, const uint32_t grid[3],
-                               uint32_t dynamic_shared_bytes, const uint64_t *arguments) {
-  using namespace penstock::rt;
+/// What a kernel calls does nothing more once one of them has failed.
+template <typename Call> static void callOf(rt_ctx *ctx, const Call &call) {
   if (ctx->kernelFailed.load(std::memory_order_relaxed))
     return;
   if (!ctx->cudaKernels)
     return rt_fail(ctx, "a kernel for a CUDA device, and this role has none");
-  uint32_t blocks[3] = {grid[0], grid[1], grid[2]};
-  Status status = ctx->cudaKernels->launch(*kernel, function, blocks, dynamic_shared_bytes, arguments);
-  if (!status.ok())
+  if (penstock::rt::Status status = call(*ctx->cudaKernels); !status.ok())
     rt_fail(ctx, status.message().c_str());
+}
+
+extern "C" void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32_t function, const uint32_t grid[3],
+                               uint32_t dynamic_shared_bytes, const uint64_t *arguments) {
+  uint32_t blocks[3] = {grid[0], grid[1], grid[2]};
+  callOf(ctx,
+         [&](auto &kernels) { return kernels.launch(*kernel, function, blocks, dynamic_shared_bytes, arguments); });
+}
+
+extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,
+                                const int64_t *extents) {
+  callOf(ctx, [&](auto &kernels) { return kernels.multiply(*desc, buffers, extents); });
 }

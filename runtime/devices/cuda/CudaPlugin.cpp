@@ -237,11 +237,8 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_count_devices
   DriverCalls calls;
   int driver = 0, count = 0;
   std::string words;
-  if (!startDriver(calls, driver, words))
+  if (!startDriver(calls, driver, count, words))
     return refuse(error, numBytes, words);
-  if (Result code = calls.deviceCount(&count); code != kSuccess || count < 1)
-    return refuse(error, numBytes,
-                  text("the driver does not count its CUDA devices: %s", wordsOf(calls, code).c_str()));
   *numDevices = count;
   return 0;
 }
@@ -254,17 +251,16 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(u
   auto cuda = std::make_unique<Cuda>();
   int driver = 0, count = 0;
   std::string words;
-  if (!startDriver(cuda->calls, driver, words))
+  if (!startDriver(cuda->calls, driver, count, words))
     return refuse(error, numBytes, words);
-  Result code = cuda->calls.deviceCount(&count);
-  if (code == kSuccess && (index < 0 || index >= count))
+  if (index < 0 || index >= count)
     return refuse(
         error, numBytes,
         text("no CUDA device %d: there %s %d%s", index, count == 1 ? "is" : "are", count, visibilityWords().c_str()));
-  if (code != kSuccess || !describeDevice(cuda->calls, index, cuda->device, device->facts))
+  if (!describeDevice(cuda->calls, index, cuda->device, device->facts))
     return refuse(error, numBytes, text("the driver does not describe CUDA device %d", index));
   int least = 0;
-  code = cuda->calls.retainContext(&cuda->context, cuda->device);
+  Result code = cuda->calls.retainContext(&cuda->context, cuda->device);
   if (code == kSuccess)
     code = cuda->calls.setContext(cuda->context);
   if (code == kSuccess)

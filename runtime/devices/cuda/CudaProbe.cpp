@@ -83,11 +83,11 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_probe_devices
   std::string trouble;
   put(report->driver.name, "driver");
   put(report->driver.soname, kDriverLibrary);
-  report->driver.works = startDriver(calls, driver, trouble);
+  report->driver.works = startDriver(calls, driver, count, trouble);
   if (driver > 0)
     put(report->driver.version, versionWords(driver));
   put(report->driver.trouble, trouble);
-  if (report->driver.works && calls.deviceCount(&count) == kSuccess) {
+  if (report->driver.works) {
     for (int32_t i = 0; i < std::min<int32_t>(count, kMaxDevices); ++i) {
       Ordinal device = 0;
       if (describeDevice(calls, i, device, report->devices[report->numDevices]))

@@ -6,9 +6,6 @@
 //===----------------------------------------------------------------------===//
 #include "CudaProducts.h"
 
-#include "CudaKernels.h"
-#include "lib/Role/Context.h"
-
 #include <algorithm>
 #include <tuple>
 
@@ -145,15 +142,3 @@ Status CudaProducts::begin(const CudaProduct &product) {
 
 } // namespace rt
 } // namespace penstock
-
-extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,
-                                const int64_t *extents) {
-  using namespace penstock::rt;
-  if (ctx->kernelFailed.load(std::memory_order_relaxed))
-    return;
-  if (!ctx->cudaKernels)
-    return rt_fail(ctx, "a kernel for a CUDA device, and this role has none");
-  Status status = ctx->cudaKernels->multiply(*desc, buffers, extents);
-  if (!status.ok())
-    rt_fail(ctx, status.message().c_str());
-}

@@ -334,12 +334,14 @@ Status rt_ctx::recordResults(int32_t step) {
     head.request = request, head.microbatch = microbatch;
     head.numBytes = storage.num_bytes >= 0 ? storage.num_bytes : extents[size_t(storage.num_bytes_extent)];
     const void *data = buffers[size_t(table.results[i])];
-    std::vector<char> copy(onDevice ? size_t(head.numBytes) : 0);
-    if (onDevice)
+    std::vector<char> copy;
+    if (onDevice) {
+      copy.resize(size_t(head.numBytes));
+      data = copy.data();
       if (Status status = read(copy.data(), table.results[i], head.numBytes); !status.ok())
         return status;
-    Status status = RecordingWriter(options.recordFd)
-                        .write(head, {}, {symbols.data(), symbols.size()}, onDevice ? copy.data() : data);
+    }
+    Status status = RecordingWriter(options.recordFd).write(head, {}, {symbols.data(), symbols.size()}, data);
     if (!status.ok())
       return status;
   }

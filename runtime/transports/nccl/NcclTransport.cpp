@@ -16,10 +16,6 @@ namespace rt {
 static constexpr int64_t kFirstBytes = kDeviceAlignment; ///< of the transfer that makes the connection
 static constexpr int64_t kLookNs = 20000000;             ///< between two looks at the links while the host waits
 
-static int64_t roundUp(int64_t numBytes) {
-  return std::max<int64_t>((numBytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment, kFirstBytes);
-}
-
 NcclTransport::NcclTransport(const Device &device, const Links &links, Transport &host, const RunControl &control,
                              Place place)
     : device(device), links(links), host(host), control(control), place(place) {}
@@ -259,7 +255,7 @@ Status NcclTransport::makeRoom(End &end, size_t slot, int64_t numBytes) {
       return deviceError(end, "release a slot", code);
     room.data = nullptr;
   }
-  room.numBytes = roundUp(numBytes);
+  room.numBytes = std::max(alignForDevice(numBytes), kFirstBytes);
   std::string needs = format("slot %zu of %d, %s", slot + 1, end.desc.depth, bytesToString(room.numBytes).c_str());
   return allocateMemory(device, end.who, needs, room.numBytes, room.data);
 }

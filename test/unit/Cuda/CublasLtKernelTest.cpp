@@ -156,16 +156,10 @@ void compare(Kernel &kernel, const std::vector<Array> &inputs, const std::vector
     EXPECT_TRUE(llvm::any_of(inputs, [](const Array &input) { return input.size() == 0; })) << getText(kernel);
     return;
   }
-  for (size_t i = 0; i < got.size(); ++i)
-    EXPECT_EQ(findDifference(got[i], results[i], kernel.typeOf(inputs.size() + i).getElementType()), "")
-        << "result " << i << " of " << getText(kernel);
+  expectResults(kernel, inputs, got, results);
 }
 
-class ObserveAll : public ::testing::Environment {
-public:
-  void SetUp() override { Kernel::getObserver() = compare; }
-};
-const ::testing::Environment *const environment = ::testing::AddGlobalTestEnvironment(new ObserveAll);
+const testing::Environment *const environment = observeAll(compare);
 
 /// `%r` of a product of 9 x 40 and 40 x 70, which `%a` is, in a type.
 std::string makeText(const std::string &element, const std::string &body, const std::string &operand = "70") {

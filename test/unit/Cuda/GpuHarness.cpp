@@ -74,6 +74,28 @@ std::string test::findDifference(const Array &got, const Array &expected, mlir::
          "; that of the CPU target's result is " + std::to_string(std::sqrt(norm));
 }
 
+void test::expectResults(Kernel &kernel, const std::vector<Array> &inputs, const std::vector<Array> &got,
+                         const std::vector<Array> &results) {
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_EQ(findDifference(got[i], results[i], kernel.typeOf(inputs.size() + i).getElementType()), "")
+        << "result " << i << " of " << getText(kernel);
+}
+
+namespace {
+class ObserveAll : public testing::Environment {
+public:
+  explicit ObserveAll(Kernel::Observer observer) : observer(std::move(observer)) {}
+  void SetUp() override { Kernel::getObserver() = observer; }
+
+private:
+  Kernel::Observer observer;
+};
+} // namespace
+
+const testing::Environment *test::observeAll(Kernel::Observer observer) {
+  return testing::AddGlobalTestEnvironment(new ObserveAll(std::move(observer)));
+}
+
 std::string test::getText(Kernel &kernel) {
   std::string text;
   llvm::raw_string_ostream(text) << *kernel.op;

@@ -20,6 +20,13 @@ std::vector<Array> runOnMachine(Kernel &kernel, GpuKernel &gpu, const std::vecto
 /// norm, with infinities and NaN in the same places.
 std::string findDifference(const Array &got, const Array &expected, mlir::Type element);
 
+/// That is expected to be nothing for each result of \p kernel.
+void expectResults(Kernel &kernel, const std::vector<Array> &inputs, const std::vector<Array> &got,
+                   const std::vector<Array> &results);
+
+/// Has \p observer see all runs of kernels of this program; for a variable of the program.
+const testing::Environment *observeAll(Kernel::Observer observer);
+
 /// The text of a kernel as it is written in a module.
 std::string getText(Kernel &kernel);
 

@@ -38,16 +38,10 @@ void compare(Kernel &kernel, const std::vector<Array> &inputs, const std::vector
   std::string finding;
   std::vector<Array> got = runOnMachine(kernel, *kept.gpu, inputs, symbols, finding);
   EXPECT_EQ(finding, "") << getText(kernel);
-  for (size_t i = 0; i < got.size() && finding.empty(); ++i)
-    EXPECT_EQ(findDifference(got[i], results[i], kernel.typeOf(inputs.size() + i).getElementType()), "")
-        << "result " << i << " of " << getText(kernel);
+  if (finding.empty())
+    expectResults(kernel, inputs, got, results);
 }
 
-class ObserveAll : public ::testing::Environment {
-public:
-  void SetUp() override { Kernel::getObserver() = compare; }
-};
-
-const ::testing::Environment *const environment = ::testing::AddGlobalTestEnvironment(new ObserveAll);
+const testing::Environment *const environment = observeAll(compare);
 
 } // namespace

@@ -7,10 +7,10 @@
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/NN/IR/DataSymbols.h"
 #include "penstock/Dialect/NN/IR/Layouts.h"
+#include "penstock/Dialect/NN/Transforms/MakeKernel.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
@@ -259,28 +259,9 @@ private:
     collectInputs(group, inputs, copied);
     Operation *last = group.ops.back();
     OpBuilder builder(last);
-    auto kernel =
-        builder.create<KernelOp>(last->getLoc(), last->getResultTypes(), kernelName(group), inputs.getArrayRef(),
-                                 /*defines=*/FlatSymbolRefAttr());
-    Block &body = kernel.getBody().emplaceBlock();
-    IRMapping mapping;
-    for (Value input : inputs)
-      mapping.map(input, body.addArgument(input.getType(), input.getLoc()));
-    OpBuilder inner = OpBuilder::atBlockEnd(&body);
-    for (Operation *op : copied)
-      inner.clone(*op, mapping);
-    SmallVector<Attribute> tensors;
-    for (Operation *op : group.ops) {
-      inner.clone(*op, mapping);
-      if (Attribute tensor = op->getAttr(kTensorAttr))
-        tensors.push_back(tensor);
-    }
-    SmallVector<Value> yielded;
-    for (Value result : last->getResults())
-      yielded.push_back(mapping.lookup(result));
-    inner.create<YieldOp>(last->getLoc(), yielded);
-    kernel->setAttr(kTensorsAttr, builder.getArrayAttr(tensors));
-    takeDefinition(kernel, yielded.front());
+    KernelOp kernel = makeKernel(builder, last->getLoc(), kernelName(group), copied.getArrayRef(), group.ops,
+                                 inputs.getArrayRef(), inputs.getArrayRef(), last->getResults());
+    takeDefinition(kernel, kernel.getBody().front().getTerminator()->getOperand(0));
     addCounts(kernel);
     last->replaceAllUsesWith(kernel);
     for (Operation *op : llvm::reverse(group.ops))

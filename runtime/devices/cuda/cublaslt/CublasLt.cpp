@@ -106,14 +106,15 @@ Outcome ProductPlan::describe(const ProductProblem &problem) {
   // Only its alignment matters here, and it must be the same wherever the bias lies.
   uint64_t bias = uint64_t(problem.alignment);
   Outcome outcome = calls.makeProduct(&product, problem.allowsTf32 ? kComputeTf32 : kComputeFloat32, kFloat32);
-  if (outcome == blas::kSuccess)
-    outcome = calls.setProduct(product, kTransposeA, &first, sizeof(first));
-  if (outcome == blas::kSuccess)
-    outcome = calls.setProduct(product, kTransposeB, &second, sizeof(second));
-  if (outcome == blas::kSuccess)
-    outcome = calls.setProduct(product, kEpilogue, &epilogue, sizeof(epilogue));
-  if (outcome == blas::kSuccess && hasBias)
-    outcome = calls.setProduct(product, kBiasPointer, &bias, sizeof(bias));
+  auto set = [&](ProductAttribute attribute, const auto &value) {
+    if (outcome == blas::kSuccess)
+      outcome = calls.setProduct(product, attribute, &value, sizeof(value));
+  };
+  set(kTransposeA, first);
+  set(kTransposeB, second);
+  set(kEpilogue, epilogue);
+  if (hasBias)
+    set(kBiasPointer, bias);
   return outcome == blas::kSuccess ? describeLayouts(problem) : outcome;
 }
 

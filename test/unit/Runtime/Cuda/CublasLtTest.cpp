@@ -4,10 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-#include "CudaKernels.h"
-#include "DeviceRun.h"
-#include "lib/Role/Context.h"
-#include "transports/inproc/Inproc.h"
+#include "KernelsRun.h"
 
 #include <cmath>
 #include <random>
@@ -48,29 +45,16 @@ struct Reference {
 
 constexpr size_t kRoom = 16384; ///< bytes of each buffer
 
-class CublasLtTest : public testing::Test {
+class CublasLtTest : public KernelsRun {
 protected:
-  CublasLtTest() {
-    standin::reset();
-    device = std::make_unique<OpenDevice>();
-    std::vector<DeviceStage::Part> parts(5, {"arena", kRoom});
-    parts.push_back({"workspace", RT_CUDA_PRODUCT_WORKSPACE_BYTES});
-    EXPECT_TRUE(DeviceStage::open(device->table, "stage 0", parts, Watch(), stage).ok());
-    kernels = std::make_unique<CudaKernels>(*stage);
-    ControlLayout layout;
-    layout.numRoles = 1;
-    EXPECT_TRUE(InprocHub::create(layout, hub).ok());
-    transport = hub->makeTransport();
-    role.role_name = "stage-0";
-    ctx = std::make_unique<rt_ctx>(role, *transport, hub->control(), RoleOptions());
-    ctx->cudaKernels = kernels.get();
+  CublasLtTest() : KernelsRun(listParts()) {
     for (size_t i = 0; i < 6; ++i)
       buffers.push_back(stage->part(i));
   }
-  ~CublasLtTest() override {
-    kernels.reset(), stage.reset(), device.reset();
-    standin::checkLeaks();
-    EXPECT_EQ(faultWords(), "");
+  static std::vector<DeviceStage::Part> listParts() {
+    std::vector<DeviceStage::Part> parts(5, {"arena", kRoom});
+    parts.push_back({"workspace", RT_CUDA_PRODUCT_WORKSPACE_BYTES});
+    return parts;
   }
 
   /// A plain product of f32; its buffers are lhs, rhs, bias, residual, result, workspace.
@@ -113,13 +97,6 @@ protected:
               << "matrix " << b << ", row " << i << ", column " << k;
   }
 
-  std::unique_ptr<OpenDevice> device;
-  std::unique_ptr<DeviceStage> stage;
-  std::unique_ptr<CudaKernels> kernels;
-  std::unique_ptr<InprocHub> hub;
-  std::unique_ptr<Transport> transport;
-  rt_role_desc role = {};
-  std::unique_ptr<rt_ctx> ctx;
   std::vector<void *> buffers;
 };
 

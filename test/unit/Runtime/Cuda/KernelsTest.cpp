@@ -4,10 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-#include "CudaKernels.h"
-#include "DeviceRun.h"
-#include "lib/Role/Context.h"
-#include "transports/inproc/Inproc.h"
+#include "KernelsRun.h"
 
 using namespace testdevice;
 
@@ -34,33 +31,9 @@ public:
   std::vector<standin::KernelCall> launches;
 };
 
-class CudaKernelsTest : public testing::Test {
+class CudaKernelsTest : public KernelsRun {
 protected:
-  CudaKernelsTest() {
-    standin::reset();
-    device = std::make_unique<OpenDevice>();
-    EXPECT_TRUE(DeviceStage::open(device->table, "stage 0", {{"arena", 64}}, Watch(), stage).ok());
-    kernels = std::make_unique<CudaKernels>(*stage);
-    ControlLayout layout;
-    layout.numRoles = 1;
-    EXPECT_TRUE(InprocHub::create(layout, hub).ok());
-    transport = hub->makeTransport();
-    desc.role_name = "stage-0";
-    ctx = std::make_unique<rt_ctx>(desc, *transport, hub->control(), RoleOptions());
-    ctx->cudaKernels = kernels.get();
-  }
-  ~CudaKernelsTest() override {
-    kernels.reset(), stage.reset(), device.reset();
-    standin::checkLeaks();
-    EXPECT_EQ(faultWords(), "");
-  }
-  std::unique_ptr<OpenDevice> device;
-  std::unique_ptr<DeviceStage> stage;
-  std::unique_ptr<CudaKernels> kernels;
-  std::unique_ptr<InprocHub> hub;
-  std::unique_ptr<Transport> transport;
-  rt_role_desc desc = {};
-  std::unique_ptr<rt_ctx> ctx;
+  CudaKernelsTest() : KernelsRun({{"arena", 64}}) {}
 };
 
 // Each launch has its function's block, its own grid, and its arguments; one without blocks is none.
