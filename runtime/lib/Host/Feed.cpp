@@ -182,7 +182,7 @@ Status Session::Impl::gatherPart(HostEnd &end, Request &request, int64_t microba
 }
 
 Status Session::Impl::gatherRequest(Request &request) {
-  OutputAssembler assembler(plan);
+  OutputAssembler assembler(plan, pool);
   RoleState &state = control.role(control.hostRole());
   int64_t count = 0;
   for (;; ++count) {

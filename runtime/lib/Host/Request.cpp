@@ -239,7 +239,7 @@ Status OutputAssembler::add(size_t index, const TensorView &part) {
   if (plan.outputs[index].batchAxis < 0 && !parts[index].empty())
     return Status();
   Tensor piece;
-  if (Status status = Tensor::make(part.dtype, part.dims, piece); !status.ok())
+  if (Status status = pool.make(part.dtype, part.dims, piece); !status.ok())
     return status;
   if (piece.numBytes != part.numBytes)
     return fail(Code::kMismatch, "output '%s' came with %lld bytes, expected %lld for shape %s",
@@ -265,7 +265,7 @@ Status OutputAssembler::join(const PlanTensor &output, std::vector<Tensor> &piec
       return fail(Code::kMismatch, "output '%s' has shape %s in microbatch %zu and %s in the first one",
                   output.name.c_str(), dimsToString(pieces[p].dims).c_str(), p, dimsToString(pieces[0].dims).c_str());
   }
-  if (Status status = Tensor::make(pieces[0].dtype, dims, whole); !status.ok())
+  if (Status status = pool.make(pieces[0].dtype, dims, whole); !status.ok())
     return status;
   int64_t begin = 0;
   for (const Tensor &piece : pieces) {

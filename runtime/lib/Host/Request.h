@@ -50,7 +50,8 @@ private:
 /// The outputs of a request as they come in, microbatch by microbatch.
 class OutputAssembler {
 public:
-  explicit OutputAssembler(const Plan &plan) : plan(plan) { parts.resize(plan.outputs.size()); }
+  /// `pool`: where the outputs' memory comes from.
+  OutputAssembler(const Plan &plan, TensorPool &pool) : plan(plan), pool(pool) { parts.resize(plan.outputs.size()); }
   /// The next part of output `index`; parts come in order.
   Status add(size_t index, const TensorView &part);
   /// All parts of `numMicrobatches` have come. Outputs that came in none go elsewhere and are left out.
@@ -59,6 +60,7 @@ public:
 private:
   Status join(const PlanTensor &output, std::vector<Tensor> &pieces, Tensor &whole) const;
   const Plan &plan;
+  TensorPool &pool;
   std::vector<std::vector<Tensor>> parts;
 };
 

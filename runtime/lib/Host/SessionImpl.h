@@ -101,6 +101,7 @@ private:
   bool counts = true; ///< this rank is the one that counts the microbatches submitted
   std::thread feeder, collector;
   std::vector<int64_t> symbols, dims; ///< the feeder's scratch
+  TensorPool pool;                    ///< of the results
 
   std::mutex mutex;
   std::condition_variable changed;

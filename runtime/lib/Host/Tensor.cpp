@@ -27,6 +27,51 @@ Status Tensor::make(int32_t dtype, std::vector<int64_t> dims, Tensor &tensor) {
   return Status();
 }
 
+/// One of this size exactly: what comes again is what comes from the same pipeline.
+TensorPool::Block TensorPool::Kept::take(int64_t wanted) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (size_t i = blocks.size(); i-- > 0;) {
+    if (blocks[i].numBytes != wanted)
+      continue;
+    Block block = std::move(blocks[i]);
+    blocks.erase(blocks.begin() + std::ptrdiff_t(i));
+    numBytes -= wanted;
+    return block;
+  }
+  return Block();
+}
+
+void TensorPool::Kept::put(Block block) {
+  std::lock_guard<std::mutex> lock(mutex);
+  numBytes += block.numBytes;
+  blocks.push_back(std::move(block));
+  while (numBytes > kMaxBytes) {
+    numBytes -= blocks.front().numBytes;
+    blocks.erase(blocks.begin());
+  }
+}
+
+Status TensorPool::make(int32_t dtype, std::vector<int64_t> dims, Tensor &tensor) {
+  int64_t numBytes;
+  bool isLarge = tensorBytes(dtype, dims.data(), dims.size(), numBytes) && numBytes >= kMinBytes;
+  Block block = isLarge ? kept->take(numBytes) : Block();
+  if (block.data) {
+    tensor.dtype = dtype;
+    tensor.dims = std::move(dims);
+    tensor.numBytes = numBytes;
+  } else if (Status status = Tensor::make(dtype, std::move(dims), tensor); !status.ok() || !isLarge) {
+    return status;
+  } else {
+    block = {std::move(tensor.data), numBytes};
+  }
+  char *data = block.data.get();
+  tensor.data = std::shared_ptr<char>(data, [pool = std::weak_ptr<Kept>(kept), block](char *) {
+    if (std::shared_ptr<Kept> open = pool.lock())
+      open->put(block);
+  });
+  return Status();
+}
+
 TensorViewMap viewsOf(const TensorMap &tensors) {
   TensorViewMap views;
   for (const auto &entry : tensors)

@@ -307,4 +307,49 @@ TEST(Files, missingAndEmpty) {
   EXPECT_NE(readTensorFile(folder.path, tensor).message().find("not a regular file"), std::string::npos);
 }
 
+// Large memory is used again, by a tensor of the same size only; it outlives the pool.
+TEST(TensorPool, usesMemoryAgain) {
+  Tensor kept;
+  {
+    TensorPool pool;
+    auto makeOne = [&](std::vector<int64_t> dims) {
+      Tensor tensor;
+      EXPECT_TRUE(pool.make(RT_F32, std::move(dims), tensor).ok());
+      std::memset(tensor.data.get(), 1, size_t(tensor.numBytes));
+      return tensor;
+    };
+    Tensor one = makeOne({1 << 16}), two = makeOne({1 << 16});
+    char *first = one.data.get(), *second = two.data.get();
+    EXPECT_NE(first, second);
+    Tensor copy = one;
+    one = Tensor();
+    EXPECT_NE(makeOne({1 << 16}).data.get(), first) << "somebody holds it";
+    copy = Tensor();
+    one = makeOne({2, 1 << 15});
+    EXPECT_EQ(one.data.get(), first);
+    EXPECT_EQ(one.dims, (std::vector<int64_t>{2, 1 << 15}));
+    two = Tensor();
+    EXPECT_NE(makeOne({1 << 17}).data.get(), second);
+    kept = makeOne({1 << 16});
+    Tensor refused;
+    EXPECT_FALSE(pool.make(RT_F32, {int64_t(1) << 40, int64_t(1) << 40}, refused).ok());
+  }
+  EXPECT_EQ(kept.data.get()[kept.numBytes - 1], 1);
+}
+
+// What is kept is bounded: the oldest goes first.
+TEST(TensorPool, isBounded) {
+  TensorPool pool;
+  constexpr int64_t kHalf = TensorPool::kMaxBytes / 2;
+  Tensor tensor;
+  std::vector<char *> addresses;
+  for (int64_t extra : {0, 64, 128}) {
+    ASSERT_TRUE(pool.make(RT_I8, {kHalf + extra}, tensor).ok());
+    addresses.push_back(tensor.data.get());
+    tensor = Tensor();
+  }
+  ASSERT_TRUE(pool.make(RT_I8, {kHalf + 128}, tensor).ok());
+  EXPECT_EQ(tensor.data.get(), addresses[2]);
+}
+
 } // namespace

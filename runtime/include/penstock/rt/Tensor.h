@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <mutex>
 
 namespace penstock {
 namespace rt {
@@ -37,6 +38,30 @@ struct Tensor {
   /// Uninitialised memory for the shape. kInvalid: a negative extent or overflow. kSystem: no memory.
   static Status make(int32_t dtype, std::vector<int64_t> dims, Tensor &tensor);
   TensorView view() const { return {dtype, dims, data.get(), numBytes}; }
+};
+
+/// Memory of large tensors that nobody holds any more, for the next ones: a result of megabytes in new memory costs more
+/// in page faults than the copy. Keeps at most kMaxBytes; tensors may outlive the pool. Any thread.
+class TensorPool {
+public:
+  static constexpr int64_t kMinBytes = int64_t(1) << 17, kMaxBytes = int64_t(1) << 28;
+  TensorPool() : kept(std::make_shared<Kept>()) {}
+  /// As Tensor::make, which makes the small ones.
+  Status make(int32_t dtype, std::vector<int64_t> dims, Tensor &tensor);
+
+private:
+  struct Block {
+    std::shared_ptr<char> data;
+    int64_t numBytes = 0;
+  };
+  struct Kept {
+    std::mutex mutex; ///< guards what follows
+    std::vector<Block> blocks;
+    int64_t numBytes = 0;
+    Block take(int64_t wanted);
+    void put(Block block);
+  };
+  std::shared_ptr<Kept> kept;
 };
 
 using TensorMap = std::map<std::string, Tensor>;
