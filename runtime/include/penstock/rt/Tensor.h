@@ -40,8 +40,8 @@ struct Tensor {
   TensorView view() const { return {dtype, dims, data.get(), numBytes}; }
 };
 
-/// Memory of large tensors that nobody holds any more, for the next ones: a result of megabytes in new memory costs more
-/// in page faults than the copy. Keeps at most kMaxBytes; tensors may outlive the pool. Any thread.
+/// Memory of large tensors that nobody holds any more, for the next ones: a result of megabytes in new memory costs
+/// more in page faults than the copy. Keeps at most kMaxBytes; tensors may outlive the pool. Any thread.
 class TensorPool {
 public:
   static constexpr int64_t kMinBytes = int64_t(1) << 17, kMaxBytes = int64_t(1) << 28;
