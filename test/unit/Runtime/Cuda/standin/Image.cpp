@@ -121,6 +121,8 @@ bool readEnvironment(Configuration &configuration) {
       configuration.driverVersion = std::atoi(value.c_str());
     if (key == "nccl")
       configuration.ncclVersion = std::atoi(value.c_str());
+    if (key == "blind")
+      configuration.isNcclBlind = value != "0";
     if (key == "nvlink")
       configuration.nvlink = value != "0";
     if (key != "device")

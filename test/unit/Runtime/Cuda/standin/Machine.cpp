@@ -287,6 +287,9 @@ Entry::Entry(const char *name, const std::string &what) {
 }
 Entry::~Entry() { machine().mutex.unlock(); }
 
+Hold::Hold() { machine().mutex.lock(); }
+Hold::~Hold() { machine().mutex.unlock(); }
+
 static StreamState *liveStream(void *stream) {
   auto *state = static_cast<StreamState *>(stream);
   return machine().streams.count(state) ? state : nullptr;
@@ -313,6 +316,7 @@ int ncclVersion() {
     (void)readEnvironment(machine().configuration);
   return machine().configuration.ncclVersion;
 }
+bool isNcclBlind() { return machine().configuration.isNcclBlind; }
 bool reach(const std::shared_ptr<Operation> &operation) { return machine().reach(operation); }
 bool complete(const std::shared_ptr<Operation> &operation) { return machine().complete(operation); }
 void addLeakCheck(const std::function<void()> &check) { machine().leakChecks.push_back(check); }

@@ -21,7 +21,7 @@
 // leaks to the file of this name with its process number behind it: lines of "call NAME COUNT" and "fault WORDS".
 //
 // Where the variable PENSTOCK_STANDIN is set, it describes the machine:
-//     driver=12040;nccl=21200;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
+//     driver=12040;nccl=21200;blind=1;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_TEST_STANDIN_H
@@ -46,7 +46,8 @@ struct DeviceModel {
 struct Configuration {
   int driverVersion = 13000;
   int ncclVersion = 22809;
-  bool nvlink = true; ///< between all devices; else PCIe
+  bool isNcclBlind = false; ///< a process that is gone is not noticed by its peers
+  bool nvlink = true;       ///< between all devices; else PCIe
   std::vector<DeviceModel> devices = std::vector<DeviceModel>(4);
 };
 
@@ -114,8 +115,16 @@ public:
   int32_t code = 0;
 };
 
+/// Held by threads of the libraries' own, in which no entry point has been called.
+class Hold {
+public:
+  Hold();
+  ~Hold();
+};
+
 /// The version that NCCL has on this machine.
 int ncclVersion();
+bool isNcclBlind();
 /// The ordinal of the device that is current for this thread, or -1.
 int currentDevice();
 int deviceOf(void *stream);
