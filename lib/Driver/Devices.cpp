@@ -65,8 +65,11 @@ void placeOnDevices(ModuleOp module, ArrayRef<std::string> devices) {
   }
 }
 
-/// Channels whose ends are all on devices, where the cluster file wants NCCL between all of them.
-static void chooseCarriers(ModuleOp module, const Partitioning &partitioning) {
+/// What takes messages from the device of one stage to that of another: "host" or "nccl".
+using TransportBetween = llvm::function_ref<std::string(size_t from, size_t to)>;
+
+/// NCCL carries channels whose ends are all on devices, where it is wanted between all of them.
+static void chooseCarriers(ModuleOp module, TransportBetween transportBetween) {
   SymbolTable symbols(module);
   for (auto channel : module.getOps<pipe::ChannelOp>()) {
     auto producer = symbols.lookup<pipe::StageOp>(channel.getProducer());
@@ -74,7 +77,7 @@ static void chooseCarriers(ModuleOp module, const Partitioning &partitioning) {
     for (auto name : channel.getConsumers().getAsRange<FlatSymbolRefAttr>()) {
       auto consumer = symbols.lookup<pipe::StageOp>(name.getValue());
       isCarried = isCarried && consumer && !getDevice(consumer).empty() &&
-                  partitioning.getTransport(producer.getStageIndex(), consumer.getStageIndex()) == "nccl";
+                  transportBetween(producer.getStageIndex(), consumer.getStageIndex()) == "nccl";
     }
     if (isCarried)
       channel->setAttr(pipe::kCarrierAttr, StringAttr::get(module.getContext(), "nccl"));
@@ -85,16 +88,25 @@ LogicalResult placeStages(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
   ModuleOp module = *compilation.module;
+  const std::string &wanted = compilation.options.transport;
   if (compilation.options.clusterFile.empty()) {
     auto numStages = static_cast<size_t>(llvm::range_size(module.getOps<pipe::StageOp>()));
     placeOnDevices(module, std::vector<std::string>(numStages, compilation.target->getDevice().str()));
+    chooseCarriers(module, [&](size_t, size_t) { return wanted; });
     return success();
   }
   llvm::Expected<Partitioning> partitioning = Partitioning::create(compilation.options, *compilation.target);
   if (!partitioning)
     return compilation.fail(partitioning.takeError());
-  placeOnDevices(module, partitioning->getStageDevices());
-  chooseCarriers(module, *partitioning);
+  std::vector<std::string> devices = partitioning->getStageDevices();
+  if (wanted == "nccl" && llvm::all_of(devices, [](const std::string &device) { return device.empty(); }))
+    return compilation.fail(
+        userError("--transport nccl is for stages on GPUs, and cluster file '{0}' puts none on one; "
+                  "expected devices of a class with target = \"cuda\"",
+                  compilation.options.clusterFile));
+  placeOnDevices(module, devices);
+  chooseCarriers(
+      module, [&](size_t from, size_t to) { return wanted.empty() ? partitioning->getTransport(from, to) : wanted; });
   return success();
 }
 

@@ -53,6 +53,10 @@ llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &
 llvm::Expected<std::unique_ptr<TargetBackend>> openTarget(const CompileOptions &options) {
   if (options.allowsTf32 && options.target != "cuda")
     return userError("--tf32 is for GPUs, and --target is '{0}'; expected --target cuda", options.target);
+  if (options.transport == "nccl" && options.target != "cuda" && options.clusterFile.empty())
+    return userError("--transport nccl is for stages on GPUs, and --target is '{0}'; expected --target cuda, or a "
+                     "cluster file with GPUs",
+                     options.target);
   return openTarget(options, options.target);
 }
 

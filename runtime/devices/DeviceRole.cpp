@@ -7,7 +7,11 @@
 #include "DeviceRole.h"
 
 #include <algorithm>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 #include <utility>
 
 // The linker's bounds of all kernels for CUDA devices in an executable; null where there are none.
@@ -25,8 +29,9 @@ enum MemoryPart { kWeights, kConstants, kStates, kArena, kSlots };
 
 DeviceRole::DeviceRole(const rt_role_desc &role, Transport &host, const RunControl &control, const RoleOptions &options,
                        const char *plugin, Span<const rt_cuda_kernel *const> code)
-    : role(role), host(host), control(control), timeoutNs(options.timeoutNs), plugin(plugin), allCode(code),
-      who(stageName(role.num_own_stages > 0 ? role.own_stages[0] : role.role)), watch([this]() -> Status {
+    : role(role), host(host), control(control), timeoutNs(options.timeoutNs), isLocal(options.fabric.empty()),
+      plugin(plugin), allCode(code), who(stageName(role.num_own_stages > 0 ? role.own_stages[0] : role.role)),
+      watch([this]() -> Status {
         if (this->control.aborted())
           return fail(Code::kAborted, "%s: the run was ended", who.c_str());
         return nccl ? nccl->check() : Status();
@@ -51,9 +56,18 @@ DeviceRole::~DeviceRole() {
 // The start
 //===----------------------------------------------------------------------===//
 
+/// Streams of which one waits for another stage must not share a queue of the device with others, as they do where
+/// there are more of them than queues. Read by the driver when it starts.
+static void askForQueues(const rt_role_desc &role) {
+  for (int32_t i = 0; i < role.num_channels; ++i)
+    if (role.channels[i].carrier == RT_CARRIER_NCCL)
+      setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
+}
+
 Status DeviceRole::openDevice(const std::string &folder) {
+  if (ownsProcess())
+    askForQueues(role);
   std::string path = folder + "/lib/" + plugin;
-  int32_t numDevices = 0;
   Status status = countDevices(path, numDevices);
   if (status.ok()) {
     status = loadDevice(path, role.device_number % numDevices, device);
@@ -92,6 +106,31 @@ Status DeviceRole::planMemory() {
   return Status();
 }
 
+/// NCCL takes stages on one device only where it believes them to be on different hosts, which it then joins by
+/// sockets. The stages of each turn around the devices get a host of their own; within a turn they reach each other
+/// directly.
+Status DeviceRole::nameHost() {
+  int32_t turn = role.device_number / numDevices;
+  // Ranks may each see other devices than the rest: whoever starts them names their hosts.
+  if (turn == 0 || !isLocal)
+    return Status();
+  if (!ownsProcess())
+    return fail(
+        Code::kSystem,
+        "%s: over NCCL the stages of one process need a device each, and there %s %d; run them as processes, or "
+        "compile without --transport nccl",
+        who.c_str(), numDevices == 1 ? "is" : "are", numDevices);
+  char name[HOST_NAME_MAX + 1] = "";
+  const char *given = std::getenv("NCCL_HOSTID");
+  if (!given)
+    (void)gethostname(name, sizeof(name) - 1);
+  std::string host = std::string(given ? given : name) + "-turn-" + std::to_string(turn);
+  setenv("NCCL_HOSTID", host.c_str(), 1);
+  std::fprintf(stderr, "warning: %s shares %s with other stages; NCCL joins it to them by sockets (NCCL_HOSTID=%s)\n",
+               who.c_str(), deviceWords(device).c_str(), host.c_str());
+  return Status();
+}
+
 /// For the channels that are NCCL's, if there are any.
 Status DeviceRole::openLinks(const std::string &folder) {
   std::vector<int32_t> ids;
@@ -100,12 +139,15 @@ Status DeviceRole::openLinks(const std::string &folder) {
       ids.push_back(role.channels[i].id);
   if (ids.empty())
     return Status();
+  if (Status status = nameHost(); !status.ok())
+    return status;
   if (Status status = loadLinks(folder + "/lib/libpenstock-nccl.so", links); !status.ok())
     return withName(status);
   NcclTransport::Place place;
   place.role = role.role;
   place.timeoutNs = timeoutNs;
   nccl = std::make_unique<NcclTransport>(device, links, host, control, place);
+  staged.explainWaits([this] { return nccl->awaited(); });
   channels.use(*nccl, std::move(ids), stage->compute(), [this] { return code->flush(); });
   return Status();
 }

@@ -42,8 +42,11 @@ private:
   Status withName(const Status &status) const {
     return status.ok() ? status : Status(status.code(), who + ": " + status.message());
   }
+  /// False for a role that is a thread of one with others.
+  bool ownsProcess() const { return control.role(role.role).pid.load() != 0; }
   Status openDevice(const std::string &folder);
   Status openLinks(const std::string &folder);
+  Status nameHost();
   Status planMemory();
   Status loadCode();
   Status clear(void *data, int64_t numBytes) { return upload(data, nullptr, numBytes); }
@@ -54,11 +57,13 @@ private:
   Transport &host;
   RunControl control;
   int64_t timeoutNs;
+  bool isLocal; ///< all roles of the run are on this host, and see the same devices
   const char *plugin;
   Span<const rt_cuda_kernel *const> allCode;
   std::string who; ///< "stage 1"
   Watch watch;     ///< the run has not been ended
   Device device;
+  int32_t numDevices = 0; ///< that this process may see
   bool isOpen = false;
   std::unique_ptr<DeviceStage> stage;
   Links links;

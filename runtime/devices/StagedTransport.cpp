@@ -180,9 +180,9 @@ Status StagedTransport::acquireHost(End &end, int64_t numBytes, int64_t deadline
 }
 
 Status StagedTransport::tooSlow(const End &end, const Outgoing &message) const {
-  return fail(Code::kSystem, "%s, microbatch %lld: %s has not finished its work after %.3g s", end.who.c_str(),
+  return fail(Code::kSystem, "%s, microbatch %lld: %s has not finished its work after %.3g s%s", end.who.c_str(),
               (long long)message.header.microbatch, deviceWords(stage->device()).c_str(),
-              double(nowNs() - message.sinceNs) * 1e-9);
+              double(nowNs() - message.sinceNs) * 1e-9, awaited ? awaited().c_str() : "");
 }
 
 Status StagedTransport::handOver(End &end, int64_t deadlineNs) {

@@ -40,6 +40,8 @@ public:
   /// Before open(). `flush` begins what kernels have been called. `memory`: of the slots of each channel whose size is
   /// known, by the channel's number in the plan, of slotBytes() each.
   void use(DeviceStage &on, std::function<Status()> flush, std::vector<std::pair<int32_t, void *>> memory);
+  /// What the device's work may be waiting for elsewhere, for messages: "; it waits for stage 0", or nothing.
+  void explainWaits(std::function<std::string()> explain) { awaited = std::move(explain); }
   static int64_t slotBytes(int64_t numBytes) {
     return StagedTensor::deviceBytes(std::max<int64_t>(numBytes, 1), kDepth);
   }
@@ -97,6 +99,7 @@ private:
   Place place;
   DeviceStage *stage = nullptr;
   std::function<Status()> flush;
+  std::function<std::string()> awaited;
   std::vector<std::pair<int32_t, void *>> memory;
   std::deque<End> ends;
   bool isAcquiring = false; ///< the role's state says so, instead of what follows

@@ -265,6 +265,9 @@ POINTS = (
         ("a lost, missing or refusing peer is named", tests("unit", r"Nccl\.")),
         ("every call of the driver and NCCL fails once: an error, no hang, nothing left", tests("unit", r"CudaFaults")),
         ("stages of a compiled model, as threads", tests("e2e", r"payloads_over_nccl")),
+        ("one order of connections, receives ahead on all channels", tests("unit", r"Nccl\.(connectsInOneOrder|receivesAhead)")),
+        ("what stands in for it between processes finds what does not match", tests("unit", r"StandinPeer\.")),
+        ("asked for by a flag or the cluster file", tests("lit", r"Driver/cuda\.test")),
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
     Point("c5", "CUDA: mixed pipelines", (
         ("stages on CPUs and on GPUs in one plan, by the cluster file", tests("e2e lit", r"test_mixed_with_the_host|Driver/cuda\.test")),

@@ -60,7 +60,8 @@ void CompileCommand::addOptions(CLI::App &app) {
   setGroup(app, "Where to cut",
            {"--cut", "--balance", "--from-onnx-stages", "--plan", "--cluster", "--costs", "--profile", "--memory-limit",
             "--depth"});
-  setGroup(app, "Code", {"--target", "--arch", "--threads", "--precision", "--tf32", "--cache-dir", "--no-cache"});
+  setGroup(app, "Code",
+           {"--target", "--arch", "--transport", "--threads", "--precision", "--tf32", "--cache-dir", "--no-cache"});
   setGroup(app, "Phases of the compiler", {"--compile-to", "--compile-from", "--dump-phases"});
 }
 
@@ -78,6 +79,11 @@ void CompileCommand::addCodeOptions(CLI::App &app) {
                  "CPU to compile for: native, x86-64-v3 or x86-64-v4; GPUs: sm_80,sm_90 and others")
       ->type_name("ARCH")
       ->capture_default_str();
+  app.add_option("--transport", options.transport,
+                 "what takes messages from one GPU stage to the next: host, through memory of the host, or nccl, from "
+                 "device to device (default: as the cluster file says, else host)")
+      ->type_name("TRANSPORT")
+      ->check(CLI::IsMember({"host", "nccl"}));
   app.add_option("--precision", options.precision,
                  "in which products and convolutions are computed (default: as the model says)")
       ->type_name("TYPE")

@@ -38,6 +38,7 @@ struct CompileOptions {
   int64_t numThreads = 1;  ///< per kernel
   bool allInOne = false;   ///< write the executable that holds all stages too
   std::string precision;   ///< of contractions: f32, f16 or bf16; empty: as the model says
+  std::string transport;   ///< of payloads between stages on GPUs: host or nccl; empty: as the cluster file says
   bool allowsTf32 = false; ///< cuda: contractions of f32 may round their factors to TensorFloat-32
 
   std::string cacheFolder; ///< of compiled kernels; empty: in the user's cache folder, if there is one

@@ -44,7 +44,16 @@ static int64_t strideFor(const ControlLayout &layout) {
 static int64_t traceBytes(int32_t capacity) { return roundUp(int64_t(capacity) * sizeof(TraceEvent), kPage); }
 
 const char *carrierName(Carrier carrier) {
-  return carrier == Carrier::kMpi ? "mpi" : carrier == Carrier::kTcp ? "tcp" : "shm";
+  switch (carrier) {
+  case Carrier::kMpi:
+    return "mpi";
+  case Carrier::kTcp:
+    return "tcp";
+  case Carrier::kNccl:
+    return "nccl";
+  default:
+    return "shm";
+  }
 }
 
 int64_t RunControl::bytesFor(const ControlLayout &layout) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "Memory.h"
+#include "transports/nccl/Links.h"
 
 namespace penstock {
 namespace rt {
@@ -317,6 +318,11 @@ void readChannels(Reader &reader, const json &root) {
       channel.consumerStages.push_back(reader.stage(to, where + ".to", RT_STAGE_SINK));
     if (channel.consumerStages.empty())
       reader.mistake(where + ".to", "at least one consumer");
+    if (reader.optional(list[i], "carrier")) {
+      if (reader.text(list[i], "carrier", where) != "nccl")
+        reader.mistake(where + ".carrier", "\"nccl\", or no carrier");
+      channel.slotBytes = hostSlotBytes(channel.consumerStages.size());
+    }
     reader.plan.channels.push_back(channel);
   }
 }

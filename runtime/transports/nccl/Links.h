@@ -22,6 +22,8 @@ namespace rt {
 
 constexpr uint32_t kLinksVersion = 1;
 constexpr int64_t kLinkIdBytes = 128;
+/// Slots of a carried channel in the memory of the host: its messages there are headers, and at first the identities.
+constexpr int64_t hostSlotBytes(size_t numConsumers) { return int64_t(numConsumers) * kLinkIdBytes; }
 enum LinkCode : int32_t { kLinked = 0, kBegun = -1 };
 
 struct Links {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <sched.h>
+#include <tuple>
 
 namespace penstock {
 namespace rt {
@@ -83,6 +84,21 @@ Status NcclTransport::check() {
   return Status();
 }
 
+std::string NcclTransport::awaited() {
+  auto happened = [this](const DeviceEvent &event) {
+    int32_t is = 1;
+    return device.test(device.self, event.get(), &is) != 0 || is;
+  };
+  for (bool sends : {false, true}) // a message that does not come holds kernels, which hold what is to be sent
+    for (End &end : ends)
+      for (Way &way : end.ways)
+        for (size_t slot = 0; end.info.isProducer == sends && slot < end.rooms.size(); ++slot)
+          if (!happened(way.moved[slot]) && happened(end.rooms[slot].used))
+            return "; it waits for " + stageName(way.peer) + " over " + links.library + " (channel '" + end.desc.name +
+                   "', tensor '" + end.desc.tensor + "')";
+  return std::string();
+}
+
 Watch NcclTransport::watch(End &end) {
   return [this, &end]() -> Status {
     if (control.aborted())
@@ -94,7 +110,7 @@ Watch NcclTransport::watch(End &end) {
   };
 }
 
-/// Waits for what comes over `host`, with a look at the links now and then.
+/// Waits for what comes over `host`, with a look at the links and at other channels now and then.
 template <typename Call> Status NcclTransport::awaitHost(End &end, int64_t deadlineNs, const Call &call) {
   for (;;) {
     int64_t until = std::min(deadlineNs, nowNs() + kLookNs);
@@ -103,6 +119,8 @@ template <typename Call> Status NcclTransport::awaitHost(End &end, int64_t deadl
       return status;
     if (Status lost = watch(end)(); !lost.ok())
       return lost;
+    if (Status failed = receiveAhead(&end); !failed.ok())
+      return failed;
   }
 }
 
@@ -137,11 +155,14 @@ Status NcclTransport::exchangeIds(End &end, int64_t deadlineNs, std::string &ids
 }
 
 Status NcclTransport::openHost(End &end, int64_t deadlineNs, std::string &ids) {
-  ids.assign(end.desc.consumerStages.size() * kLinkIdBytes, '\0');
+  ids.assign(size_t(hostSlotBytes(end.desc.consumerStages.size())), '\0');
   ChannelDesc headers = end.desc;
   headers.slotBytes = int64_t(ids.size());
   if (Status status = host.open(headers, end.info, deadlineNs, end.hostEnd); !status.ok())
     return status;
+  for (size_t k = 0; k < end.desc.consumerStages.size(); ++k)
+    if (end.info.isProducer || k == size_t(end.info.consumer))
+      control.cursors(end.desc.id)[k].carrier.store(Carrier::kNccl);
   return exchangeIds(end, deadlineNs, ids);
 }
 
@@ -195,27 +216,38 @@ Status NcclTransport::open(const ChannelDesc &desc, const EndInfo &info, int64_t
   return status;
 }
 
-/// The first transfer over a link makes the connection, which takes far longer than any later one.
+/// All links of this stage, in the one order in which all stages go through theirs: by channel, then by consumer.
+std::vector<std::pair<NcclTransport::End *, NcclTransport::Way *>> NcclTransport::orderedWays() {
+  std::vector<std::pair<End *, Way *>> ways;
+  for (End &end : ends)
+    for (Way &way : end.ways)
+      ways.emplace_back(&end, &way);
+  auto place = [](const std::pair<End *, Way *> &entry) {
+    const End &end = *entry.first;
+    ptrdiff_t consumer = end.info.isProducer ? entry.second - end.ways.data() : end.info.consumer;
+    return std::make_tuple(end.desc.id, consumer);
+  };
+  std::sort(ways.begin(), ways.end(), [&](auto &a, auto &b) { return place(a) < place(b); });
+  return ways;
+}
+
+/// The first transfer over a link makes the connection, which takes both its ends, and far longer than any later one. A
+/// stage that waits at a link waits for one that is at an earlier link of the order, if at any: nobody waits for ever.
 Status NcclTransport::start(int64_t deadlineNs) {
   if (int32_t code = device.enter(device.self))
     return deviceFailure(device, stageName(place.role), "start", code);
-  for (bool sends : {true, false})
-    for (End &end : ends) {
-      if (end.info.isProducer != sends)
-        continue;
-      for (Way &way : end.ways) {
-        if (Status status = settle(end, way, links.state(links.self, way.link), deadlineNs); !status.ok())
-          return status;
-        if (Status status = move(end, way, 0, kFirstBytes, false); !status.ok())
-          return status;
-      }
-    }
-  for (End &end : ends)
-    for (Way &way : end.ways)
-      if (!end.info.isProducer)
-        if (Status status = awaitEvent(device, end.who, "connect", way.moved[0].get(), deadlineNs, watch(end));
-            !status.ok())
-          return status;
+  auto ways = orderedWays();
+  for (auto &[end, way] : ways) {
+    if (Status status = settle(*end, *way, links.state(links.self, way->link), deadlineNs); !status.ok())
+      return status;
+    if (Status status = move(*end, *way, 0, kFirstBytes, false); !status.ok())
+      return status;
+  }
+  for (auto &[end, way] : ways)
+    if (!end->info.isProducer)
+      if (Status status = awaitEvent(device, end->who, "connect", way->moved[0].get(), deadlineNs, watch(*end));
+          !status.ok())
+        return status;
   return Status();
 }
 
@@ -373,6 +405,20 @@ Status NcclTransport::takeHeader(End &end, int64_t deadlineNs) {
   return move(end, end.ways.front(), index, arrival.numBytes, true);
 }
 
+/// Receives for all that has been announced, on all channels but that of `waiting`, as far as there are slots. A
+/// producer's device then never waits for the order in which this stage asks for its messages.
+Status NcclTransport::receiveAhead(const End *waiting) {
+  for (End &end : ends)
+    while (&end != waiting && !end.info.isProducer && end.numArrived() - end.freed < end.rooms.size()) {
+      Status status = takeHeader(end, 0);
+      if (status.code() == Code::kTimeout)
+        break;
+      if (!status.ok())
+        return status;
+    }
+  return Status();
+}
+
 Status NcclTransport::wait(ChannelId channel, Stream stream, int64_t deadlineNs, Slot &slot, MessageHeader &header) {
   End *end;
   if (Status status = checkEnd(channel, false, end); !status.ok())
@@ -382,14 +428,8 @@ Status NcclTransport::wait(ChannelId channel, Stream stream, int64_t deadlineNs,
   if (end->next == end->numArrived())
     if (Status status = takeHeader(*end, deadlineNs); !status.ok())
       return status;
-  // Receives for what has been announced besides, as far as there are slots.
-  while (end->numArrived() - end->freed < end->rooms.size()) {
-    Status status = takeHeader(*end, 0);
-    if (status.code() == Code::kTimeout)
-      break;
-    if (!status.ok())
-      return status;
-  }
+  if (Status status = receiveAhead(nullptr); !status.ok())
+    return status;
   const Arrival &arrival = end->arrivals[size_t(end->next - end->freed)];
   size_t index = size_t(end->next % end->rooms.size());
   if (arrival.numBytes > 0)
@@ -435,14 +475,12 @@ Status NcclTransport::finish(const Status &result, int64_t deadlineNs) {
   for (End &end : ends)
     for (size_t i = 0; status.ok() && i < end.rooms.size(); ++i)
       status = awaitMoved(end, i, Stream(), deadlineNs);
-  std::vector<std::pair<End *, Way *>> finishing;
-  for (End &end : ends)
-    for (Way &way : end.ways) {
-      int32_t code = status.ok() ? links.finish(links.self, way.link) : kLinked;
-      if (status.ok() && code != kLinked && code != kBegun)
-        status = lose(end, way, code);
-      finishing.emplace_back(&end, &way);
-    }
+  auto finishing = orderedWays();
+  for (auto &[end, way] : finishing) {
+    int32_t code = status.ok() ? links.finish(links.self, way->link) : kLinked;
+    if (status.ok() && code != kLinked && code != kBegun)
+      status = lose(*end, *way, code);
+  }
   // All have begun to leave before anybody waits for another: there is no order among the links.
   for (auto &[end, way] : finishing) {
     if (status.ok())

@@ -18,7 +18,8 @@
 // producer's are sent as they are. With a stream, nothing waits for the device: kernels and transfers are joined by
 // events. Without one, acquire() and wait() return when the device is done with the slot.
 //
-// start() makes all connections, by a first transfer over each. A lost peer shows in the state of a link, which every
+// start() makes all connections, by a first transfer over each, in one order for all stages: by channel, then by
+// consumer. A lost peer shows in the state of a link, which every
 // wait looks at. Threads: as Transport.h. Ownership: device, links and host outlive the transport.
 //
 //===----------------------------------------------------------------------===//
@@ -56,6 +57,9 @@ public:
 
   /// Looks at all links. kPeerLost: one has failed, which is reported. For the thread that uses them.
   Status check();
+  /// The transfer that the device waits for, for messages: "; it waits for stage 0 over NCCL 2.28.9 (channel 'c0')", or
+  /// nothing.
+  std::string awaited();
   /// The role has ended with `result`. If well: waits until all transfers are done, and leaves the links together with
   /// the other stages. Returns how it went; a failure is reported in the control block.
   Status finish(const Status &result, int64_t deadlineNs);
@@ -94,6 +98,7 @@ private:
     Room &roomOf(uint64_t sequence) { return rooms[sequence % rooms.size()]; }
   };
 
+  std::vector<std::pair<End *, Way *>> orderedWays();
   Status openHost(End &end, int64_t deadlineNs, std::string &ids);
   Status exchangeIds(End &end, int64_t deadlineNs, std::string &ids);
   Status openRooms(End &end);
@@ -106,6 +111,7 @@ private:
   Status makeRoom(End &end, size_t slot, int64_t numBytes);
   Status awaitMoved(End &end, size_t slot, Stream stream, int64_t deadlineNs);
   Status takeHeader(End &end, int64_t deadlineNs);
+  Status receiveAhead(const End *waiting);
   Status deviceError(const End &end, const char *what, int32_t code) const;
   Watch watch(End &end);
   template <typename Call> Status awaitHost(End &end, int64_t deadlineNs, const Call &call);

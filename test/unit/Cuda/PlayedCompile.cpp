@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 //
 //   gpu_compile MODEL -o DIR --stages N [--cut NAME]... [--microbatch N] [--all-in-one] [--cluster FILE]
-//               [flags of a model's inputs]
+//               [--transport nccl] [flags of a model's inputs]
 //
 // `penstock compile --target cuda` with images for the stand-in of the driver (HostImages.h). No toolkit is needed. The
 // folder runs where LD_LIBRARY_PATH leads to the stand-in.
@@ -37,6 +37,7 @@ int main(int argc, char **argv) {
   app.add_option("--microbatch", options.microbatch);
   app.add_flag("--all-in-one", options.allInOne);
   app.add_option("--cluster", options.clusterFile);
+  app.add_option("--transport", options.transport);
   importFlags.addTo(app, options.import);
   CLI11_PARSE(app, argc, argv);
   if (!importFlags.parse(options.import))

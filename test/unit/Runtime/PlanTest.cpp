@@ -45,6 +45,17 @@ TEST(Plan, readsTheChain) {
   EXPECT_EQ(plan.batchSymbol, 0);
 }
 
+// The host has headers of what NCCL carries, and room for the identities of two links.
+TEST(Plan, slotsOfCarriedChannels) {
+  json text = chainPlan(3, false);
+  text["channels"][1]["carrier"] = "nccl";
+  Plan plan;
+  Status status = Plan::parse(text.dump(), "plan.json", plan);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(plan.channels[1].slotBytes, 256);
+  EXPECT_NE(plan.channels[0].slotBytes, 256);
+}
+
 // Each field, when it is wrong, is named with what was expected.
 TEST(Plan, refusesWrongFields) {
   json good = chainPlan(3, false);
@@ -73,6 +84,7 @@ TEST(Plan, refusesWrongFields) {
   refuse(with("/channels/1/from", "sink"), "channels[1].from");
   refuse(with("/channels/1/to", json::array()), "at least one consumer");
   refuse(with("/channels/1/to/0", -1), "channels[1].to");
+  refuse(with("/channels/1/carrier", "pigeon"), "channels[1].carrier: expected \"nccl\", or no carrier");
   refuse(with("/channels/1/dims/0", "q"), "instead of 'q'");
   refuse(with("/channels/1/dims/0", json{"pow", 1, 2}), "OPERATOR");
   refuse(with("/channels/1/slot_bytes", -2), "slot_bytes");

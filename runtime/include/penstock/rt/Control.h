@@ -70,9 +70,10 @@ enum class Carrier : int32_t {
   kMemory, ///< it reads the slots that the producer writes
   kMpi,    ///< it has slots of its own, on another rank
   kTcp,    ///< likewise
+  kNccl,   ///< they go from one device to the next; their headers go otherwise
 };
 
-/// "shm", "mpi", "tcp".
+/// "shm", "mpi", "tcp", "nccl".
 const char *carrierName(Carrier carrier);
 
 /// Side of one consumer of one channel.

@@ -94,7 +94,7 @@ struct Plan {
   std::vector<PlanSymbol> symbols;
   std::vector<PlanTensor> inputs, outputs;
   std::vector<PlanStage> stages;
-  std::vector<ChannelDesc> channels;
+  std::vector<ChannelDesc> channels;     ///< as the host has them: slots of what NCCL carries are for headers
   std::vector<std::string> channelTypes; ///< as text, with the names of symbols; by channel
   std::vector<std::string> kernels;      ///< names of the model's kernels, without clones
   std::vector<PlanConstraint> constraints;

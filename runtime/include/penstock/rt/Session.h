@@ -59,7 +59,7 @@ struct StageFigures {
 };
 
 struct ChannelFigures {
-  /// A consumer, and the transport that takes messages to it: "shm", "inproc", "mpi", "tcp".
+  /// A consumer, and the transport that takes messages to it: "shm", "inproc", "mpi", "tcp", "nccl".
   struct Consumer {
     int32_t stage = 0; ///< or RT_STAGE_SINK
     std::string transport;

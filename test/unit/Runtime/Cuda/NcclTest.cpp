@@ -131,7 +131,7 @@ public:
     ControlLayout::Channel channel;
     channel.tensor = desc.tensor, channel.depth = depth;
     channel.consumerRoles = channel.consumerStages = {1};
-    layout.channels.push_back(channel);
+    layout.channels.assign(2, channel);
     run = std::make_unique<NcclRun>(2, std::make_unique<InprocHost>(layout), false, timeoutNs);
   }
   Status openProducer() { return run->nccl(0).open(desc, EndInfo(), deadlineAfter(kLong), out); }
@@ -143,6 +143,20 @@ public:
   void open() {
     expectOk(openProducer());
     expectOk(openConsumer());
+    expectOk(run->nccl(0).start(deadlineAfter(kLong)));
+    expectOk(run->nccl(1).start(deadlineAfter(kLong)));
+  }
+  /// A second channel between the two; the producer opens it before the first, the consumer after it.
+  void openTwo() {
+    ChannelDesc second = desc;
+    second.id = 1, second.name = "c1";
+    EndInfo end;
+    ChannelId secondOut = -1;
+    expectOk(run->nccl(0).open(second, end, deadlineAfter(kLong), secondOut));
+    expectOk(openProducer());
+    expectOk(openConsumer());
+    end.isProducer = false, end.stage = 1;
+    expectOk(run->nccl(1).open(second, end, deadlineAfter(kLong), secondIn));
     expectOk(run->nccl(0).start(deadlineAfter(kLong)));
     expectOk(run->nccl(1).start(deadlineAfter(kLong)));
   }
@@ -163,7 +177,7 @@ public:
   }
   ChannelDesc desc;
   std::unique_ptr<NcclRun> run;
-  ChannelId out = -1, in = -1;
+  ChannelId out = -1, in = -1, secondIn = -1;
 };
 
 /// Fills with a value, or adds up: parameters to, value; or from, to.
@@ -271,6 +285,39 @@ TEST(Nccl, eachEventIsNeeded) {
     EXPECT_EQ(faultWords().empty(), which == -1) << which;
     pair.run->forgiveFaults();
   }
+}
+
+// Receives are posted for all that is announced, whichever channel the stage waits at: a producer's device may be held
+// by a send on one of them.
+TEST(Nccl, receivesAheadOnAllChannels) {
+  Pair pair(2);
+  ASSERT_NO_FATAL_FAILURE(pair.openTwo());
+  Slot slot;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(pair.acquire(slot, deadlineAfter(kLong)).ok());
+    ASSERT_TRUE(pair.publish(slot).ok());
+  }
+  int64_t before = standin::numCalls("ncclRecv");
+  MessageHeader header;
+  EXPECT_EQ(pair.run->nccl(1).wait(pair.secondIn, Stream(), nowNs() + 50 * kMs, slot, header).code(), Code::kTimeout);
+  EXPECT_EQ(standin::numCalls("ncclRecv"), before + 2);
+  for (uint64_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(pair.wait(slot, deadlineAfter(kLong)).ok());
+    EXPECT_EQ(slot.sequence, i);
+  }
+  EXPECT_EQ(standin::numCalls("ncclRecv"), before + 2);
+}
+
+// Stages make their connections in one order, whatever the order in which they have opened their ends.
+TEST(Nccl, connectsInOneOrder) {
+  Pair pair;
+  ASSERT_NO_FATAL_FAILURE(pair.openTwo());
+  std::vector<std::string> lines;
+  for (const std::string &line : standin::calls())
+    if (line.rfind("ncclSend ", 0) == 0 || line.rfind("ncclRecv ", 0) == 0)
+      lines.push_back(line);
+  EXPECT_EQ(lines, (std::vector<std::string>{"ncclSend 256 on stream 3", "ncclSend 256 on stream 2",
+                                             "ncclRecv 256 on stream 4", "ncclRecv 256 on stream 5"}));
 }
 
 // A stage that goes in the middle is noticed by one that waits for it, which names both, and the run ends.
