@@ -46,7 +46,7 @@ def test_weights_come_from_seeds(packed):
     """Nothing that a seed gives is carried, and what it gives is what the compiler wrote: a stage would refuse it otherwise."""
     _, row = packed
     seeded = [part for recipe in row["weights"] for part in recipe["parts"] if "seed" in part]
-    assert len(seeded) == 2 * 3 and row["carried"] < 4096
+    assert len(seeded) == 3 * 3 and row["carried"] < 4096
     assert all(part["count"] == tiny.WIDTH ** 2 for part in seeded)
 
 
@@ -64,9 +64,9 @@ def test_every_folder_in_every_form(packed, tmp_path):
     folder, _ = packed
     done = start(folder, test_cuda_stages.machine(test_cuda_stages.H200), "--json", tmp_path / "rows.json", "--requests", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "3 passed, 0 failed, 0 skipped"
+    assert done.stdout.splitlines()[-1] == "4 passed, 0 failed, 0 skipped"
     rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["folder"] for row in rows] == ["1.penstock", "2.penstock", "2.penstock --all-in-one"]
+    assert [row["folder"] for row in rows] == ["1.penstock", "2.penstock", "2.penstock --all-in-one", "2-nccl.penstock"]
     assert all("latency_ms" in row and "stream_ms" in row for row in rows)
 
 

@@ -3,7 +3,7 @@
 
 usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2] [MODEL]...
 
-Writes FOLDER/gpu: run.py, and pack.tar.xz with folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
+Writes FOLDER/gpu: run.py, peers.py, and pack.tar.xz with folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
 models that are not trained are made from seeds on both machines, so that the pack holds what is trained and what the
 compiler has derived. A model that does not compile is left out with a line that says why; exit status 1 then.
 """
@@ -11,6 +11,7 @@ compiler has derived. A model that does not compile is left out with a line that
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import lzma
@@ -29,6 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 import compare
 import models
+import narrow
 import run
 import runner
 
@@ -36,6 +38,24 @@ MAX_REQUESTS = 6
 MIN_SEEDED = 4096
 LIMIT_MIB = 64
 NOT_FOR_GPUS = ("voice-if",)    # its kernels report failures (docs/targets/cuda.md)
+
+
+# What is measured beside PyTorch: {name: (model, rows, in bfloat16)}.
+MEASURED = {f"{name}-{dtype}-{rows}": (name, rows, dtype == "bf16") for dtype in ("f32", "bf16") for rows in (1, 32)
+            for name in ("resnet50", "vit_b_16", "bert_base", "gpt2") if (name, rows) != ("gpt2", 32)}
+# The share of the reference's norm by which a model in bfloat16, of 8 bits, may differ from the one in f32.
+NARROW_ERROR = 0.02
+
+
+def measured_model(name):
+    """A model of MEASURED, of fixed shapes. (gpt2 gives 26 MB per row: 32 rows would measure copies.)"""
+    base, rows, is_narrow = MEASURED[name]
+    if base in models.TEXT:
+        requests = functools.partial(models.sentences, base, ((rows, 128), (rows, 128)))
+    else:
+        requests = functools.partial(models.photos, "image", (rows, rows))
+    flags = [flag for key, array in requests()[0][1].items() for flag in ("--shape", f"{key}={'x'.join(map(str, array.shape))}")]
+    return dataclasses.replace(models.MODELS[f"{base}_dyn"], name=name, requests=requests, flags=tuple(flags), stages=(1, 2)), is_narrow
 
 
 def is_trained(name):
@@ -52,10 +72,13 @@ def seed_weights(source, target):
         recipe = {"seed": int.from_bytes(hashlib.sha256(tensor.name.encode()).digest()[:6], "little"), "count": int(array.size),
                   "mean": float(array.mean(dtype=np.float64)), "deviation": float(array.std(dtype=np.float64)),
                   "dtype": array.dtype.name}
-        data = run.uniform(recipe["seed"], recipe["count"], recipe["mean"], recipe["deviation"], recipe["dtype"]).tobytes()
+        data = run.uniform(**recipe).tobytes()
         name = tensor.name
         tensor.CopyFrom(onnx.TensorProto(name=name, dims=tensor.dims, data_type=tensor.data_type, raw_data=data))
         recipes[hashlib.sha256(data).digest()] = recipe
+        if array.dtype == np.float32:
+            narrowed = recipe | {"dtype": "bfloat16"}
+            recipes[hashlib.sha256(run.uniform(**narrowed).tobytes()).digest()] = narrowed
     onnx.save(proto, str(target))
     return recipes
 
@@ -73,8 +96,8 @@ def requests_of(model):
     return found
 
 
-def keep_expected(model, where):
-    """Writes requests and the reference's outputs; what the index says of them."""
+def keep_expected(model, where, least_error):
+    """Writes requests and the reference's outputs; what the index says of them. `least_error`: allowed, as a share of the norm."""
     requests = requests_of(model)
     plain = dataclasses.replace(model, requests=lambda: [(str(i), feeds) for i, feeds in enumerate(requests)], feedback=())
     expected = runner.Expected(plain)
@@ -85,7 +108,7 @@ def keep_expected(model, where):
             one, other = expected.optimised[index][name], expected.unoptimised[index][name]
             kept[f"{index}/{name}"] = run.compared(one)
             verdict = compare.compare(name, run.compared(one), run.compared(one), run.compared(other))
-            allowed[f"{index}/{name}"] = {"shape": list(one.shape), "norm": verdict.allowed}
+            allowed[f"{index}/{name}"] = {"shape": list(one.shape), "norm": max(verdict.allowed, least_error * float(np.linalg.norm(run.compared(one))))}
     np.savez(where / "expected.npz", **kept)
     return {"requests": len(requests), "outputs": expected.names, "allowed": allowed}
 
@@ -130,7 +153,15 @@ def compile_folder(arch):
     return make
 
 
-def pack_model(model, stages, make, where):
+def variants(count):
+    """[(folder, flags)]: a number of stages, by what carries the messages of several."""
+    if count == 1:
+        return [("1.penstock", ("--stages", 1))]
+    return [(f"{count}.penstock", ("--stages", count, "--all-in-one")),
+            (f"{count}-nccl.penstock", ("--stages", count, "--transport", "nccl"))]
+
+
+def pack_model(model, stages, make, where, is_narrow=False):
     """The model's row of the index; its folder is `where`/NAME. `make`: as compile_folder() gives."""
     here = where / model.name
     here.mkdir()
@@ -139,10 +170,13 @@ def pack_model(model, stages, make, where):
         seeded = where.parent / f"{model.name}.onnx"
         recipes = seed_weights(model.path(), seeded)
         model = dataclasses.replace(model, path=lambda: seeded)
-    row, tensors, weights, folders = {"name": model.name, **keep_expected(model, here)}, Tensors(), [], []
-    for count in (count for count in stages if count in model.stages):
-        folder = here / f"{count}.penstock"
-        make(model.path(), folder, "--stages", count, *model.flags, *(("--all-in-one",) if count > 1 else ()))
+    row = {"name": model.name, **keep_expected(model, here, NARROW_ERROR if is_narrow else 0.0)}
+    if is_narrow:
+        narrow.convert(seeded, seeded)
+    tensors, weights, folders = Tensors(), [], []
+    for name, flags in (variant for count in stages if count in model.stages for variant in variants(count)):
+        folder = here / name
+        make(model.path(), folder, *flags, *model.flags)
         shutil.rmtree(folder / "starters")
         weights += take_weights(folder, recipes, tensors)
         folders.append(folder.name)
@@ -174,9 +208,9 @@ def main():
     parser.add_argument("--stages", default="1,2")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     options = parser.parse_args()
-    unknown = set(options.models) - set(models.MODELS)
+    unknown = set(options.models) - set(models.MODELS) - set(MEASURED)
     if unknown:
-        parser.error(f"unknown model {', '.join(sorted(unknown))}; known: {', '.join(models.MODELS)}")
+        parser.error(f"unknown model {', '.join(sorted(unknown))}; known: {', '.join((*models.MODELS, *MEASURED))}")
     names = options.models or [name for name, model in models.MODELS.items() if model.tier != "accept" and name not in NOT_FOR_GPUS]
     out = options.build / "gpu"
     shutil.rmtree(out, ignore_errors=True)
@@ -187,7 +221,8 @@ def main():
         where.mkdir()
         for name in names:
             try:
-                rows.append(pack_model(models.MODELS[name], stages, compile_folder(options.arch), where))
+                model, is_narrow = measured_model(name) if name in MEASURED else (models.MODELS[name], False)
+                rows.append(pack_model(model, stages, compile_folder(options.arch), where, is_narrow))
                 print(f"packed {name}: {rows[-1]['carried'] / 2 ** 20:.1f} MiB of weights carried", flush=True)
             except (models.NotHere, runner.Failure) as error:
                 shutil.rmtree(where / name)
@@ -195,7 +230,8 @@ def main():
                 failed |= isinstance(error, runner.Failure)
         (where / "index.json").write_text(json.dumps(rows))
         write_archive(where, out / "pack.tar.xz")
-    shutil.copy(HERE / "run.py", out / "run.py")
+    for script in ("run.py", "peers.py"):
+        shutil.copy(HERE / script, out / script)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2 ** 20
     print(f"{out}: {size:.1f} MiB; run {out / 'run.py'} on a machine with a GPU")
     if size > LIMIT_MIB:

@@ -38,7 +38,14 @@ def uniform(seed, count, mean, deviation, dtype):
     """`count` numbers of a mean and a standard deviation: the same bits with every NumPy, for PCG64's raw output is fixed."""
     raw = np.random.PCG64(seed).random_raw((count + 1) // 2).view(np.uint32)[:count]
     unit = (raw >> np.uint32(8)).astype(np.float32) * np.float32(2.0 ** -24) - np.float32(0.5)
-    return (unit * np.float32(deviation * 12 ** 0.5) + np.float32(mean)).astype(dtype)
+    values = unit * np.float32(deviation * 12 ** 0.5) + np.float32(mean)
+    return to_bfloat16(values) if dtype == "bfloat16" else values.astype(dtype)
+
+
+def to_bfloat16(values):
+    """The bits of finite floats, to the nearest, half to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x7fff) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
 def compared(array):
@@ -153,9 +160,9 @@ class Model:
         return words, outputs
 
     def forms(self):
-        """[(folder, flags, words)]: each number of stages as processes, and as threads of one."""
+        """[(folder, flags, words)]: each folder as processes; where messages go through the host, as threads of one too."""
         return [(folder, form, " ".join((folder, *form))) for folder in self.row["folders"]
-                for form in (((), ("--all-in-one",)) if not folder.startswith("1.") else ((),))]
+                for form in (((),) if folder == "1.penstock" or "-nccl" in folder else ((), ("--all-in-one",)))]
 
     def measure(self, folder, count, form):
         """Milliseconds of one request at a time, and of each of many: of `count`, after those that begin."""

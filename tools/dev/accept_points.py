@@ -281,4 +281,6 @@ POINTS = (
         ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
         ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
         ("our declarations are cuBLASLt's", tests("unit", r"CudaHeaders")))),
+    Point("c9", "CUDA: one command packs what a machine with a GPU proves", (
+        ("packed, unpacked and judged, against the stand-in; a wrong result is found; skipped without a GPU", tests("e2e", r"test_gpu\.")),)),
 )
