@@ -16,6 +16,7 @@ import tiny
 HERE = models.ROOT / "test/gpu"
 sys.path.insert(0, str(HERE))
 import pack
+import report
 import run
 
 
@@ -65,7 +66,7 @@ def test_every_folder_in_every_form(packed, tmp_path):
     done = start(folder, test_cuda_stages.machine(test_cuda_stages.H200), "--json", tmp_path / "rows.json", "--requests", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "4 passed, 0 failed, 0 skipped"
-    rows = json.loads((tmp_path / "rows.json").read_text())
+    rows = json.loads((tmp_path / "rows.json").read_text())["folders"]
     assert [row["folder"] for row in rows] == ["1.penstock", "2.penstock", "2.penstock --all-in-one", "2-nccl.penstock"]
     assert all("latency_ms" in row and "stream_ms" in row for row in rows)
 
@@ -91,8 +92,21 @@ def test_a_wrong_result_is_found():
 def test_weights_that_were_drawn_anew(tmp_path):
     source = tiny.save(tiny.perceptron(num_layers=2), tmp_path / "tiny.onnx")
     recipes = pack.seed_weights(source, tmp_path / "seeded.onnx")
-    assert len(recipes) == 2
+    assert sorted(recipe["dtype"] for recipe in recipes.values()) == ["bfloat16"] * 2 + ["float32"] * 2
     for old, new in zip(onnx.load(str(source)).graph.initializer, onnx.load(str(tmp_path / "seeded.onnx")).graph.initializer):
         old, new = onnx.numpy_helper.to_array(old), onnx.numpy_helper.to_array(new)
         assert old.shape == new.shape and not np.array_equal(old, new)
         assert abs(old.mean() - new.mean()) < 0.01 and 0.9 < old.std() / new.std() < 1.1
+
+
+def test_report():
+    """Every model has its line with what failed, and what was measured stands beside the peer's figures."""
+    done = {"machine": {"gpu": "GPU X", "driver": "580.1", "memory": "1 MiB"},
+            "folders": [{"model": "a", "folder": "1.penstock", "status": "pass", "words": "error norm 0 <= allowed 1"},
+                        {"model": "a", "folder": "2.penstock", "status": "fail", "words": "other bits than with one stage"},
+                        {"model": "b-f32-1", "folder": "1.penstock", "status": "pass", "words": "", "latency_ms": 2.0,
+                         "stream_ms": 1.0}]}
+    text = report.write(done, {"b-f32-1": {"eager": 3.0, "graph": 1.5}})
+    assert "GPU X, driver 580.1" in text and "2 of 3 runs" in text
+    assert "| a | 1 of 2 | 2.penstock: other bits than with one stage |" in text
+    assert "| b-f32-1 | 2.000 | 1.000 | 3.000 | 1.500 | | 0.67 |" in text

@@ -61,6 +61,17 @@ def count_gpus():
     return int(done.stdout) if done.returncode == 0 else 0
 
 
+def machine():
+    """The first GPU and its driver, as nvidia-smi has them."""
+    try:
+        done = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
+                              capture_output=True, text=True)
+    except OSError:
+        return {}
+    facts = [word.strip() for word in done.stdout.split("\n")[0].split(",")]
+    return dict(zip(("gpu", "driver", "memory"), facts)) if done.returncode == 0 else {}
+
+
 def library_folders():
     """Where NVIDIA's libraries may lie, by what is usual."""
     packages = {sysconfig.get_path("purelib"), *(entry for entry in sys.path if entry.endswith("-packages"))}
@@ -212,7 +223,7 @@ def main():
             if fnmatch.fnmatch(row["name"], options.only):
                 run_model(Model(root, row), options.requests, results)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps({"machine": machine(), "folders": results}, indent=1))
     failed = sum(row["status"] == "fail" for row in results)
     print(f"{len(results) - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
