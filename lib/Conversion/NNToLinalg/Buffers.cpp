@@ -35,6 +35,13 @@ Value BufferEmitter::show(Value memref, const View &view) {
   return b.create<memref::ReinterpretCastOp>(loc, type, memref, offset, sizes, strides);
 }
 
+/// As `extents`, if there are any, where memory lies in a way that serves.
+static std::optional<View> viewAs(const View &view, ArrayRef<AffineExpr> extents, Lies lies) {
+  std::optional<View> result = extents.empty() ? view : view.reshaped(extents);
+  bool serves = result && (lies == Lies::Anyhow || getConstant(result->strides.back()) == 1);
+  return serves ? result : std::nullopt;
+}
+
 Value BufferEmitter::allocate(Type type, ArrayRef<AffineExpr> extents) {
   SmallVector<int64_t> shape;
   SmallVector<Value> sizes;
@@ -46,11 +53,11 @@ Value BufferEmitter::allocate(Type type, ArrayRef<AffineExpr> extents) {
   return b.create<memref::AllocOp>(loc, MemRefType::get(shape, type), sizes);
 }
 
-Value BufferEmitter::read(Value operand, ArrayRef<AffineExpr> extents) {
+Value BufferEmitter::read(Value operand, ArrayRef<AffineExpr> extents, Lies lies) {
   RankedTensorType type = Emitter::typeOf(operand);
   auto seen = seeThrough(operand);
   if (Value buffer = seen && type.getElementType() == element ? e.getBuffer(seen->first) : Value())
-    if (std::optional<View> view = extents.empty() ? seen->second : seen->second.reshaped(extents))
+    if (std::optional<View> view = viewAs(seen->second, extents, lies))
       return show(buffer, *view);
   Value tensor = e.widen(loc, e.get(operand), type);
   if (!extents.empty()) {
@@ -62,12 +69,12 @@ Value BufferEmitter::read(Value operand, ArrayRef<AffineExpr> extents) {
   return b.create<bufferization::ToMemrefOp>(loc, memrefType, tensor, /*read_only=*/b.getUnitAttr());
 }
 
-Value BufferEmitter::open(Value result, ArrayRef<AffineExpr> extents) {
+Value BufferEmitter::open(Value result, ArrayRef<AffineExpr> extents, Lies lies) {
   SmallVector<AffineExpr> own = getExtents(Emitter::typeOf(result));
   auto [end, place] = seeAhead(result);
   Value destination = element == stored ? e.getDestination(end) : Value();
   if (destination)
-    if (std::optional<View> view = extents.empty() ? place : place.reshaped(extents)) {
+    if (std::optional<View> view = viewAs(place, extents, lies)) {
       isWritten = true;
       return show(destination, *view);
     }

@@ -19,6 +19,9 @@
 
 namespace penstock::linalg_lowering {
 
+/// What is asked of memory that is there already: neighbours along the last axis lie side by side, or not.
+enum class Lies { Anyhow, InRows };
+
 class BufferEmitter {
 protected:
   /// `element`: of the result; f16 and bf16 are computed in f32.
@@ -30,11 +33,11 @@ protected:
   /// Of the element type, or of another one.
   Value allocate(ArrayRef<AffineExpr> extents) { return allocate(element, extents); }
   Value allocate(Type type, ArrayRef<AffineExpr> extents);
-  /// An operand where it lies, or, if it lies nowhere yet or not in the element type, in a buffer of its own. With
-  /// `extents`, in that shape.
-  Value read(Value operand, ArrayRef<AffineExpr> extents = {});
+  /// An operand where it lies, or, if it lies nowhere yet, not as asked or not in the element type, in a buffer of its
+  /// own. With `extents`, in that shape.
+  Value read(Value operand, ArrayRef<AffineExpr> extents = {}, Lies lies = Lies::Anyhow);
   /// Where the op's result is to be written, with its own axes or in the shape `extents`.
-  Value open(Value result, ArrayRef<AffineExpr> extents = {});
+  Value open(Value result, ArrayRef<AffineExpr> extents = {}, Lies lies = Lies::Anyhow);
   /// The result has been written there.
   void close(Value result, Value memref);
   static bool isContiguous(Value memref);

@@ -34,8 +34,8 @@ protected:
 
   /// `body` for every row, between the buffers `from` and `to`.
   void overRows(function_ref<void(Value)> body) {
-    from = read(input, shape);
-    to = open(result, shape);
+    from = read(input, shape, Lies::InRows);
+    to = open(result, shape, Lies::InRows);
     loop(index(0), e.index(loc, shape[0]), 1, body)->setAttr(kParallelLoopAttr, b.getUnitAttr());
     close(result, to);
   }
@@ -95,7 +95,7 @@ private:
     if (std::optional<double> uniform = getUniform(operand))
       number = splat(*uniform);
     else
-      buffer = read(operand, {length});
+      buffer = read(operand, {length}, Lies::InRows);
   }
 
   Value factorAt(Value buffer, Value number, Value position, Value counts) {

@@ -179,6 +179,20 @@ TEST(Reduction, Softmax) {
       }
 }
 
+// Rows of a transposed tensor lie across memory, those of the result too; in a branch nothing turns them before.
+TEST(Reduction, SoftmaxAcross) {
+  std::string type = tensorType("s0xs1"), across = tensorType("s1xs0");
+  const std::string body = "%t = nn.transpose %0 [1, 0] : " + type + "\n  %s = nn.softmax %t axis 1 : " + across +
+                           "\n  %u = nn.transpose %s [1, 0] : " + across + "\n  ";
+  const std::string branches = "%r = nn.if %1 : tensor<i1> -> (" + type + ") {\n  " + body + "nn.yield %u : " + type +
+                               "\n  } else {\n  %n = nn.unary neg %0 : " + type + "\n  nn.yield %n : " + type + "\n  }";
+  auto expected = [](const std::vector<Array> &in) { return softmax(in[0], 0, false); };
+  check({{type}, body + "%r = nn.unary abs %u : " + type, {type}}, {{1, 1}, {3, 17}, {130, 7}}, expected);
+  check(
+      {{type, "tensor<i1>"}, branches, {type}}, {{1, 1}, {3, 17}, {130, 7}}, expected, {}, -1, 1,
+      [](std::vector<Array> &in) { in[1].values[0] = 1; });
+}
+
 TEST(Reduction, SoftmaxOfLargeNumbers) {
   std::string type = tensorType("4x33");
   check(
