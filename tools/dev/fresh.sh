@@ -27,14 +27,20 @@ done
 commands=("$@")
 [ ${#commands[@]} -eq 0 ] && commands=(demo test)
 { [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; } || mode=host
-work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
 
-cleanup() {
+remove() { # FOLDER
   # All of them: `ip netns` makes one of its own.
-  umount --recursive "$work/root" 2>/dev/null || true
-  mountpoint -q "$work/root" || rm -rf --one-file-system "$work"
+  umount --recursive "$1/root" 2>/dev/null || true
+  mountpoint -q "$1/root" || rm -rf --one-file-system "$1"
 }
-trap cleanup EXIT
+
+# What runs that were killed have left: tens of gigabytes each.
+for old in "${TMPDIR:-/tmp}"/penstock-fresh-*; do
+  [ -f "$old/pid" ] && ! [ -d "/proc/$(cat "$old/pid")" ] && echo "fresh: removing $old, whose run was killed" && remove "$old"
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/penstock-fresh-XXXXXX")
+trap 'remove "$work"' EXIT
+echo $$ >"$work/pid"
 
 # Runs `RUNNER... COMMAND [FLAG]...` for each command; RUNNER enters the clone, which lies in FOLDER for this script.
 run_commands() { # FOLDER RUNNER...

@@ -188,9 +188,8 @@ TEST(Reduction, SoftmaxAcross) {
                                "\n  } else {\n  %n = nn.unary neg %0 : " + type + "\n  nn.yield %n : " + type + "\n  }";
   auto expected = [](const std::vector<Array> &in) { return softmax(in[0], 0, false); };
   check({{type}, body + "%r = nn.unary abs %u : " + type, {type}}, {{1, 1}, {3, 17}, {130, 7}}, expected);
-  check(
-      {{type, "tensor<i1>"}, branches, {type}}, {{1, 1}, {3, 17}, {130, 7}}, expected, {}, -1, 1,
-      [](std::vector<Array> &in) { in[1].values[0] = 1; });
+  check({{type, "tensor<i1>"}, branches, {type}}, {{1, 1}, {3, 17}, {130, 7}}, expected, {}, -1, 1,
+        [](std::vector<Array> &in) { in[1].values[0] = 1; });
 }
 
 TEST(Reduction, SoftmaxOfLargeNumbers) {

@@ -37,7 +37,7 @@ def test_unknown_command(tmp_path):
 
 def test_help_names_every_command(tmp_path):
     text = dev(tmp_path, "help").stdout
-    assert all(f"\n  {name}" in text for name in ("setup", "build", "test", "demo", "lint", "bench", "accept", "fresh"))
+    assert all(f"\n  {name}" in text for name in ("setup", "build", "test", "demo", "lint", "bench", "gpu", "accept", "fresh"))
 
 
 def write_program(path, body):
@@ -89,3 +89,14 @@ def test_lit_results():
                 for code in ("PASS", "FAIL", "XPASS", "TIMEOUT", "UNRESOLVED", "UNSUPPORTED", "XFAIL")}
     assert statuses == {"PASS": "passed", "FAIL": "failed", "XPASS": "failed", "TIMEOUT": "failed",
                         "UNRESOLVED": "failed", "UNSUPPORTED": "skipped", "XFAIL": "passed"}
+
+
+def test_fresh_removes_what_a_killed_run_has_left(tmp_path):
+    for name, pid in (("penstock-fresh-dead", 2 ** 22 + 1), ("penstock-fresh-alive", os.getpid())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pid").write_text(f"{pid}\n")
+    done = subprocess.run([ROOT / "tools/dev/fresh.sh", "--host", "help"], text=True, capture_output=True, timeout=60,
+                          env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert f"fresh: removing {tmp_path}/penstock-fresh-dead, whose run was killed\n" in done.stdout
+    assert [path.name for path in tmp_path.glob("penstock-fresh-*")] == ["penstock-fresh-alive"]
