@@ -36,7 +36,7 @@ struct Links {
   int32_t (*state)(void *self, void *link) = nullptr;
   int32_t (*send)(void *self, void *link, int32_t to, const void *data, int64_t numBytes, void *stream) = nullptr;
   int32_t (*receive)(void *self, void *link, int32_t from, void *data, int64_t numBytes, void *stream) = nullptr;
-  /// After the last transfer, at both ranks; then drop().
+  /// After the last transfer, at both ranks; then drop(), which like abort() waits up to a second for the library.
   int32_t (*finish)(void *self, void *link) = nullptr;
   int32_t (*drop)(void *self, void *link) = nullptr;
   /// Ends the link now, whatever is under way: streams that wait for it go on.

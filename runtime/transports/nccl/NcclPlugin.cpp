@@ -10,9 +10,15 @@
 #include "Links.h"
 #include "NcclApi.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <dirent.h>
 #include <dlfcn.h>
+#include <set>
+#include <string>
+#include <thread>
 
 using namespace penstock::rt;
 using namespace penstock::rt::nccl;
@@ -54,8 +60,34 @@ int32_t receiveFrom(void *self, void *link, int32_t from, void *data, int64_t nu
   return translate(callsOf(self).receive(data, size_t(numBytes), kUint8, from, static_cast<Comm>(link), stream));
 }
 int32_t finish(void *self, void *link) { return translate(callsOf(self).finalize(static_cast<Comm>(link))); }
-int32_t drop(void *self, void *link) { return translate(callsOf(self).destroy(static_cast<Comm>(link))); }
-int32_t abortLink(void *self, void *link) { return translate(callsOf(self).abort(static_cast<Comm>(link))); }
+
+/// Numbers of the threads of this process; none where /proc does not tell.
+std::set<std::string> listThreads() {
+  std::set<std::string> threads;
+  if (DIR *folder = opendir("/proc/self/task")) {
+    while (const dirent *entry = readdir(folder))
+      threads.insert(entry->d_name);
+    closedir(folder);
+  }
+  return threads;
+}
+
+/// A communicator that does not block is freed by threads of the library's, which tells nobody when they are done. A
+/// process that ends meanwhile may crash: they are waited for, but not for ever.
+int32_t freeLink(Pointer<Outcome(Comm)> call, void *link) {
+  using Clock = std::chrono::steady_clock;
+  std::set<std::string> before = listThreads();
+  Outcome code = call(static_cast<Comm>(link));
+  auto isFreeing = [&] {
+    std::set<std::string> now = listThreads();
+    return !std::includes(before.begin(), before.end(), now.begin(), now.end());
+  };
+  for (auto end = Clock::now() + std::chrono::seconds(1); isFreeing() && Clock::now() < end;)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return translate(code);
+}
+int32_t drop(void *self, void *link) { return freeLink(callsOf(self).destroy, link); }
+int32_t abortLink(void *self, void *link) { return freeLink(callsOf(self).abort, link); }
 
 void explain(void *self, int32_t code, char *text, int64_t numBytes) {
   std::snprintf(text, size_t(numBytes), "%s", callsOf(self).words(code));
