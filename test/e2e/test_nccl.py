@@ -16,9 +16,11 @@ import launchers
 import numpy as np
 import pytest
 import runner
+import slurm
 import tiny
 from processes import processes_of, stages_of, wait_for
-from test_cuda_stages import H200, STANDIN, check_same, compile_played, launch, machine, reports, results
+from test_cuda_stages import (H200, LAUNCH_TIMEOUT_S, STANDIN, check_same, compile_played, launch, machine, reports,
+                              results)
 
 NUM_LAYERS = 8
 REQUESTS = [{"x": tiny.perceptron_input(rows, seed=rows)} for rows in (4, 1, 7)]
@@ -169,34 +171,71 @@ def test_bench_names_the_transport(compiled):
     assert "nccl" in transports
 
 
-LAUNCHERS = {"RANK and WORLD_SIZE": None, "mpirun": ["mpirun", "-n", "3"]}
-
-
-@pytest.mark.parametrize("flags", [(), ("--no-shared-memory",)], ids=["shared memory", "messages"])
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_ranks(compiled, tmp_path, launcher, flags):
-    """The identities of links, headers and credits go the way that the launcher gives."""
-    if launcher == "mpirun" and shutil.which("mpirun") is None:
-        pytest.skip("mpirun is not installed (package openmpi-bin)")
-    folder, report = compiled.folder(3), tmp_path / "report"
-    command = [folder / "launch", "--output-dir", tmp_path / "out", *flags]
+def arguments(folder, where, *flags):
+    """Of a run of all requests under a launcher."""
+    words = [folder / "launch", "--output-dir", where / "out", *flags]
     for index, feeds in enumerate(REQUESTS):
-        np.savez(tmp_path / f"in{index}.npz", **feeds)
-        command += ["--inputs", tmp_path / f"in{index}.npz"]
-    environment = machine(*[H200] * 3, PENSTOCK_STANDIN_REPORT=str(report))
-    if launcher == "mpirun":
-        done = subprocess.run([str(word) for word in LAUNCHERS[launcher] + command], text=True, capture_output=True,
-                              env=hosts.ENVIRONMENT | environment, timeout=120)
-        assert done.returncode == 0, done.stderr
-    else:
-        os.environ.update(environment)
-        try:
-            with launchers.ranks(command, 3) as started:
-                ended = launchers.outcome(started)
-        finally:
-            for name in environment:
-                os.environ.pop(name)
-        assert all(status == 0 for status, _, _ in ended.values()), ended
-    got = {path.relative_to(tmp_path / "out"): np.load(path) for path in sorted((tmp_path / "out").rglob("*.npy"))}
-    check_same(got, compiled.expected)
+        np.savez(where / f"in{index}.npz", **feeds)
+        words += ["--inputs", where / f"in{index}.npz"]
+    return [str(word) for word in words]
+
+
+def check_out(compiled, where):
+    check_same({path.relative_to(where / "out"): np.load(path) for path in (where / "out").rglob("*.npy")}, compiled.expected)
+
+
+WAYS = pytest.mark.parametrize("flags", [(), ("--no-shared-memory",)], ids=["shared memory", "messages"])
+
+
+@WAYS
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (package openmpi-bin)")
+def test_mpirun(compiled, tmp_path, flags):
+    """The identities of links, headers and credits go the way that the launcher gives."""
+    folder, report = compiled.folder(3), tmp_path / "report"
+    environment = hosts.ENVIRONMENT | machine(*[H200] * 3, PENSTOCK_STANDIN_REPORT=str(report))
+    done = subprocess.run(["mpirun", "-n", "3", *arguments(folder, tmp_path, *flags)], text=True, capture_output=True,
+                          env=environment, timeout=LAUNCH_TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    check_out(compiled, tmp_path)
     check_reports(report, folder, 3)
+
+
+@slurm.marked
+def test_srun(compiled, tmp_path):
+    folder, report = compiled.folder(3), tmp_path / "report"
+    (tmp_path / "node").mkdir()
+    with slurm.Slurm(tmp_path / "node") as cluster:
+        cluster.environment |= machine(*[H200] * 3, PENSTOCK_STANDIN_REPORT=str(report))
+        done = cluster.srun(3, *arguments(folder, tmp_path))
+        assert done.returncode == 0, f"{done.stderr}\n{cluster.words()}"
+    check_out(compiled, tmp_path)
+    check_reports(report, folder, 3)
+
+
+@WAYS
+def test_rank_and_world_size(compiled, tmp_path, monkeypatch, flags):
+    folder, report = compiled.folder(3), tmp_path / "report"
+    for name, value in machine(*[H200] * 3, PENSTOCK_STANDIN_REPORT=str(report)).items():
+        monkeypatch.setenv(name, value)
+    with launchers.ranks(arguments(folder, tmp_path, *flags), 3) as started:
+        ended = launchers.outcome(started)
+    assert all(status == 0 for status, _, _ in ended.values()), ended
+    check_out(compiled, tmp_path)
+    check_reports(report, folder, 3)
+
+
+def test_ranks_on_one_device(compiled, tmp_path, monkeypatch):
+    """Refused with what to do, which helps."""
+    for name, value in machine(H200).items():
+        monkeypatch.setenv(name, value)
+    command = arguments(compiled.folder(2), tmp_path)
+    with launchers.ranks(command, 2) as started:
+        ended = launchers.outcome(started)
+    assert all(status == 1 for status, _, _ in ended.values()), ended
+    words = [line for _, _, errors in ended.values() for line in errors]
+    assert any(re.search(r"lost stage [01] over NCCL .*are both on one device\? Each needs an NCCL_HOSTID of its own", line)
+               for line in words), ended
+    with launchers.ranks(command, 2, prefix=lambda rank: ("env", f"NCCL_HOSTID=host-{rank}")) as started:
+        ended = launchers.outcome(started)
+    assert all(status == 0 for status, _, _ in ended.values()), ended
+    check_out(compiled, tmp_path)

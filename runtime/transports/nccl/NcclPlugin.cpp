@@ -90,7 +90,9 @@ int32_t drop(void *self, void *link) { return freeLink(callsOf(self).destroy, li
 int32_t abortLink(void *self, void *link) { return freeLink(callsOf(self).abort, link); }
 
 void explain(void *self, int32_t code, char *text, int64_t numBytes) {
-  std::snprintf(text, size_t(numBytes), "%s", callsOf(self).words(code));
+  // With links of two ranks that never collect, there is one way to misuse it.
+  const char *hint = code == kInvalidUsage ? "; are both on one device? Each needs an NCCL_HOSTID of its own then" : "";
+  std::snprintf(text, size_t(numBytes), "%s%s", callsOf(self).words(code), hint);
 }
 
 const char *findCalls(void *library, NcclCalls &calls) {

@@ -93,7 +93,7 @@ std::string NcclTransport::awaited() {
     for (End &end : ends)
       for (Way &way : end.ways)
         for (size_t slot = 0; end.info.isProducer == sends && slot < end.rooms.size(); ++slot)
-          if (!happened(way.moved[slot]) && happened(end.rooms[slot].used))
+          if (!happened(way.moved[slot]) && happened(way.begun[slot]))
             return "; it waits for " + stageName(way.peer) + " over " + links.library + " (channel '" + end.desc.name +
                    "', tensor '" + end.desc.tensor + "')";
   return std::string();
@@ -184,9 +184,11 @@ Status NcclTransport::openWay(End &end, int32_t peer, const char *id, int64_t de
   if (int32_t code = device.makeStream(device.self, 1, &way.stream))
     return deviceError(end, "make a stream", code);
   for (size_t i = 0; i < end.rooms.size(); ++i) {
-    way.moved.emplace_back();
-    if (Status status = DeviceEvent::make(device, end.who, way.moved.back()); !status.ok())
-      return status;
+    for (std::vector<DeviceEvent> *events : {&way.begun, &way.moved}) {
+      events->emplace_back();
+      if (Status status = DeviceEvent::make(device, end.who, events->back()); !status.ok())
+        return status;
+    }
   }
   int32_t code = links.join(links.self, id, end.info.isProducer ? 0 : 1, &way.link);
   // The producer goes on to open its other ends: start() waits for the consumer.
@@ -261,6 +263,8 @@ Status NcclTransport::move(End &end, Way &way, size_t slot, int64_t numBytes, bo
   if (mustWait)
     if (int32_t code = device.await(device.self, way.stream, room.used.get()))
       return deviceError(end, "order a transfer", code);
+  if (int32_t failed = device.mark(device.self, way.begun[slot].get(), way.stream))
+    return deviceError(end, "mark the beginning of a transfer", failed);
   int32_t code = end.info.isProducer ? links.send(links.self, way.link, 1, room.data, numBytes, way.stream)
                                      : links.receive(links.self, way.link, 0, room.data, numBytes, way.stream);
   if (Status status = settle(end, way, code, deadline()); !status.ok())

@@ -75,7 +75,7 @@ private:
   struct Way {
     int32_t peer = 0; ///< stage
     void *link = nullptr, *stream = nullptr;
-    std::vector<DeviceEvent> moved; ///< by slot: its transfer is done
+    std::vector<DeviceEvent> begun, moved; ///< by slot: its transfer waits for the peer alone; it is done
   };
   /// A message whose header has come.
   struct Arrival {

@@ -230,8 +230,9 @@ TEST(StandinPeer, oneDevice) {
   {
     Rank rank(0, 0);
     Other other(rank, "0 refused");
-    EXPECT_EQ(rank.wordsOf(rank.settle()), "invalid usage");
-    EXPECT_EQ(other.end(), "invalid usage\n");
+    std::string words = "invalid usage; are both on one device? Each needs an NCCL_HOSTID of its own then";
+    EXPECT_EQ(rank.wordsOf(rank.settle()), words);
+    EXPECT_EQ(other.end(), words + "\n");
   }
   Rank rank(0, 0);
   Other other(rank, "0 64 leave", "NCCL_HOSTID=another");
