@@ -42,10 +42,20 @@ template <typename Call> Status DeviceTransport::awaitPeer(int64_t deadlineNs, c
   return call(deadlineNs);
 }
 
+/// What NCCL's channels need while the stage waits at another, which may be for long.
+Status DeviceTransport::attend() {
+  if (!nccl)
+    return Status();
+  Status status = nccl->check();
+  return status.ok() ? nccl->receiveAhead() : status;
+}
+
 Status DeviceTransport::acquire(ChannelId channel, int64_t numBytes, Stream stream, int64_t deadlineNs, Slot &slot) {
   ChannelId id = ends[size_t(channel)].channel;
-  if (!isNccl(channel))
-    return staged.acquire(id, numBytes, stream, deadlineNs, slot);
+  if (!isNccl(channel)) {
+    Status status = attend();
+    return status.ok() ? staged.acquire(id, numBytes, stream, deadlineNs, slot) : status;
+  }
   return awaitPeer(deadlineNs, [&](int64_t until) { return nccl->acquire(id, numBytes, compute, until, slot); });
 }
 
@@ -59,8 +69,10 @@ Status DeviceTransport::publish(ChannelId channel, const Slot &slot, const Messa
 
 Status DeviceTransport::wait(ChannelId channel, Stream stream, int64_t deadlineNs, Slot &slot, MessageHeader &header) {
   ChannelId id = ends[size_t(channel)].channel;
-  if (!isNccl(channel))
-    return staged.wait(id, stream, deadlineNs, slot, header);
+  if (!isNccl(channel)) {
+    Status status = attend();
+    return status.ok() ? staged.wait(id, stream, deadlineNs, slot, header) : status;
+  }
   return awaitPeer(deadlineNs, [&](int64_t until) { return nccl->wait(id, compute, until, slot, header); });
 }
 

@@ -50,6 +50,7 @@ private:
   };
   bool isNccl(ChannelId channel) const { return ends[size_t(channel)].isNccl; }
   Transport &transportOf(ChannelId channel) const { return isNccl(channel) ? static_cast<Transport &>(*nccl) : staged; }
+  Status attend();
   template <typename Call> Status awaitPeer(int64_t deadlineNs, const Call &call);
 
   StagedTransport &staged;

@@ -171,6 +171,41 @@ def test_bench_names_the_transport(compiled):
     assert "nccl" in transports
 
 
+MIXED = """
+[[class]]
+name = "host"
+threads = 1
+[[class]]
+name = "gpu"
+target = "cuda"
+peak = { f32 = 1e13 }
+bandwidth = "1 TB/s"
+[[device]]
+name = "first"
+class = "gpu"
+[[device]]
+name = "second"
+class = "host"
+[[device]]
+name = "third"
+class = "gpu"
+"""
+
+
+def test_over_a_stage_on_the_host(compiled, tmp_path):
+    """The skip connection goes from GPU to GPU by NCCL, and the rest through the stage between them, which is on the host."""
+    (tmp_path / "cluster.toml").write_text(MIXED)
+    folder = compile_played(compiled.model, tmp_path / "mixed.penstock", "--stages", 3, "--cut", "t1", "--cut", "t4", "--transport",
+                            "nccl", "--cluster", tmp_path / "cluster.toml")
+    carried = [(channel["from"], channel["to"]) for channel in between_stages(folder) if channel.get("carrier") == "nccl"]
+    assert carried == [(0, [2])] and len(between_stages(folder)) == 3
+    report = tmp_path / "report"
+    check_same(results(folder, REQUESTS, tmp_path, machine(H200, H200, PENSTOCK_STANDIN_REPORT=str(report))), compiled.expected)
+    found = reports(report)
+    assert [faults for _, faults in found] == [[]] * 2
+    assert sum(calls["ncclSend"] for calls, _ in found) == NUM_MICROBATCHES + 1
+
+
 def arguments(folder, where, *flags):
     """Of a run of all requests under a launcher."""
     words = [folder / "launch", "--output-dir", where / "out", *flags]

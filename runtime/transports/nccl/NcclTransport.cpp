@@ -119,7 +119,7 @@ template <typename Call> Status NcclTransport::awaitHost(End &end, int64_t deadl
       return status;
     if (Status lost = watch(end)(); !lost.ok())
       return lost;
-    if (Status failed = receiveAhead(&end); !failed.ok())
+    if (Status failed = receiveAheadBut(&end); !failed.ok())
       return failed;
   }
 }
@@ -411,7 +411,7 @@ Status NcclTransport::takeHeader(End &end, int64_t deadlineNs) {
 
 /// Receives for all that has been announced, on all channels but that of `waiting`, as far as there are slots. A
 /// producer's device then never waits for the order in which this stage asks for its messages.
-Status NcclTransport::receiveAhead(const End *waiting) {
+Status NcclTransport::receiveAheadBut(const End *waiting) {
   for (End &end : ends)
     while (&end != waiting && !end.info.isProducer && end.numArrived() - end.freed < end.rooms.size()) {
       Status status = takeHeader(end, 0);
@@ -432,7 +432,7 @@ Status NcclTransport::wait(ChannelId channel, Stream stream, int64_t deadlineNs,
   if (end->next == end->numArrived())
     if (Status status = takeHeader(*end, deadlineNs); !status.ok())
       return status;
-  if (Status status = receiveAhead(nullptr); !status.ok())
+  if (Status status = receiveAhead(); !status.ok())
     return status;
   const Arrival &arrival = end->arrivals[size_t(end->next - end->freed)];
   size_t index = size_t(end->next % end->rooms.size());

@@ -57,6 +57,8 @@ public:
 
   /// Looks at all links. kPeerLost: one has failed, which is reported. For the thread that uses them.
   Status check();
+  /// Posts receives for what has been announced, for a stage that is about to wait for something else.
+  Status receiveAhead() { return receiveAheadBut(nullptr); }
   /// The transfer that the device waits for, for messages: "; it waits for stage 0 over NCCL 2.28.9 (channel 'c0')", or
   /// nothing.
   std::string awaited();
@@ -111,7 +113,7 @@ private:
   Status makeRoom(End &end, size_t slot, int64_t numBytes);
   Status awaitMoved(End &end, size_t slot, Stream stream, int64_t deadlineNs);
   Status takeHeader(End &end, int64_t deadlineNs);
-  Status receiveAhead(const End *waiting);
+  Status receiveAheadBut(const End *waiting);
   Status deviceError(const End &end, const char *what, int32_t code) const;
   Watch watch(End &end);
   template <typename Call> Status awaitHost(End &end, int64_t deadlineNs, const Call &call);
