@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
+#include "mlir/Dialect/LLVMIR/FunctionCallUtils.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -114,7 +115,8 @@ public:
   }
 };
 
-/// Mathematics that a GPU has instructions for, as intrinsics of LLVM. The rest calls functions of libdevice.
+/// Mathematics that a GPU has instructions for, as intrinsics of LLVM. The rest calls functions of libdevice, here
+/// those that the conversion to NVVM does not know.
 class SelectMathPass : public PassWrapper<SelectMathPass, OperationPass<>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(SelectMathPass)
@@ -130,6 +132,8 @@ public:
         power.replaceAllUsesWith(b.create<arith::MulFOp>(op->getLoc(), power.getLhs(), power.getLhs()).getResult());
         return op->erase();
       }
+      if (StringRef function = getFunction(op); !function.empty())
+        return callFunction(op, function);
       StringRef intrinsic = getIntrinsic(op);
       if (intrinsic.empty())
         return;
@@ -145,6 +149,36 @@ public:
   }
 
 private:
+  /// Of libdevice, for f64.
+  static StringRef getFunction(Operation *op) {
+    return llvm::TypeSwitch<Operation *, StringRef>(op)
+        .Case([](math::AcosOp) { return "__nv_acos"; })
+        .Case([](math::AcoshOp) { return "__nv_acosh"; })
+        .Case([](math::AsinOp) { return "__nv_asin"; })
+        .Case([](math::AsinhOp) { return "__nv_asinh"; })
+        .Case([](math::AtanhOp) { return "__nv_atanh"; })
+        .Case([](math::CoshOp) { return "__nv_cosh"; })
+        .Case([](math::SinhOp) { return "__nv_sinh"; })
+        .Default([](Operation *) { return ""; });
+  }
+
+  /// With a number of f64, or of f32, which f16 and bf16 are extended to.
+  static void callFunction(Operation *op, StringRef name) {
+    OpBuilder b(op);
+    Location loc = op->getLoc();
+    Value number = op->getOperand(0);
+    Type type = number.getType(), computed = type.isF64() ? type : b.getF32Type();
+    if (type != computed)
+      number = b.create<arith::ExtFOp>(loc, computed, number);
+    LLVM::LLVMFuncOp function = LLVM::lookupOrCreateFn(op->getParentOfType<gpu::GPUModuleOp>(),
+                                                       (name + (type.isF64() ? "" : "f")).str(), {computed}, computed);
+    Value result = b.create<LLVM::CallOp>(loc, function, ValueRange{number}).getResult();
+    if (type != computed)
+      result = b.create<arith::TruncFOp>(loc, type, result);
+    op->replaceAllUsesWith(ValueRange{result});
+    op->erase();
+  }
+
   static StringRef getIntrinsic(Operation *op) {
     return llvm::TypeSwitch<Operation *, StringRef>(op)
         .Case([](math::AbsFOp) { return "llvm.fabs"; })
