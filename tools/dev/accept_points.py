@@ -250,7 +250,8 @@ POINTS = (
         ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
         ("planted faults are found, each barrier of a recurrent layer is needed", tests("unit", r"GpuMachine|TeamsNeed")),
         ("order, branches, sums of columns, wide accesses", tests("unit", r"GpuOrdered")),
-        ("kernels of trained models", tests("e2e", r"played_on_the_host")))),
+        ("kernels of trained models", tests("e2e", r"played_on_the_host")),
+        ("what checks them on a GPU finds what it has to", tests("e2e", r"test_gpu_conformance")))),
     Point("c3", "CUDA: streams and graphs", (
         ("kernels and copies joined by events, each of which is needed", tests("unit", r"CudaStage\.")),
         ("one allocation per stage, none in steady state", tests("unit", r"CudaStage\.steadyState")),

@@ -7,9 +7,9 @@
 
 #include "GpuHarness.h"
 
+#include "Difference.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
-
-#include <cmath>
+#include "penstock/Dialect/Rt/IR/RtOps.h"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -47,31 +47,8 @@ std::vector<Array> test::runOnMachine(Kernel &kernel, GpuKernel &gpu, const std:
   return results;
 }
 
-/// How far the norm of a difference may be from the norm of what is expected: sums are added in another order.
-static double toleranceOf(mlir::Type element) {
-  if (element.isF64())
-    return 1e-13;
-  if (element.isF32())
-    return 1e-5;
-  return element.isF16() ? 1e-3 : 8e-3;
-}
-
 std::string test::findDifference(const Array &got, const Array &expected, mlir::Type element) {
-  double difference = 0, norm = 0;
-  for (int64_t i = 0; i < got.size(); ++i) {
-    double x = got.values[i], y = expected.values[i];
-    bool isExact = !mlir::isa<mlir::FloatType>(element) || !std::isfinite(x) || !std::isfinite(y);
-    if (isExact && !(x == y || (std::isnan(x) && std::isnan(y))))
-      return "element " + std::to_string(i) + " is " + std::to_string(x) + "; the CPU target has " + std::to_string(y);
-    if (isExact)
-      continue;
-    difference += (x - y) * (x - y);
-    norm += y * y;
-  }
-  if (std::sqrt(difference) <= toleranceOf(element) * std::sqrt(norm) + 1e-7 * std::sqrt(got.size()))
-    return "";
-  return "the norm of the difference is " + std::to_string(std::sqrt(difference)) +
-         "; that of the CPU target's result is " + std::to_string(std::sqrt(norm));
+  return findDifference(got.values, expected.values, rtir::getRuntimeType(element).value_or(0));
 }
 
 void test::expectResults(Kernel &kernel, const std::vector<Array> &inputs, const std::vector<Array> &got,
@@ -94,6 +71,11 @@ private:
 
 const testing::Environment *test::observeAll(Kernel::Observer observer) {
   return testing::AddGlobalTestEnvironment(new ObserveAll(std::move(observer)));
+}
+
+int64_t &test::getNumLibraryRuns() {
+  static int64_t number = 0;
+  return number;
 }
 
 std::string test::getText(Kernel &kernel) {

@@ -16,8 +16,7 @@ namespace penstock::test {
 std::vector<Array> runOnMachine(Kernel &kernel, GpuKernel &gpu, const std::vector<Array> &inputs,
                                 const std::vector<int64_t> &symbols, std::string &finding);
 
-/// How the numbers of the machine differ from the CPU target's; empty if integers are equal, and floats near in their
-/// norm, with infinities and NaN in the same places.
+/// How the numbers of the machine differ from the CPU target's (Difference.h); empty if they do not.
 std::string findDifference(const Array &got, const Array &expected, mlir::Type element);
 
 /// That is expected to be nothing for each result of \p kernel.
@@ -26,6 +25,9 @@ void expectResults(Kernel &kernel, const std::vector<Array> &inputs, const std::
 
 /// Has \p observer see all runs of kernels of this program; for a variable of the program.
 const testing::Environment *observeAll(Kernel::Observer observer);
+
+/// How many runs of kernels the observer has taken for a library's.
+int64_t &getNumLibraryRuns();
 
 /// The text of a kernel as it is written in a module.
 std::string getText(Kernel &kernel);

@@ -77,12 +77,14 @@ struct ErrorRow {
   Result code;
   const char *name, *words;
 };
-constexpr ErrorRow kErrors[] = {{kSuccess, "CUDA_SUCCESS", "no error"},
-                                {kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
-                                {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
-                                {kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
-                                {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-                                {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"}};
+constexpr ErrorRow kErrors[] = {
+    {kSuccess, "CUDA_SUCCESS", "no error"},
+    {kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"}};
 
 } // namespace
 

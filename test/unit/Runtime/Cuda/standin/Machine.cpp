@@ -280,6 +280,9 @@ Entry::Entry(const char *name, const std::string &what) {
   Machine &m = machine();
   m.mutex.lock();
   m.calls.push_back(what.empty() ? std::string(name) : std::string(name) + " " + what);
+  int64_t last = m.configuration.lostWithLaunch;
+  if (last > 0 && m.counts["cuLaunchKernel"] >= last)
+    code = kIllegalAddress;
   auto plan = m.planned.find(name);
   int64_t number = ++m.counts[name];
   if (plan != m.planned.end() && plan->second.count(number))

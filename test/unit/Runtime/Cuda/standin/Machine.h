@@ -97,6 +97,9 @@ struct Machine {
   void clear();
 };
 
+/// A kernel has touched what it may not; the context is of no use any more.
+constexpr int32_t kIllegalAddress = 700;
+
 Machine &machine();
 void join(Clock &into, const Clock &other);
 std::string words(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -21,7 +21,7 @@
 // leaks to the file of this name with its process number behind it: lines of "call NAME COUNT" and "fault WORDS".
 //
 // Where the variable PENSTOCK_STANDIN is set, it describes the machine:
-//     driver=12040;nccl=21200;blind=1;nvlink=0;device=Tesla V100|7|0|34359738368;device=...
+//     driver=12040;nccl=21200;blind=1;nvlink=0;lost=7;device=Tesla V100|7|0|34359738368;device=...
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_TEST_STANDIN_H
@@ -46,8 +46,9 @@ struct DeviceModel {
 struct Configuration {
   int driverVersion = 13000;
   int ncclVersion = 22809;
-  bool isNcclBlind = false; ///< a process that is gone is not noticed by its peers
-  bool nvlink = true;       ///< between all devices; else PCIe
+  bool isNcclBlind = false;   ///< a process that is gone is not noticed by its peers
+  bool nvlink = true;         ///< between all devices; else PCIe
+  int64_t lostWithLaunch = 0; ///< after this one every call fails, as after an illegal address; 0: never
   std::vector<DeviceModel> devices = std::vector<DeviceModel>(4);
 };
 
