@@ -250,6 +250,21 @@ public:
   std::vector<int32_t> ports; ///< that ranks which have come listen on
 };
 
+/// Where nobody listens yet on a port of this host, the system may choose just that port for this end: then the
+/// connection is one with itself. It must leave no trace, for the port is that of another rank.
+bool isWithItself(const Fd &connection) {
+  Address here, there;
+  here.numBytes = there.numBytes = sizeof(sockaddr_storage);
+  if (getsockname(connection.get(), reinterpret_cast<sockaddr *>(&here.storage), &here.numBytes) != 0 ||
+      getpeername(connection.get(), reinterpret_cast<sockaddr *>(&there.storage), &there.numBytes) != 0)
+    return false;
+  bool isSame = here.numBytes == there.numBytes && std::memcmp(&here.storage, &there.storage, here.numBytes) == 0;
+  linger atOnce = {1, 0};
+  if (isSame)
+    setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &atOnce, sizeof(atOnce));
+  return isSame;
+}
+
 /// One try.
 Status connectTo(const Address &address, int64_t deadlineNs, Fd &connection) {
   Fd made(socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -269,6 +284,8 @@ Status connectTo(const Address &address, int64_t deadlineNs, Fd &connection) {
   errno = error;
   if (error != 0)
     return failErrno("cannot connect");
+  if (isWithItself(made))
+    return fail(Code::kSystem, "no answer");
   connection = std::move(made);
   return prepare(connection);
 }

@@ -9,6 +9,10 @@
 #include "Sockets.h"
 
 #include <cstring>
+#include <fstream>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 using namespace penstock::rt;
 using testfabric::freePort;
@@ -49,6 +53,47 @@ Fd connectTo(int32_t port) {
   while (connect(connection.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0 && nowNs() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   return connection;
+}
+
+/// The calling thread, and those that it starts, get a network of their own: a loopback device and ports
+/// `first`..`last` for connections. False: that is not allowed here.
+bool haveOwnNetwork(int32_t first, int32_t last) {
+  if (unshare(CLONE_NEWNET) != 0)
+    return false;
+  std::ofstream range("/proc/sys/net/ipv4/ip_local_port_range");
+  range << first << " " << last << std::endl;
+  Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return range.good() && ioctl(control.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+// Whoever connects to a port of its own host on which nobody listens yet may get just that port for its own end, and is
+// then connected with itself. That is nobody, and the port is left to rank 0.
+TEST(Meeting, nobodyMeetsItself) {
+  bool isAllowed = true;
+  std::vector<Status> results(2);
+  std::thread host([&] {
+    constexpr int32_t kFirst = 40000; // so few ports that it happens within a few tries
+    isAllowed = haveOwnNetwork(kFirst, kFirst + 5);
+    if (!isAllowed)
+      return;
+    MeetingPoint point = {"127.0.0.1", kFirst, "a"};
+    auto come = [&](int32_t rank) {
+      std::vector<Fd> sockets;
+      results[size_t(rank)] = meetRanks(point, rank, 2, nowNs() + 10000 * kMs, sockets);
+    };
+    std::thread second(come, 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    come(0);
+    second.join();
+  });
+  host.join();
+  if (!isAllowed)
+    GTEST_SKIP() << "no network namespace of its own is allowed here";
+  for (const Status &status : results)
+    EXPECT_TRUE(status.ok()) << status.message();
 }
 
 // Whoever says nothing, or nonsense, or belongs to another run, keeps nobody from meeting.
