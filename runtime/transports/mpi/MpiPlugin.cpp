@@ -11,6 +11,7 @@
 #include "Fabric.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mpi.h>
 
@@ -112,6 +113,10 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_open_fabric(u
     std::snprintf(error, size_t(numBytes), "the plug-in has version %u, expected %u", kFabricVersion, version);
     return 1;
   }
+  // Where ranks outnumber cores, Open MPI gives up the processor at each look at a request. A round has a dozen of
+  // them, and on a busy machine each costs a turn of all others. Whoever waits naps between rounds anyway
+  // (MpiTransport.cpp).
+  setenv("OMPI_MCA_mpi_yield_when_idle", "0", 1);
   int provided = MPI_THREAD_SINGLE;
   if (int code = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided); code != MPI_SUCCESS)
     return refuse(error, numBytes, "MPI_Init_thread failed", code);
