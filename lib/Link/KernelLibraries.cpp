@@ -24,7 +24,8 @@ struct LibraryRow {
 };
 } // namespace
 
-static constexpr LibraryRow kLibraries[] = {{"oneDNN", "libPenstockOneDnn.a", "libdnnl.so.2"}, {"cuBLASLt", "", ""}};
+static constexpr LibraryRow kLibraries[] = {
+    {"oneDNN", "libPenstockOneDnn.a", "libdnnl.so.2"}, {"cuBLASLt", "", ""}, {"cuDNN", "", ""}};
 /// The thread pool of kernels with more than one thread, generated or not; oneDNN brings it along.
 static constexpr StringLiteral kThreads = "libgomp.so.1";
 

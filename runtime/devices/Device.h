@@ -25,8 +25,10 @@ namespace rt {
 
 struct ProductProblem; ///< cuda/cublaslt/Product.h
 struct ProductBuffers;
+struct ConvolutionProblem; ///< cuda/cudnn
+struct ConvolutionBuffers;
 
-constexpr uint32_t kDeviceVersion = 2;
+constexpr uint32_t kDeviceVersion = 3;
 constexpr int32_t kMaxDevices = 16;
 
 /// Codes that mean the same on every device; others are the driver's own.
@@ -35,7 +37,8 @@ enum DeviceCode : int32_t {
   kDeviceFull = -1,
   kDeviceWrongImage = -2,
   kDeviceNoKernel = -3,
-  kDeviceNoAlgorithm = -4
+  kDeviceNoAlgorithm = -4,
+  kDeviceNoPlan = -5
 };
 
 struct DeviceFacts {
@@ -102,6 +105,12 @@ struct Device {
   int32_t (*runProduct)(void *self, void *plan, const ProductBuffers *buffers, void *stream) = nullptr;
   /// Work that was given to a stream is done all the same.
   int32_t (*dropProduct)(void *self, void *plan) = nullptr;
+
+  /// The same for convolutions. kDeviceNoPlan: the library has none for the problem.
+  int32_t (*openConvolutions)(void *self, char *error, int64_t numBytes) = nullptr;
+  int32_t (*makeConvolution)(void *self, const ConvolutionProblem *problem, void **plan) = nullptr;
+  int32_t (*runConvolution)(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) = nullptr;
+  int32_t (*dropConvolution)(void *self, void *plan) = nullptr;
 
   int32_t (*close)(void *self) = nullptr;
   void (*explain)(void *self, int32_t code, char *text, int64_t numBytes) = nullptr;

@@ -117,7 +117,42 @@ def test_convolutions(tmp_path):
                     tiny.weights("v", 288, 40, seed=9)]
     model = tiny.save(tiny.model(nodes, [tiny.tensor("x", [1, 3, 12, 12])], [tiny.tensor("y", [1, 40])], initializers),
                       tmp_path / "images.onnx")
-    check(model, tmp_path, [{"x": x}, {"x": x[:, ::-1].copy()}, {"x": -x}], 2, "--cut", "p")
+    _, found = check(model, tmp_path, [{"x": x}, {"x": x[:, ::-1].copy()}, {"x": -x}], 2, "--cut", "p")
+    # The first stage's convolution, with its bias, is cuDNN's, and only that stage opens the library.
+    assert sorted(calls["cudnnBackendExecute"] for calls, _ in found) == [0, 3]
+    assert sorted(calls["cudnnCreate"] for calls, _ in found) == [0, 1]
+
+
+def residual_block(x, rng):
+    """Convolutions of all kinds, joined again: the nodes and weights of x -> y, 8 channels."""
+    def weights(name, *shape):
+        return onnx.numpy_helper.from_array((rng.standard_normal(shape) / np.prod(shape[1:]) ** 0.5).astype(np.float32), name)
+    nodes = [helper.make_node("Conv", [x, "w0", "b0"], ["c0"], name="conv0", pads=[1, 1, 1, 1]),
+             helper.make_node("Relu", ["c0"], ["r0"], name="relu0"),
+             helper.make_node("Conv", ["r0", "w1"], ["c1"], name="depthwise", group=8, pads=[2, 2, 2, 2], dilations=[2, 2]),
+             helper.make_node("Sigmoid", ["c1"], ["s1"], name="sigmoid"),
+             helper.make_node("Conv", ["s1", "w2", "b2"], ["c2"], name="grouped", group=2, pads=[1, 1, 1, 1]),
+             helper.make_node("Add", ["c2", "r0"], ["a2"], name="join"),
+             helper.make_node("Relu", ["a2"], ["r2"], name="relu2"),
+             helper.make_node("Conv", ["r2", "w3", "b3"], ["c3"], name="aside", pads=[0, 0, 1, 1], strides=[2, 2]),
+             helper.make_node("Sigmoid", ["c3"], ["s3"], name="sigmoid3"),
+             helper.make_node("Conv", ["s3", "w4"], ["y"], name="pointwise")]
+    return nodes, [weights("w0", 8, 3, 3, 3), weights("b0", 8), weights("w1", 8, 1, 3, 3), weights("w2", 8, 4, 3, 3),
+                   weights("b2", 8), weights("w3", 8, 8, 3, 3), weights("b3", 8), weights("w4", 8, 8, 1, 1)]
+
+
+def test_images(tmp_path):
+    """A residual block cut in two, with a free batch: every convolution is cuDNN's, in graphs from the second time on."""
+    rng = np.random.default_rng(4)
+    nodes, initializers = residual_block("x", rng)
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", ["n", 3, 10, 9])], [tiny.tensor("y", ["n", 8, 5, 4])], initializers),
+                      tmp_path / "images.onnx")
+    requests = [{"x": rng.standard_normal((rows, 3, 10, 9)).astype(np.float32)} for rows in (2, 1, 3, 2)]
+    _, found = check(model, tmp_path, requests, 2, "--cut", "s1")
+    for calls, _ in found:
+        # Eight images one by one, all of one shape.
+        assert calls["cudnnCreate"] == 1
+        assert calls["cuGraphLaunch"] >= 7 and 0 < calls["cudnnBackendExecute"] < 8 * 3
 
 
 def test_state_stays_on_the_device(tmp_path):
@@ -187,6 +222,22 @@ def test_too_old_a_chip(folder):
     status, words = refused(folder, machine("device=Tesla V100|7|0|34359738368"))
     assert status == 2
     assert "(Tesla V100, sm_70) cannot run code that was compiled for sm_90; compile again with --arch sm_70" in words
+
+
+def test_no_cudnn(tmp_path):
+    """A stage with convolutions says which library is missing."""
+    nodes, initializers = residual_block("x", np.random.default_rng(4))
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", [1, 3, 10, 9])], [tiny.tensor("y", [1, 8, 5, 4])], initializers),
+                      tmp_path / "images.onnx")
+    folder = compile_played(model, tmp_path / "cuda.penstock")
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    (libraries / "libcuda.so.1").symlink_to(STANDIN / "libcuda.so.1")
+    (libraries / "libcudnn.so.9").touch()
+    done = launch(folder, machine(H200, LD_LIBRARY_PATH=str(libraries)), "--random")
+    assert done.returncode == 1
+    assert "needs cuDNN on device 0 (NVIDIA H200, sm_90): no cuDNN: " in done.stderr
+    assert "libcudnn.so.9: file too short; install cuDNN 9" in done.stderr
 
 
 def test_too_little_memory(folder):

@@ -282,6 +282,14 @@ POINTS = (
         ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
         ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
         ("our declarations are cuBLASLt's", tests("unit", r"CudaHeaders")))),
-    Point("c9", "CUDA: one command packs what a machine with a GPU proves", (
+    Point("c9", "CUDA: convolutions by cuDNN", (
+        ("objects that call it give the CPU target's numbers", tests("unit", r"CudnnKernelTests|CudnnKernel\.")),
+        ("images, epilogues, TF32 on request, nothing asked twice, failures named", tests("unit", r"CudnnTest\.")),
+        ("the library itself has engines for all that, for four kinds of chips", tests("unit", r"CudnnPlan")),
+        ("misuse is found", tests("unit", r"CudnnStandin")),
+        ("kernels are cut where it ends, constants that it reads are weights", tests("lit", r"Target/Cuda/split-epilogues")),
+        ("stages of a compiled model, and one without the library", tests("e2e", r"test_images|test_no_cudnn")),
+        ("our declarations are cuDNN's", tests("unit", r"CudaHeaders")))),
+    Point("c10", "CUDA: one command packs what a machine with a GPU proves", (
         ("packed, unpacked and judged, against the stand-in; a wrong result is found; skipped without a GPU", tests("e2e", r"test_gpu\.")),)),
 )

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """No special cases: no name of a model in the compiler or the runtime (lib/, include/, runtime/, tools/penstock*), and no
-operator's name in the runtime but for the glue of kernel libraries (oneDNN, cuBLASLt) and the tests.
+operator's name in the runtime but for the glue of kernel libraries (oneDNN, cuBLASLt, cuDNN) and the tests.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -11,7 +11,7 @@ import sources
 NAMES = re.compile(r"pp[-_]?ocr|rapid_?ocr|silero|mini_?lm|resnet|mobilenet|efficientnet|vit_b|\bvit\b|bert(?![a-z])|gpt"
                    r"|llama|alexnet|densenet|inception|shufflenet|squeezenet|\bvgg|zfnet", re.IGNORECASE)
 OPERATORS = re.compile(r"mat_?mul|\bconv(olution)?(?![a-z])|softmax|gelu|relu|attention|lstm|\bgru\b|pooling|layer_?norm|einsum", re.IGNORECASE)
-GLUE = ("runtime/devices/cpu/onednn", "runtime/devices/cuda/cublaslt", "runtime/cts")
+GLUE = ("runtime/devices/cpu/onednn", "runtime/devices/cuda/cublaslt", "runtime/devices/cuda/cudnn", "runtime/cts")
 UNDER = ("lib", "include", "runtime", "tools")
 
 

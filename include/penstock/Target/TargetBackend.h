@@ -61,7 +61,7 @@ llvm::Expected<std::unique_ptr<TargetBackend>> createCpuTarget(llvm::StringRef a
 
 /// GPUs of NVIDIA. `arch` names chips with commas between, "sm_80,sm_90"; kernels have code for each, and PTX of the
 /// last one for later chips. "native" stands for these two. The toolkit's assembler must be there, a GPU need not.
-/// `allowsTf32`: cuBLASLt may round factors of type f32 to 10 bits of fraction.
+/// `allowsTf32`: libraries may round factors of type f32 to 10 bits of fraction.
 llvm::Expected<std::unique_ptr<TargetBackend>> createCudaTarget(llvm::StringRef arch, bool allowsTf32 = false);
 
 /// Can a processor with these features, in LLVM's words, compile for `arch`?

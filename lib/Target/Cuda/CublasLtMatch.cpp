@@ -29,7 +29,9 @@ struct Place {
 
 class Matcher {
 public:
-  Matcher(Block &body, bool allowsTf32) : body(body), context(body.getParentOp()->getContext()) {
+  /// `constants`: those that the library would read are taken, and noted. Null: none is.
+  Matcher(Block &body, bool allowsTf32, llvm::SetVector<ConstantOp> *constants)
+      : body(body), context(body.getParentOp()->getContext()), constants(constants) {
     rt_cuda_product_desc &d = desc();
     d.version = RT_CUDA_PRODUCT_VERSION;
     d.allows_tf32 = allowsTf32;
@@ -91,6 +93,10 @@ private:
     if (auto argument = dyn_cast<BlockArgument>(v))
       return Place{static_cast<int64_t>(argument.getArgNumber())};
     Operation *op = v.getDefiningOp();
+    if (auto constant = dyn_cast<ConstantOp>(op); constant && constants) {
+      constants->insert(constant);
+      return Place{0};
+    }
     seen.insert(op);
     if (auto reshape = dyn_cast<ReshapeOp>(op)) {
       std::optional<Place> inner = resolve(reshape.getInput());
@@ -210,6 +216,7 @@ private:
 
   Block &body;
   MLIRContext *context;
+  llvm::SetVector<ConstantOp> *constants;
   CublasLtKernel result;
   Value value; ///< the end of the chain so far
   AffineExpr columns;
@@ -218,8 +225,14 @@ private:
 
 } // namespace
 
-std::optional<CublasLtKernel> matchCublasLt(Block &body, bool allowsTf32) { return Matcher(body, allowsTf32).run(); }
+std::optional<CublasLtKernel> matchCublasLt(Block &body, bool allowsTf32) {
+  return Matcher(body, allowsTf32, /*constants=*/nullptr).run();
+}
 
-Value findCublasLtEnd(Block &body) { return Matcher(body, /*allowsTf32=*/false).takeAll(); }
+LibraryEnd findCublasLtEnd(Block &body) {
+  LibraryEnd end;
+  end.value = Matcher(body, /*allowsTf32=*/false, &end.constants).takeAll();
+  return end;
+}
 
 } // namespace penstock::cuda

@@ -12,8 +12,8 @@
 #ifndef PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H
 #define PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H
 
-#include "CudaProduct.h"
-#include "penstock/Dialect/NN/IR/NNOps.h"
+#include "LibraryEnd.h"
+#include "cublaslt/CudaProduct.h"
 
 #include <optional>
 
@@ -29,8 +29,7 @@ struct CublasLtKernel {
 /// be rounded.
 std::optional<CublasLtKernel> matchCublasLt(mlir::Block &body, bool allowsTf32);
 
-/// The value of a body up to which cuBLASLt could make it; null: it holds no product that is the library's.
-mlir::Value findCublasLtEnd(mlir::Block &body);
+LibraryEnd findCublasLtEnd(mlir::Block &body);
 
 } // namespace penstock::cuda
 

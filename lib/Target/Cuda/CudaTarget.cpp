@@ -9,6 +9,7 @@
 #include "Lowering.h"
 #include "Toolkit.h"
 #include "penstock/Target/Cuda/CublasLtTable.h"
+#include "penstock/Target/Cuda/CudnnTable.h"
 #include "penstock/Target/Cuda/ImageMaker.h"
 #include "penstock/Target/Cuda/Passes.h"
 #include "penstock/Target/Cuda/Pipeline.h"
@@ -142,10 +143,35 @@ private:
   std::vector<std::string> chips;
 };
 
+/// cuBLASLt's kernels and cuDNN's.
+class Libraries : public kernels::LibraryTable {
+public:
+  explicit Libraries(bool allowsTf32) : blas(createCublasLtTable(allowsTf32)), dnn(createCudnnTable(allowsTf32)) {}
+
+  std::string describe(nn::KernelDefOp kernel, const TargetProfile &profile) const override {
+    std::string text = blas->describe(kernel, profile);
+    return text.empty() ? dnn->describe(kernel, profile) : text;
+  }
+  FailureOr<kernels::CompiledKernel> compile(nn::KernelDefOp kernel, StringRef hash,
+                                             const TargetProfile &profile) const override {
+    const auto &table = blas->describe(kernel, profile).empty() ? dnn : blas;
+    return table->compile(kernel, hash, profile);
+  }
+  llvm::Error pack(nn::PackingAttr packing, ArrayRef<char> source, MutableArrayRef<char> result) const override {
+    return blas->pack(packing, source, result); // which refuses, as the other does
+  }
+  std::vector<kernels::PackingPart> split(nn::PackingAttr packing, int64_t maxBytes) const override {
+    return blas->split(packing, maxBytes);
+  }
+
+private:
+  std::unique_ptr<kernels::LibraryTable> blas, dnn;
+};
+
 class CudaTarget : public TargetBackend {
 public:
   CudaTarget(std::unique_ptr<ImageMaker> images, const std::vector<std::string> &chips, bool allowsTf32)
-      : library(createCublasLtTable(allowsTf32)), generator(std::move(images), chips) {
+      : library(allowsTf32), generator(std::move(images), chips) {
     profile.triple = "nvptx64-nvidia-cuda";
     profile.cpu = llvm::join(chips, ",");
     profile.features = "";
@@ -155,7 +181,7 @@ public:
 
   StringRef getName() const override { return "cuda"; }
   const TargetProfile &getProfile() const override { return profile; }
-  const kernels::LibraryTable *getLibrary() const override { return library.get(); }
+  const kernels::LibraryTable *getLibrary() const override { return &library; }
   const kernels::CodeGenerator *getGenerator() const override { return &generator; }
   const TargetProfile &getHostProfile() const override { return host; }
   StringRef getDevice() const override { return getName(); }
@@ -176,7 +202,7 @@ public:
 
 private:
   TargetProfile profile, host;
-  std::unique_ptr<kernels::LibraryTable> library;
+  Libraries library;
   CudaGenerator generator;
 };
 

@@ -6,10 +6,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "CublasLtMatch.h"
+#include "CudnnMatch.h"
 #include "penstock/Dialect/NN/Transforms/MakeKernel.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Target/Cuda/Passes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace penstock::cuda {
@@ -62,11 +64,20 @@ std::string nameOf(nn::KernelOp kernel, Value value) {
   return tensor && tensor != kernel.getNameAttr() ? tensor.str() : (kernel.getName() + ".product").str();
 }
 
-bool split(nn::KernelOp kernel) {
+LibraryEnd findEnd(nn::KernelOp kernel) {
   Block &body = kernel.getBody().front();
-  Value end = findCublasLtEnd(body);
+  LibraryEnd end;
+  if (!kernel.getDefines())
+    end = findCublasLtEnd(body);
+  if (!end.value && !kernel.getDefines())
+    end = findCudnnEnd(body);
+  return end;
+}
+
+bool split(nn::KernelOp kernel, Value end) {
+  Block &body = kernel.getBody().front();
   ValueRange results = body.getTerminator()->getOperands();
-  if (!end || kernel.getDefines() || llvm::is_contained(results, end))
+  if (llvm::is_contained(results, end))
     return false;
   OpBuilder builder(kernel);
   nn::KernelOp product = makePart(builder, kernel, nameOf(kernel, end), collectMakers(body, end), end);
@@ -77,12 +88,58 @@ bool split(nn::KernelOp kernel) {
   return true;
 }
 
+/// Makes constants in kernels weights, which have memory on the device.
+class ConstantOutliner {
+public:
+  explicit ConstantOutliner(ModuleOp module) : symbols(module), builder(module.getContext()) {}
+
+  void run(nn::KernelOp kernel, nn::ConstantOp constant) {
+    Location loc = constant.getLoc();
+    builder.setInsertionPoint(kernel->getParentOfType<func::FuncOp>());
+    auto weight =
+        builder.create<nn::WeightOp>(loc, builder.getStringAttr("constant"), TypeAttr::get(constant.getType()),
+                                     nn::FileRangeAttr(), FlatSymbolRefAttr::get(makeKernel(constant)),
+                                     builder.getArrayAttr({}), FlatSymbolRefAttr(), nn::PackingAttr(), StringAttr());
+    StringAttr name = symbols.insert(weight);
+    builder.setInsertionPoint(kernel);
+    auto load = builder.create<nn::LoadWeightOp>(loc, constant.getType(), FlatSymbolRefAttr::get(name));
+    kernel.getInputsMutable().append(load.getResult());
+    constant.replaceAllUsesWith(kernel.getBody().addArgument(constant.getType(), loc));
+    constant.erase();
+  }
+
+private:
+  /// What computes the weight when the executables are linked.
+  StringAttr makeKernel(nn::ConstantOp constant) {
+    Location loc = constant.getLoc();
+    auto kernel = builder.create<nn::KernelDefOp>(loc, builder.getStringAttr("init"), builder.getI64IntegerAttr(0),
+                                                  /*sym_visibility=*/StringAttr());
+    OpBuilder inner = OpBuilder::atBlockEnd(&kernel.getBody().emplaceBlock());
+    Value value = inner.clone(*constant)->getResult(0);
+    auto identity = nn::UnaryKindAttr::get(builder.getContext(), nn::UnaryKind::identity);
+    Value copy = inner.create<nn::UnaryOp>(loc, identity, value, FloatAttr(), FloatAttr());
+    inner.create<nn::YieldOp>(loc, copy);
+    return symbols.insert(kernel);
+  }
+
+  SymbolTable symbols;
+  OpBuilder builder;
+};
+
 struct CudaSplitEpiloguesPass : impl::CudaSplitEpiloguesPassBase<CudaSplitEpiloguesPass> {
   void runOnOperation() override {
     SmallVector<nn::KernelOp> kernels;
     getOperation().walk([&](nn::KernelOp kernel) { kernels.push_back(kernel); });
-    for (nn::KernelOp kernel : kernels)
-      numSplit += split(kernel);
+    ConstantOutliner outliner(getOperation());
+    for (nn::KernelOp kernel : kernels) {
+      LibraryEnd end = findEnd(kernel);
+      if (!end.value)
+        continue;
+      for (nn::ConstantOp constant : end.constants)
+        outliner.run(kernel, constant);
+      numOutlined += end.constants.size();
+      numSplit += split(kernel, end.value);
+    }
   }
 };
 

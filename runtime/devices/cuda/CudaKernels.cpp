@@ -32,7 +32,8 @@ Status CudaKernels::load(Span<const rt_cuda_kernel *const> kernels) {
     }
   }
   parameters.reserve(most);
-  return theProducts.load(productsOfExecutable());
+  Status status = theProducts.load(productsOfExecutable());
+  return status.ok() ? theConvolutions.load(convolutionsOfExecutable()) : status;
 }
 
 Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3],
@@ -58,7 +59,7 @@ Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, cons
 
 Status CudaKernels::begin(const Waiting &waits, const uint64_t *arguments) {
   if (!waits.entry)
-    return theProducts.begin(waits.product);
+    return waits.product.plan ? theProducts.begin(waits.product) : theConvolutions.begin(waits.image);
   parameters.clear();
   for (uint32_t i = 0; i < waits.entry->num_arguments; ++i)
     parameters.push_back(const_cast<uint64_t *>(&arguments[i]));
@@ -81,12 +82,14 @@ Status CudaKernels::beginAll() {
 void CudaKernels::addToKey(const Waiting &waits) {
   auto add = [&](const void *data) { key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(data))); };
   if (!waits.entry) {
-    const ProductBuffers &used = waits.product.buffers;
-    for (const void *data : {used.lhs, used.rhs, used.bias, used.residual, static_cast<const void *>(used.result),
-                             static_cast<const void *>(used.workspace)})
-      add(data);
-    add(waits.product.desc); // which has the factor
+    auto addAll = [&](std::initializer_list<const void *> all) { std::for_each(all.begin(), all.end(), add); };
+    const ProductBuffers &product = waits.product.buffers;
+    const ConvolutionBuffers &image = waits.image.buffers;
+    addAll({product.lhs, product.rhs, product.bias, product.residual, product.result, product.workspace});
+    addAll({image.input, image.filter, image.bias, image.residual, image.result, image.workspace});
+    addAll({waits.product.desc, waits.image.desc}); // the first has the factor
     key.push_back(static_cast<int64_t>(waits.product.number));
+    key.push_back(static_cast<int64_t>(waits.image.number));
     return;
   }
   add(waits.kernel);
@@ -102,7 +105,7 @@ Status CudaKernels::flush() {
   key.clear();
   for (const Waiting &waits : waiting)
     addToKey(waits);
-  bool isFirst = std::any_of(waiting.begin(), waiting.end(), [](const Waiting &w) { return w.product.isFirst; });
+  bool isFirst = std::any_of(waiting.begin(), waiting.end(), [](const Waiting &w) { return w.isFirst(); });
   // One launch is as fast by itself, and no library loads its code while a graph is recorded.
   Status status = waiting.size() == 1 || isFirst ? beginAll() : stage.runGraph(key, [this] { return beginAll(); });
   waiting.clear();
@@ -111,16 +114,23 @@ Status CudaKernels::flush() {
 }
 
 Status CudaKernels::multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents) {
-  CudaProduct product;
-  if (Status status = theProducts.prepare(desc, buffers, extents, product); !status.ok())
-    return status;
-  if (!isCollecting || !product.plan)
-    return theProducts.begin(product);
   Waiting waits;
-  waits.product = product;
+  Status status = theProducts.prepare(desc, buffers, extents, waits.product);
+  return status.ok() && waits.product.plan ? beginOrWait(waits) : status;
+}
+
+Status CudaKernels::convolve(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents) {
+  Waiting waits;
+  Status status = theConvolutions.prepare(desc, buffers, extents, waits.image);
+  return status.ok() && waits.image.plan ? beginOrWait(waits) : status;
+}
+
+Status CudaKernels::beginOrWait(const Waiting &waits) {
+  if (!isCollecting)
+    return begin(waits, nullptr);
   waiting.push_back(waits);
   // Plans of what waits must not be forgotten.
-  return waiting.size() < CudaProducts::kMaxPlans ? Status() : flush();
+  return waiting.size() < std::min(CudaProducts::kMaxPlans, CudaConvolutions::kMaxPlans) ? Status() : flush();
 }
 
 } // namespace rt
@@ -146,4 +156,9 @@ extern "C" void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32
 extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,
                                 const int64_t *extents) {
   callOf(ctx, [&](auto &kernels) { return kernels.multiply(*desc, buffers, extents); });
+}
+
+extern "C" void rt_cuda_convolution(rt_ctx *ctx, const rt_cuda_convolution_desc *desc, void *const *buffers,
+                                    const int64_t *extents) {
+  callOf(ctx, [&](auto &kernels) { return kernels.convolve(*desc, buffers, extents); });
 }

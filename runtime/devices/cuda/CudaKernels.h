@@ -14,6 +14,7 @@
 #define PENSTOCK_RT_DEVICES_CUDAKERNELS_H
 
 #include "CudaProducts.h"
+#include "cudnn/CudaConvolutions.h"
 #include "penstock/rt/CudaKernel.h"
 
 #include <unordered_map>
@@ -24,7 +25,7 @@ namespace rt {
 class CudaKernels {
 public:
   /// The stage must outlive the kernels.
-  explicit CudaKernels(DeviceStage &stage) : stage(stage), theProducts(stage) {}
+  explicit CudaKernels(DeviceStage &stage) : stage(stage), theProducts(stage), theConvolutions(stage) {}
   /// `kernels`: as the linker bounds them, __start_rt_cuda_kernels to __stop_rt_cuda_kernels. kMismatch: one comes from
   /// another version of the compiler, or has no code for this device. kSystem: a library that the executable's kernels
   /// call is missing.
@@ -35,6 +36,9 @@ public:
   /// See rt_cuda_product.
   Status multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents);
   CudaProducts &products() { return theProducts; }
+  /// See rt_cuda_convolution.
+  Status convolve(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents);
+  CudaConvolutions &convolutions() { return theConvolutions; }
   /// From now on launches wait for flush().
   void collect() { isCollecting = true; }
   /// Begins what was collected; its failures are those of its launches.
@@ -42,14 +46,17 @@ public:
 
 private:
   struct Waiting {
-    const rt_cuda_function *entry = nullptr; ///< null: a product
+    const rt_cuda_function *entry = nullptr; ///< null: a call of a library, of whose plans one is there
     void *kernel = nullptr;
     uint32_t grid[3] = {}, sharedBytes = 0;
     size_t firstArgument = 0;
     CudaProduct product;
+    CudaConvolution image;
+    bool isFirst() const { return product.isFirst || image.isFirst; }
   };
   Status begin(const Waiting &launch, const uint64_t *arguments);
   Status beginAll();
+  Status beginOrWait(const Waiting &waits);
   void addToKey(const Waiting &waits);
 
   DeviceStage &stage;
@@ -58,6 +65,7 @@ private:
   std::vector<uint64_t> collected; ///< arguments of all that wait
   std::vector<int64_t> key;        ///< of their graph
   CudaProducts theProducts;
+  CudaConvolutions theConvolutions;
   std::unordered_map<const rt_cuda_kernel *, std::vector<void *>> functions;
   std::vector<void *> parameters; ///< addresses of the arguments of one launch
 };

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 #include "CudaDriver.h"
 #include "cublaslt/CublasLt.h"
+#include "cudnn/Cudnn.h"
 
 #include <cstdio>
 #include <memory>
@@ -26,10 +27,11 @@ struct Cuda {
   int urgentPriority = 0;
   std::mutex mutex; ///< guards the opening of libraries
   std::unique_ptr<CublasLt> blas;
+  std::unique_ptr<Cudnn> dnn;
 };
 
-/// Codes from here on are cuBLASLt's.
-constexpr int32_t kFirstOfBlas = 1 << 20;
+/// Codes from here on are a library's.
+constexpr int32_t kFirstOfBlas = 1 << 20, kFirstOfDnn = 1 << 21;
 
 /// The calls of a device whose context is current for this thread; a context that is gone shows in the call itself.
 const DriverCalls &callsOf(void *self) {
@@ -158,15 +160,20 @@ int32_t runGraph(void *self, void *graph, void *stream) {
 }
 int32_t dropGraph(void *self, void *graph) { return callsOf(self).dropExecutable(static_cast<GraphExec>(graph)); }
 
-int32_t openProducts(void *self, char *error, int64_t numBytes) {
+template <typename Library>
+int32_t openLibrary(void *self, std::unique_ptr<Library> Cuda::*member, char *error, int64_t numBytes) {
   Cuda &cuda = *static_cast<Cuda *>(self);
   std::lock_guard<std::mutex> lock(cuda.mutex);
   std::string words;
   (void)callsOf(self);
-  if (!cuda.blas)
-    cuda.blas = CublasLt::open(words);
+  if (!(cuda.*member))
+    cuda.*member = Library::open(words);
   std::snprintf(error, size_t(numBytes), "%s", words.c_str());
-  return cuda.blas ? 0 : 1;
+  return cuda.*member ? 0 : 1;
+}
+
+int32_t openProducts(void *self, char *error, int64_t numBytes) {
+  return openLibrary(self, &Cuda::blas, error, numBytes);
 }
 int32_t translateBlas(blas::Outcome outcome) {
   return outcome == blas::kNotSupported ? int32_t(kDeviceNoAlgorithm) : outcome ? kFirstOfBlas + outcome : 0;
@@ -188,21 +195,48 @@ int32_t dropProduct(void *, void *plan) {
   return 0;
 }
 
+int32_t openConvolutions(void *self, char *error, int64_t numBytes) {
+  return openLibrary(self, &Cuda::dnn, error, numBytes);
+}
+int32_t translateDnn(dnn::Outcome outcome) {
+  bool isNotSupported = outcome >= dnn::kNotSupported && outcome < dnn::kInternalError;
+  return isNotSupported ? int32_t(kDeviceNoPlan) : outcome ? kFirstOfDnn + outcome : 0;
+}
+int32_t makeConvolution(void *self, const ConvolutionProblem *problem, void **plan) {
+  (void)callsOf(self);
+  std::unique_ptr<ConvolutionPlan> made;
+  dnn::Outcome outcome = static_cast<Cuda *>(self)->dnn->make(*problem, made);
+  *plan = made.release();
+  return translateDnn(outcome);
+}
+int32_t runConvolution(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) {
+  (void)callsOf(self);
+  return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<ConvolutionPlan *>(plan), *buffers,
+                                                          static_cast<cuda::Stream>(stream)));
+}
+int32_t dropConvolution(void *, void *plan) {
+  delete static_cast<ConvolutionPlan *>(plan);
+  return 0;
+}
+
 int32_t closeDevice(void *self) {
   std::unique_ptr<Cuda> cuda(static_cast<Cuda *>(self));
   (void)callsOf(self);
-  cuda->blas.reset();
+  cuda->blas.reset(), cuda->dnn.reset();
   return cuda->calls.releaseContext(cuda->device);
 }
 
 void explain(void *self, int32_t code, char *words, int64_t numBytes) {
+  const Cuda &cuda = *static_cast<Cuda *>(self);
   const char *known = code == kDeviceFull          ? "its memory is full"
                       : code == kDeviceWrongImage  ? "the code was compiled for other chips"
                       : code == kDeviceNoKernel    ? "the code has no kernel of this name"
                       : code == kDeviceNoAlgorithm ? "cuBLASLt has no algorithm for it"
-                      : code >= kFirstOfBlas       ? static_cast<Cuda *>(self)->blas->wordsOf(code - kFirstOfBlas)
+                      : code == kDeviceNoPlan      ? "cuDNN has no engine for it"
+                      : code >= kFirstOfDnn        ? cuda.dnn->wordsOf(code - kFirstOfDnn)
+                      : code >= kFirstOfBlas       ? cuda.blas->wordsOf(code - kFirstOfBlas)
                                                    : nullptr;
-  std::string said = known ? known : wordsOf(static_cast<Cuda *>(self)->calls, code);
+  std::string said = known ? known : wordsOf(cuda.calls, code);
   std::snprintf(words, size_t(numBytes), "%s", said.c_str());
 }
 
@@ -225,6 +259,8 @@ void fillTable(Device &device) {
   device.runGraph = runGraph, device.dropGraph = dropGraph;
   device.openProducts = openProducts, device.makeProduct = makeProduct;
   device.runProduct = runProduct, device.dropProduct = dropProduct;
+  device.openConvolutions = openConvolutions, device.makeConvolution = makeConvolution;
+  device.runConvolution = runConvolution, device.dropConvolution = dropConvolution;
   device.close = closeDevice, device.explain = explain;
 }
 

@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 #include "CudaProducts.h"
 
-#include <algorithm>
 #include <tuple>
 
 // Of the linker, where an object of the executable has the section.
@@ -20,12 +19,6 @@ namespace rt {
 
 Span<const rt_cuda_product_desc *const> productsOfExecutable() {
   return {__start_rt_cuda_products, size_t(__stop_rt_cuda_products - __start_rt_cuda_products)};
-}
-
-CudaProducts::~CudaProducts() {
-  const Device &device = stage.device();
-  for (auto &[problem, made] : plans)
-    (void)device.dropProduct(device.self, made.plan);
 }
 
 Status CudaProducts::load(Span<const rt_cuda_product_desc *const> products) {
@@ -79,34 +72,16 @@ static ProductProblem problemOf(const rt_cuda_product_desc &desc, const int64_t 
   return problem;
 }
 
-void CudaProducts::forgetOldest() {
-  auto oldest = std::min_element(plans.begin(), plans.end(),
-                                 [](const auto &a, const auto &b) { return a.second.lastUse < b.second.lastUse; });
-  const Device &device = stage.device();
-  (void)device.dropProduct(device.self, oldest->second.plan);
-  plans.erase(oldest);
-}
-
 Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem &problem, CudaProduct &product) {
-  auto known = plans.find(problem);
-  if (known == plans.end()) {
-    Plan made;
-    const Device &device = stage.device();
-    if (int32_t code = device.makeProduct(device.self, &problem, &made.plan))
-      return deviceFailure(device, stage.who(),
-                           format("multiply %lld matrices of %lld x %lld with %lld x %lld in kernel '%s'",
-                                  (long long)problem.batch, (long long)problem.rows, (long long)problem.inner,
-                                  (long long)problem.inner, (long long)problem.columns, desc.name)
-                               .c_str(),
-                           code);
-    if (plans.size() >= kMaxPlans)
-      forgetOldest();
-    made.number = ++numMade;
-    known = plans.emplace(problem, made).first;
-    product.isFirst = true;
-  }
-  known->second.lastUse = ++numUses;
-  product.plan = known->second.plan, product.number = known->second.number;
+  const Device &device = stage.device();
+  auto make = [&](void **plan) { return device.makeProduct(device.self, &problem, plan); };
+  if (int32_t code = plans.find(problem, make, product))
+    return deviceFailure(device, stage.who(),
+                         format("multiply %lld matrices of %lld x %lld with %lld x %lld in kernel '%s'",
+                                (long long)problem.batch, (long long)problem.rows, (long long)problem.inner,
+                                (long long)problem.inner, (long long)problem.columns, desc.name)
+                             .c_str(),
+                         code);
   return Status();
 }
 
@@ -132,8 +107,6 @@ Status CudaProducts::prepare(const rt_cuda_product_desc &desc, void *const *buff
 
 Status CudaProducts::begin(const CudaProduct &product) {
   const Device &device = stage.device();
-  if (!product.plan)
-    return Status();
   if (int32_t code = device.runProduct(device.self, product.plan, &product.buffers, stage.compute().handle))
     return deviceFailure(device, stage.who(), format("run the product of kernel '%s'", product.desc->name).c_str(),
                          code);

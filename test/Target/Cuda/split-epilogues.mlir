@@ -82,3 +82,67 @@ func.func @main(%x: tensor<4x8xf64>, %w: tensor<8x8xf64>) -> tensor<4x8xf64> {
   }
   return %0 : tensor<4x8xf64>
 }
+
+// -----
+
+// A convolution ends where cuDNN does: with its bias, another summand and relu. What follows is a kernel of its own.
+// CHECK-LABEL: func.func @main
+// CHECK:       %[[R:.*]] = nn.kernel "r"
+// CHECK-NEXT:    nn.conv
+// CHECK-NEXT:    nn.binary add
+// CHECK-NEXT:    nn.unary relu
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "y" ins(%{{.*}} = %[[R]] : tensor<1x6x4x4xf32>)
+// CHECK-NEXT:    nn.unary sigmoid
+func.func @main(%x: tensor<1x3x6x6xf32>, %w: tensor<6x3x3x3xf32>, %b: tensor<6xf32>, %r: tensor<1x6x4x4xf32>) -> tensor<1x6x4x4xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<1x3x6x6xf32>, %j = %w : tensor<6x3x3x3xf32>, %k = %b : tensor<6xf32>, %l = %r : tensor<1x6x4x4xf32>) -> (tensor<1x6x4x4xf32>) {
+    %1 = nn.conv %i, %j bias %k : tensor<6xf32> {dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x6x6xf32>, tensor<6x3x3x3xf32>
+    %2 = nn.binary add %l, %1 : tensor<1x6x4x4xf32>, tensor<1x6x4x4xf32>
+    %3 = nn.unary relu %2 {nn.tensor = "r"} : tensor<1x6x4x4xf32>
+    %4 = nn.unary sigmoid %3 {nn.tensor = "y"} : tensor<1x6x4x4xf32>
+    nn.yield %4 : tensor<1x6x4x4xf32>
+  }
+  return %0 : tensor<1x6x4x4xf32>
+}
+
+// -----
+
+// Without a bias cuDNN does the convolution alone.
+// CHECK-LABEL: func.func @main
+// CHECK:       %[[C:.*]] = nn.kernel "c"
+// CHECK-NEXT:    nn.conv
+// CHECK-NEXT:    nn.yield
+// CHECK:       nn.kernel "y" ins(%{{.*}} = %[[C]] : tensor<1x6x4x4xf32>)
+// CHECK-NEXT:    nn.unary relu
+func.func @main(%x: tensor<1x3x6x6xf32>, %w: tensor<6x3x3x3xf32>) -> tensor<1x6x4x4xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<1x3x6x6xf32>, %j = %w : tensor<6x3x3x3xf32>) -> (tensor<1x6x4x4xf32>) {
+    %1 = nn.conv %i, %j {dilations = array<i64: 1, 1>, group = 1 : i64, nn.tensor = "c", pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x6x6xf32>, tensor<6x3x3x3xf32>
+    %2 = nn.unary relu %1 {nn.tensor = "y"} : tensor<1x6x4x4xf32>
+    nn.yield %2 : tensor<1x6x4x4xf32>
+  }
+  return %0 : tensor<1x6x4x4xf32>
+}
+
+// -----
+
+// Constants that a library reads are weights, which are computed when the executables are linked. Others stay.
+// CHECK:       nn.kernel_def @[[INIT:.*]]() -> (tensor<2xf32>) symbols 0 {
+// CHECK-NEXT:    %[[V:.*]] = nn.constant dense<[1.000000e+00, 2.000000e+00]>
+// CHECK-NEXT:    %[[I:.*]] = nn.unary identity %[[V]]
+// CHECK-NEXT:    nn.yield %[[I]]
+// CHECK:       nn.weight @[[W:.*]] : tensor<2xf32> init @[[INIT]]([])
+// CHECK:       %[[B:.*]] = nn.load_weight @[[W]]
+// CHECK:       nn.kernel "c" ins({{.*}}, %[[A:.*]] = %[[B]] : tensor<2xf32>)
+// CHECK-NEXT:    nn.conv %{{.*}}, %{{.*}} bias %[[A]]
+// CHECK:       nn.kernel "y"
+// CHECK:         nn.constant dense<6.000000e+00>
+func.func @main(%x: tensor<1x3x6x6xf32>, %w: tensor<2x3x3x3xf32>) -> tensor<1x2x4x4xf32> {
+  %0 = nn.kernel "y" ins(%i = %x : tensor<1x3x6x6xf32>, %j = %w : tensor<2x3x3x3xf32>) -> (tensor<1x2x4x4xf32>) {
+    %b = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
+    %f = nn.constant dense<6.0> : tensor<f32>
+    %1 = nn.conv %i, %j bias %b : tensor<2xf32> {dilations = array<i64: 1, 1>, group = 1 : i64, nn.tensor = "c", pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x3x6x6xf32>, tensor<2x3x3x3xf32>
+    %2 = nn.binary minimum %1, %f {nn.tensor = "y"} : tensor<1x2x4x4xf32>, tensor<f32>
+    nn.yield %2 : tensor<1x2x4x4xf32>
+  }
+  return %0 : tensor<1x2x4x4xf32>
+}

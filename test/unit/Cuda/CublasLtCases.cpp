@@ -14,7 +14,6 @@
 
 #include "penstock/Target/Cuda/CublasLtTable.h"
 
-#include "mlir/Parser/Parser.h"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -34,14 +33,8 @@ std::string makeText(const std::string &element, const std::string &body, const 
       .str();
 }
 
-/// What the table says of a kernel; empty if it is not the library's.
 std::string describe(const std::string &text) {
-  mlir::MLIRContext context;
-  context.loadDialect<nn::NNDialect>();
-  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context));
-  EXPECT_TRUE(module) << text;
-  auto kernels = module->getOps<nn::KernelDefOp>();
-  return cuda::createCublasLtTable(/*allowsTf32=*/false)->describe(*kernels.begin(), TargetProfile());
+  return describeKernel(*cuda::createCublasLtTable(/*allowsTf32=*/false), text);
 }
 
 constexpr const char *kScale = "%f = nn.constant dense<0.125> : $1\n  %b = nn.binary mul %a, %f : $T, $1\n  ";

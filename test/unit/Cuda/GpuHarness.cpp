@@ -10,6 +10,7 @@
 #include "Difference.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/Dialect/Rt/IR/RtOps.h"
+#include "mlir/Parser/Parser.h"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -76,6 +77,15 @@ const testing::Environment *test::observeAll(Kernel::Observer observer) {
 int64_t &test::getNumLibraryRuns() {
   static int64_t number = 0;
   return number;
+}
+
+std::string test::describeKernel(const kernels::LibraryTable &table, const std::string &text) {
+  mlir::MLIRContext context;
+  context.loadDialect<nn::NNDialect>();
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context));
+  EXPECT_TRUE(module) << text;
+  auto kernels = module->getOps<nn::KernelDefOp>();
+  return table.describe(*kernels.begin(), TargetProfile());
 }
 
 std::string test::getText(Kernel &kernel) {

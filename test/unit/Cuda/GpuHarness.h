@@ -29,6 +29,9 @@ const testing::Environment *observeAll(Kernel::Observer observer);
 /// How many runs of kernels the observer has taken for a library's.
 int64_t &getNumLibraryRuns();
 
+/// What the table says of a kernel; empty if it is not the library's.
+std::string describeKernel(const kernels::LibraryTable &table, const std::string &text);
+
 /// The text of a kernel as it is written in a module.
 std::string getText(Kernel &kernel);
 

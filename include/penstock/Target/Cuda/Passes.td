@@ -66,11 +66,12 @@ def CudaMapLaunchesPass : Pass<"cuda-map-launches", "::mlir::ModuleOp"> {
 }
 
 def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
-  let summary = "cut kernels where cuBLASLt ends";
+  let summary = "cut kernels where cuBLASLt or cuDNN ends";
   let description = [{
     Requires: kernels in the form of `nn-fuse-kernels`.
-    Ensures:  a kernel that begins with a product of matrices which cuBLASLt does, and goes on with something that its
-              epilogue does not do, is two kernels: the product with as much as the epilogue does, and the rest.
+    Ensures:  a kernel that begins with a product of matrices which cuBLASLt does, or a convolution which cuDNN does, and
+              goes on with something that the library does not do as well, is two kernels: as much as the library does,
+              and the rest. Constants that the library reads, such as a bias, are weights.
     Does not: touch other kernels, or join any.
 
     Before:
@@ -101,7 +102,8 @@ def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let statistics = [Statistic<"numSplit", "num-split", "kernels that were cut">];
+  let statistics = [Statistic<"numSplit", "num-split", "kernels that were cut">,
+                    Statistic<"numOutlined", "num-outlined", "constants that became weights">];
 }
 
 #endif

@@ -3,12 +3,13 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Compiled against the headers of CUDA, cuBLASLt and NCCL where these are installed: each entry point must exist under
-// its name, with as many parameters of the same kinds and sizes.
+// Compiled against the headers of CUDA, cuBLASLt, cuDNN and NCCL where these are installed: each entry point must exist
+// under its name, with as many parameters of the same kinds and sizes.
 //
 //===----------------------------------------------------------------------===//
 #include "CublasLtApi.h"
 #include "CudaApi.h"
+#include "CudnnApi.h"
 #include "NcclApi.h"
 
 #include <gtest/gtest.h>
@@ -21,6 +22,10 @@
 #if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #define PENSTOCK_HAS_CUBLASLT
+#endif
+#if __has_include(<cudnn_graph.h>)
+#include <cudnn_graph.h>
+#define PENSTOCK_HAS_CUDNN
 #endif
 #if __has_include(<nccl.h>)
 #include <nccl.h>
@@ -131,6 +136,115 @@ TEST(CudaHeaders, cublasLt) {
   EXPECT_EQ(offsetof(Heuristic, waves), offsetof(cublasLtMatmulHeuristicResult_t, wavesCount));
 #else
   GTEST_SKIP() << "no cublasLt.h in /usr/local/cuda/include";
+#endif
+}
+
+#ifdef PENSTOCK_HAS_CUDNN
+namespace cudnn {
+using namespace penstock::rt::cuda::dnn;
+/// Ours, and the library's.
+constexpr int kNumbers[][2] = {{kSuccess, CUDNN_STATUS_SUCCESS},
+                               {kNotInitialized, CUDNN_STATUS_NOT_INITIALIZED},
+                               {kBadParameter, CUDNN_STATUS_BAD_PARAM},
+                               {kNotSupported, CUDNN_STATUS_NOT_SUPPORTED},
+                               {kInternalError, CUDNN_STATUS_INTERNAL_ERROR},
+                               {kExecutionFailed, CUDNN_STATUS_EXECUTION_FAILED},
+                               {kPointwise, CUDNN_BACKEND_POINTWISE_DESCRIPTOR},
+                               {kConvolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR},
+                               {kEngine, CUDNN_BACKEND_ENGINE_DESCRIPTOR},
+                               {kEngineConfig, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR},
+                               {kHeuristic, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR},
+                               {kExecutionPlan, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR},
+                               {kConvolutionForward, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR},
+                               {kPointwiseOperation, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR},
+                               {kOperationGraph, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR},
+                               {kVariantPack, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR},
+                               {kTensor, CUDNN_BACKEND_TENSOR_DESCRIPTOR},
+                               {kDeviceProperties, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR},
+                               {kTypeHandle, CUDNN_TYPE_HANDLE},
+                               {kTypeDataType, CUDNN_TYPE_DATA_TYPE},
+                               {kTypeBoolean, CUDNN_TYPE_BOOLEAN},
+                               {kTypeInt64, CUDNN_TYPE_INT64},
+                               {kTypeFloat, CUDNN_TYPE_FLOAT},
+                               {kTypePointer, CUDNN_TYPE_VOID_PTR},
+                               {kTypeConvolutionMode, CUDNN_TYPE_CONVOLUTION_MODE},
+                               {kTypeHeuristicMode, CUDNN_TYPE_HEUR_MODE},
+                               {kTypeNote, CUDNN_TYPE_NUMERICAL_NOTE},
+                               {kTypePointwiseMode, CUDNN_TYPE_POINTWISE_MODE},
+                               {kTypeDescriptor, CUDNN_TYPE_BACKEND_DESCRIPTOR},
+                               {kTypeChar, CUDNN_TYPE_CHAR},
+                               {kPointwiseModeOf, CUDNN_ATTR_POINTWISE_MODE},
+                               {kPointwisePrecision, CUDNN_ATTR_POINTWISE_MATH_PREC},
+                               {kConvolutionPrecision, CUDNN_ATTR_CONVOLUTION_COMP_TYPE},
+                               {kConvolutionModeOf, CUDNN_ATTR_CONVOLUTION_CONV_MODE},
+                               {kConvolutionDilations, CUDNN_ATTR_CONVOLUTION_DILATIONS},
+                               {kConvolutionStrides, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES},
+                               {kConvolutionPostPads, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS},
+                               {kConvolutionPrePads, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS},
+                               {kConvolutionSpatialDims, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS},
+                               {kHeuristicModeOf, CUDNN_ATTR_ENGINEHEUR_MODE},
+                               {kHeuristicGraph, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH},
+                               {kHeuristicResults, CUDNN_ATTR_ENGINEHEUR_RESULTS},
+                               {kHeuristicDevice, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP},
+                               {kConfigEngine, CUDNN_ATTR_ENGINECFG_ENGINE},
+                               {kPlanHandle, CUDNN_ATTR_EXECUTION_PLAN_HANDLE},
+                               {kPlanConfig, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG},
+                               {kPlanWorkspaceBytes, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE},
+                               {kPlanDevice, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP},
+                               {kForwardAlpha, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA},
+                               {kForwardBeta, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+                               {kForwardConvolution, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC},
+                               {kForwardFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W},
+                               {kForwardInput, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X},
+                               {kForwardResult, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
+                               {kOperationPointwise, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR},
+                               {kOperationInput, CUDNN_ATTR_OPERATION_POINTWISE_XDESC},
+                               {kOperationOther, CUDNN_ATTR_OPERATION_POINTWISE_BDESC},
+                               {kOperationResult, CUDNN_ATTR_OPERATION_POINTWISE_YDESC},
+                               {kGraphHandle, CUDNN_ATTR_OPERATIONGRAPH_HANDLE},
+                               {kGraphOperations, CUDNN_ATTR_OPERATIONGRAPH_OPS},
+                               {kTensorAlignment, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT},
+                               {kTensorType, CUDNN_ATTR_TENSOR_DATA_TYPE},
+                               {kTensorDims, CUDNN_ATTR_TENSOR_DIMENSIONS},
+                               {kTensorStrides, CUDNN_ATTR_TENSOR_STRIDES},
+                               {kTensorId, CUDNN_ATTR_TENSOR_UNIQUE_ID},
+                               {kTensorIsVirtual, CUDNN_ATTR_TENSOR_IS_VIRTUAL},
+                               {kPackIds, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS},
+                               {kPackPointers, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS},
+                               {kPackWorkspace, CUDNN_ATTR_VARIANT_PACK_WORKSPACE},
+                               {kEngineNotes, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE},
+                               {kDeviceJson, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION},
+                               {kFloat32, CUDNN_DATA_FLOAT},
+                               {kFloat16, CUDNN_DATA_HALF},
+                               {kBFloat16, CUDNN_DATA_BFLOAT16},
+                               {kAdd, CUDNN_POINTWISE_ADD},
+                               {kRelu, CUDNN_POINTWISE_RELU_FWD},
+                               {kCrossCorrelation, CUDNN_CROSS_CORRELATION},
+                               {kHeuristicFallback, CUDNN_HEUR_MODE_FALLBACK},
+                               {kHeuristicA, CUDNN_HEUR_MODE_A},
+                               {kTensorCore, CUDNN_NUMERICAL_NOTE_TENSOR_CORE},
+                               {kDownConvertsInputs, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS},
+                               {kReducedPrecision, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION},
+                               {kNondeterministic, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC},
+                               {kWinograd6x6, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6},
+                               {kWinograd13x13, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13}};
+} // namespace cudnn
+#endif
+
+// cuDNN's declarations are ours.
+TEST(CudaHeaders, cudnn) {
+#ifdef PENSTOCK_HAS_CUDNN
+  using namespace penstock::rt::cuda::dnn;
+  using penstock::rt::cuda::Stream;
+#define PENSTOCK_CUDNN_CALL(member, symbol, ...)                                                                       \
+  static_assert(Alike<__VA_ARGS__, std::remove_pointer_t<decltype(&::symbol)>>::value, #symbol);
+#include "CudnnCalls.def"
+#undef PENSTOCK_CUDNN_CALL
+  for (size_t i = 0; i < std::size(cudnn::kNumbers); ++i)
+    EXPECT_EQ(cudnn::kNumbers[i][0], cudnn::kNumbers[i][1]) << "entry " << i;
+  EXPECT_GE(kMaxNotes, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+#else
+  GTEST_SKIP() << "no cudnn_graph.h in /usr/local/cuda/include";
 #endif
 }
 

@@ -9,10 +9,9 @@
 //
 //===----------------------------------------------------------------------===//
 #include "CublasLtApi.h"
+#include "Numbers.h"
 #include "Standin.h"
 
-#include <cmath>
-#include <cstring>
 #include <set>
 #include <utility>
 
@@ -111,41 +110,8 @@ template <typename Field> Outcome put(Field &field, const void *value, size_t nu
 // Numbers
 //===----------------------------------------------------------------------===//
 
-size_t bytesOf(DataType type) { return type == kFloat32 ? 4 : 2; }
-
-float load(const char *data, DataType type) {
-  float number = 0;
-  uint16_t bits = 0;
-  if (type == kFloat32) {
-    std::memcpy(&number, data, sizeof(number));
-  } else if (type == kBFloat16) {
-    std::memcpy(&bits, data, sizeof(bits));
-    uint32_t wide = uint32_t(bits) << 16;
-    std::memcpy(&number, &wide, sizeof(number));
-  } else {
-    _Float16 half;
-    std::memcpy(&half, data, sizeof(half));
-    number = float(half);
-  }
-  return number;
-}
-
-void store(char *data, DataType type, double value) {
-  auto number = float(value);
-  if (type == kFloat32) {
-    std::memcpy(data, &number, sizeof(number));
-  } else if (type == kBFloat16) {
-    uint32_t wide = 0;
-    std::memcpy(&wide, &number, sizeof(wide));
-    if (!std::isnan(number))
-      wide += 0x7fff + (wide >> 16 & 1);
-    auto bits = uint16_t(wide >> 16);
-    std::memcpy(data, &bits, sizeof(bits));
-  } else {
-    auto half = _Float16(number);
-    std::memcpy(data, &half, sizeof(half));
-  }
-}
+Float toFloat(DataType type) { return type == kFloat32 ? Float::kF32 : type == kFloat16 ? Float::kF16 : Float::kBF16; }
+size_t bytesOf(DataType type) { return standin::bytesOf(toFloat(type)); }
 
 struct Matrix {
   char *data;
@@ -160,7 +126,9 @@ struct Matrix {
     int64_t index = batch * layout.batchStride + int64_t(column) * layout.stride + int64_t(row);
     return data + index * int64_t(bytesOf(layout.type));
   }
-  float get(int64_t batch, uint64_t row, uint64_t column) const { return load(at(batch, row, column), layout.type); }
+  float get(int64_t batch, uint64_t row, uint64_t column) const {
+    return load(at(batch, row, column), toFloat(layout.type));
+  }
   Access access(bool writes) const {
     int64_t last = int64_t(layout.batch - 1) * layout.batchStride + int64_t(layout.columns - 1) * layout.stride +
                    int64_t(layout.rows);
@@ -182,14 +150,7 @@ double finish(double x, uint32_t epilogue) {
   return x;
 }
 
-/// To 10 bits of fraction, as TF32 does.
-double factor(float value, ComputeType compute) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(bits));
-  bits = compute == kComputeTf32 ? (bits + 0x1000) & ~uint32_t(0x1fff) : bits;
-  std::memcpy(&value, &bits, sizeof(bits));
-  return value;
-}
+double factor(float value, ComputeType compute) { return compute == kComputeTf32 ? roundToTf32(value) : value; }
 
 void multiply(const Call &call) {
   for (int64_t batch = 0; batch < call.d.layout.batch; ++batch)
@@ -204,8 +165,8 @@ void multiply(const Call &call) {
           sum += double(call.beta) * call.c.get(batch, row, column);
         if (call.product.epilogue & kBias)
           sum += load(static_cast<const char *>(call.product.bias) + row * bytesOf(call.d.layout.type),
-                      call.d.layout.type);
-        store(call.d.at(batch, row, column), call.d.layout.type, finish(sum, call.product.epilogue));
+                      toFloat(call.d.layout.type));
+        store(call.d.at(batch, row, column), toFloat(call.d.layout.type), finish(sum, call.product.epilogue));
       }
 }
 

@@ -1,0 +1,81 @@
+//===- CudaPlans.h - What libraries have chosen for the problems so far -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A plan for each problem that has come: a library's heuristic is asked once for each, and nothing is allocated when
+// one comes again.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_RT_DEVICES_CUDAPLANS_H
+#define PENSTOCK_RT_DEVICES_CUDAPLANS_H
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+
+namespace penstock {
+namespace rt {
+
+/// A plan for a call that is ready to begin.
+struct CudaPlan {
+  void *plan = nullptr; ///< null: there is nothing to do
+  uint64_t number = 0;  ///< of the plan, never that of another one
+  bool isFirst = false; ///< of its plan: the library may still have to load code
+};
+
+template <typename Problem, typename Less> class CudaPlans {
+public:
+  /// The one unused for longest goes first: a call can begin until as many others have been prepared.
+  static constexpr size_t kMaxPlans = 1024;
+
+  /// `drop`: gives a plan back to its library.
+  explicit CudaPlans(std::function<void(void *plan)> drop) : drop(std::move(drop)) {}
+  ~CudaPlans() {
+    for (auto &[problem, kept] : plans)
+      drop(kept.plan);
+  }
+  CudaPlans(const CudaPlans &) = delete;
+  CudaPlans &operator=(const CudaPlans &) = delete;
+
+  size_t size() const { return plans.size(); }
+  /// `make`: asks the library, int32_t(void **plan); a code that is not 0 is returned, and no plan is kept.
+  template <typename Make> int32_t find(const Problem &problem, const Make &make, CudaPlan &found) {
+    auto known = plans.find(problem);
+    if (known == plans.end()) {
+      Kept made;
+      if (int32_t code = make(&made.plan))
+        return code;
+      if (plans.size() >= kMaxPlans)
+        forgetOldest();
+      made.number = ++numMade;
+      known = plans.emplace(problem, made).first;
+      found.isFirst = true;
+    }
+    known->second.lastUse = ++numUses;
+    found.plan = known->second.plan, found.number = known->second.number;
+    return 0;
+  }
+
+private:
+  struct Kept {
+    void *plan = nullptr;
+    uint64_t number = 0, lastUse = 0;
+  };
+  void forgetOldest() {
+    auto oldest = std::min_element(plans.begin(), plans.end(),
+                                   [](const auto &a, const auto &b) { return a.second.lastUse < b.second.lastUse; });
+    drop(oldest->second.plan);
+    plans.erase(oldest);
+  }
+
+  std::function<void(void *plan)> drop;
+  std::map<Problem, Kept, Less> plans;
+  uint64_t numUses = 0, numMade = 0;
+};
+
+} // namespace rt
+} // namespace penstock
+
+#endif // PENSTOCK_RT_DEVICES_CUDAPLANS_H

@@ -1,0 +1,61 @@
+//===- CudnnConvolution.h - Convolutions of the cuDNN that is not there -*- C++ -*-===//
+//
+// Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#ifndef PENSTOCK_TEST_STANDIN_CUDNNCONVOLUTION_H
+#define PENSTOCK_TEST_STANDIN_CUDNNCONVOLUTION_H
+
+#include "Cudnn.h"
+#include "Numbers.h"
+
+namespace standin {
+namespace dnn {
+
+// Whether what a descriptor was told fits together.
+Outcome checkTensor(const State &tensor);
+Outcome checkConvolution(const State &convolution);
+Outcome checkForward(const State &operation);
+Outcome checkPointwise(const State &operation);
+Outcome checkGraph(const State &graph);
+
+std::vector<Engine> enginesFor(const State &graph, HeuristicMode mode);
+std::vector<Note> notesOf(Engine engine);
+int64_t workspaceOf(const State &graph, Engine engine);
+bool canDo(const State &graph, Engine engine);
+
+/// A graph with buffers.
+class Convolution {
+public:
+  /// kBadParameter: not the buffers of the graph.
+  Outcome bind(const State &graph, Engine engine, const std::map<int64_t, char *> &data);
+  void checkPlaces() const;
+  std::vector<Access> accesses() const;
+  void run() const;
+
+private:
+  struct Tensor {
+    char *data = nullptr;
+    std::vector<int64_t> dims;
+    Float type = Float::kF32;
+    int64_t alignment = 1;
+    size_t numBytes() const { return size_t(dims[0] * dims[1] * dims[2] * dims[3]) * bytesOf(type); }
+    char *at(int64_t n, int64_t c, int64_t h, int64_t w) const {
+      return data + size_t(((n * dims[1] + c) * dims[2] + h) * dims[3] + w) * bytesOf(type);
+    }
+    float get(int64_t n, int64_t c, int64_t h, int64_t w) const { return load(at(n, c, h, w), type); }
+  };
+  static Tensor makeTensor(const State &state);
+  double sumAt(int64_t n, int64_t k, int64_t h, int64_t w) const;
+
+  Tensor input, filter, result;
+  std::vector<Tensor> summands;
+  std::vector<int64_t> strides, dilations, pads;
+  bool hasRelu = false, roundsFactors = false;
+};
+
+} // namespace dnn
+} // namespace standin
+
+#endif // PENSTOCK_TEST_STANDIN_CUDNNCONVOLUTION_H
