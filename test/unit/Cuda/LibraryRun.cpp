@@ -8,6 +8,7 @@
 #include "LibraryRun.h"
 #include "DeviceRun.h"
 #include "GpuHarness.h"
+#include "KernelText.h"
 #include "lib/Role/Context.h"
 #include "transports/inproc/Inproc.h"
 
