@@ -29,7 +29,8 @@ private:
     found.call.section = "rt_cuda_products";
     found.call.descriptor = toWords(kernel->desc);
     found.call.extents = kernel->extents;
-    found.workspaceBytes = getAffineConstantExpr(RT_CUDA_PRODUCT_WORKSPACE_BYTES, body.getParentOp()->getContext());
+    found.workspaceBytes = getAffineConstantExpr(RT_CUDA_PRODUCT_WORKSPACE_BYTES + RT_CUDA_LIBRARY_ALIGNMENT,
+                                                 body.getParentOp()->getContext());
     return found;
   }
 

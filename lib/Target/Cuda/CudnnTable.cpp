@@ -29,7 +29,8 @@ private:
     found.call.section = "rt_cuda_convolutions";
     found.call.descriptor = toWords(kernel->desc);
     found.call.extents = kernel->extents;
-    found.workspaceBytes = kernel->extents[RT_CUDA_CONVOLUTION_WORKSPACE];
+    found.workspaceBytes =
+        nn::simplifyExtent(kernel->extents[RT_CUDA_CONVOLUTION_WORKSPACE] + RT_CUDA_LIBRARY_ALIGNMENT);
     return found;
   }
 

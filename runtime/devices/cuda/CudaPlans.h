@@ -10,6 +10,8 @@
 #ifndef PENSTOCK_RT_DEVICES_CUDAPLANS_H
 #define PENSTOCK_RT_DEVICES_CUDAPLANS_H
 
+#include "penstock/rt/CudaKernel.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -17,6 +19,12 @@
 
 namespace penstock {
 namespace rt {
+
+/// Where a library's scratch memory begins in the workspace of a kernel.
+inline void *scratchIn(void *workspace) {
+  constexpr uintptr_t kMask = RT_CUDA_LIBRARY_ALIGNMENT - 1;
+  return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(workspace) + kMask) & ~kMask);
+}
 
 /// A plan for a call that is ready to begin.
 struct CudaPlan {

@@ -100,7 +100,7 @@ Status CudaProducts::prepare(const rt_cuda_product_desc &desc, void *const *buff
   used.lhs = buffers[desc.lhs], used.rhs = buffers[desc.rhs];
   used.bias = problem.hasBias ? buffers[desc.bias] : nullptr;
   used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
-  used.result = buffers[desc.result], used.workspace = buffers[desc.workspace];
+  used.result = buffers[desc.result], used.workspace = scratchIn(buffers[desc.workspace]);
   used.alpha = float(desc.alpha);
   return find(desc, problem, product);
 }

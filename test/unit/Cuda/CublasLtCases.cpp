@@ -14,7 +14,6 @@
 
 #include "penstock/Target/Cuda/CublasLtTable.h"
 
-
 using namespace penstock;
 using namespace penstock::test;
 

@@ -8,9 +8,9 @@
 #include "GpuHarness.h"
 
 #include "Difference.h"
+#include "mlir/Parser/Parser.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/Dialect/Rt/IR/RtOps.h"
-#include "mlir/Parser/Parser.h"
 
 using namespace penstock;
 using namespace penstock::test;

@@ -23,13 +23,13 @@
 #ifndef PENSTOCK_RT_CUDAPRODUCT_H
 #define PENSTOCK_RT_CUDAPRODUCT_H
 
-#include "penstock/rt/Abi.h"
+#include "penstock/rt/CudaKernel.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define RT_CUDA_PRODUCT_VERSION 1
+#define RT_CUDA_PRODUCT_VERSION 2
 /// Room for the kernel's name with its end; a multiple of 8.
 #define RT_CUDA_PRODUCT_NAME_BYTES 48
 /// Scratch memory that an algorithm may have. It is the same for every kernel and device, since which algorithm is
@@ -61,7 +61,7 @@ typedef struct rt_cuda_product_desc {
   int64_t bias;     ///< one element per column; -1: none
   int64_t residual; ///< of the result's shape; -1: none
   int64_t result;
-  int64_t workspace; ///< of RT_CUDA_PRODUCT_WORKSPACE_BYTES
+  int64_t workspace; ///< of RT_CUDA_PRODUCT_WORKSPACE_BYTES + RT_CUDA_LIBRARY_ALIGNMENT
 } rt_cuda_product_desc;
 
 enum { RT_CUDA_PRODUCT_BATCH, RT_CUDA_PRODUCT_ROWS, RT_CUDA_PRODUCT_INNER, RT_CUDA_PRODUCT_COLUMNS };

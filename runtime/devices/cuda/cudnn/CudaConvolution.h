@@ -26,7 +26,7 @@
 #ifndef PENSTOCK_RT_CUDACONVOLUTION_H
 #define PENSTOCK_RT_CUDACONVOLUTION_H
 
-#include "penstock/rt/Abi.h"
+#include "penstock/rt/CudaKernel.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,7 +62,7 @@ typedef struct rt_cuda_convolution_desc {
   int64_t bias;     ///< one element per filter; -1: none
   int64_t residual; ///< of the result's shape; -1: none
   int64_t result;
-  int64_t workspace; ///< of as many bytes as the last extent says
+  int64_t workspace; ///< of as many bytes as the last extent says, and RT_CUDA_LIBRARY_ALIGNMENT
 } rt_cuda_convolution_desc;
 
 enum {

@@ -95,7 +95,7 @@ Status CudaConvolutions::prepare(const rt_cuda_convolution_desc &desc, void *con
   used.input = buffers[desc.input], used.filter = buffers[desc.filter];
   used.bias = problem.hasBias ? buffers[desc.bias] : nullptr;
   used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
-  used.result = buffers[desc.result], used.workspace = buffers[desc.workspace];
+  used.result = buffers[desc.result], used.workspace = scratchIn(buffers[desc.workspace]);
   const Device &device = stage.device();
   auto make = [&](void **plan) { return device.makeConvolution(device.self, &problem, plan); };
   if (int32_t code = plans.find(problem, make, convolution))

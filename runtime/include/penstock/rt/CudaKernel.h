@@ -31,6 +31,9 @@ extern "C" {
 #endif
 
 #define RT_CUDA_KERNEL_VERSION 1
+/// Of the scratch memory of NVIDIA's libraries: cuBLASLt refuses any other. A kernel's workspace is only aligned to
+/// RT_ALIGNMENT and has as many bytes to spare.
+#define RT_CUDA_LIBRARY_ALIGNMENT 256
 
 /// An entry of an image and how it is launched, always.
 typedef struct rt_cuda_function {

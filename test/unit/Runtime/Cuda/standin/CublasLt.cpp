@@ -383,6 +383,8 @@ Outcome cublasLtMatmul(Handle handle, Product product, const void *alpha, const 
   uint64_t number = algorithm->data[0];
   if (number == 0 || number > library().choices.size())
     return kInvalidValue;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
+    return kInvalidValue; // as the real one does
   checkAlgorithm(library().choices[number - 1], call, workspaceBytes);
   checkOverlap(call);
   auto work = std::make_shared<standin::Operation>();

@@ -168,6 +168,8 @@ Outcome run(const State &plan, const State &pack, void *stream) {
   if (!plan.hasRun && isCapturing())
     addFault("out of place: an engine of cuDNN is used for the first time while a graph is recorded");
   plan.hasRun = true;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
+    addFault("out of place: scratch memory that is not aligned to 256 bytes");
   convolution.checkPlaces();
   auto work = std::make_shared<standin::Operation>();
   work->name = "convolution";
