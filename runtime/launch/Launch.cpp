@@ -26,7 +26,7 @@ class Launcher {
 public:
   Launcher(const LaunchOptions &options, int32_t role, const LaunchedRank &rank)
       : options(options), rank(rank), role(role) {}
-  Status run(bool &tells);
+  Status run(int32_t &turn);
 
 private:
   Status readRequests(const Plan &plan);
@@ -275,7 +275,7 @@ Status Launcher::finish(Session &session) {
   return Status();
 }
 
-Status Launcher::run(bool &tells) {
+Status Launcher::run(int32_t &turn) {
   // What can be wrong in what the user gave is found before anything is started or written.
   Plan plan;
   if (Status status = Plan::load(options.folder, plan); !status.ok())
@@ -298,7 +298,7 @@ Status Launcher::run(bool &tells) {
     status = checkFolder(options.outputFolder);
   std::unique_ptr<Session> session;
   if (status.ok())
-    status = Session::open(options.folder, sessionOptions, session);
+    status = Session::open(options.folder, sessionOptions, session, &turn);
   if (status.ok() && !options.outputFolder.empty() && session->collects())
     writer = std::make_unique<ResultWriter>(options.outputFolder, outputNames(plan), requests.size(),
                                             role < 0 ? "INCOMPLETE" : "INCOMPLETE." + std::to_string(role));
@@ -308,20 +308,21 @@ Status Launcher::run(bool &tells) {
     status = finish(*session);
   if (!status.ok() && session) {
     (void)session->close(); // then what other ranks have to say is known
-    tells = session->failureIsOwn();
+    turn = session->turnToTell();
     // A thread that is deep in a kernel does not notice; it ends with the process, as a role would be killed.
     if (!options.roles.empty())
       (void)session.release();
   }
   // The run has been ended by another rank, which knows why.
-  tells &= role < 0 || status.code() != Code::kAborted;
+  if (role >= 0 && status.code() == Code::kAborted)
+    turn = -1;
   if (!status.ok() && writer)
     writer->incomplete(status);
   return status;
 }
 
-Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, bool &tells) {
-  return Launcher(options, role, rank).run(tells);
+Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, int32_t &turn) {
+  return Launcher(options, role, rank).run(turn);
 }
 
 } // namespace rt

@@ -44,9 +44,9 @@ void reportCrashes();
 Status becomeLauncher(const LaunchOptions &options, int argc, char **argv);
 /// As rank of a launcher: the stage to run, after a check of the number of ranks. -1: run all stages here.
 Status chooseRole(const LaunchOptions &options, const LaunchedRank &rank, int32_t &role);
-/// Runs what the options ask for and prints the results. `role`: -1, or the only one to run, as this rank. `tells`: in
-/// case of failure, this rank is the one to print it.
-Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, bool &tells);
+/// Runs what the options ask for and prints the results. `role`: -1, or the only one to run, as this rank. `turn`: 0,
+/// and after a failure what Session::turnToTell() says.
+Status launch(const LaunchOptions &options, int32_t role, const LaunchedRank &rank, int32_t &turn);
 
 } // namespace rt
 } // namespace penstock

@@ -10,9 +10,9 @@
 //===----------------------------------------------------------------------===//
 #include "Options.h"
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <malloc.h>
 #include <new>
@@ -31,20 +31,24 @@ static void ended(int) { _exit(1); }
 
 using namespace penstock::rt;
 
-/// What all ranks notice is told by the first; the others give it time to do so before they end, which ends all.
-static void letFirstTell(const LaunchedRank &rank) {
-  if (rank.launcher && rank.rank > 0)
-    usleep(1000000);
+/// The turn of another rank, which has the word. Who ends ends all: a launcher ends the other ranks then, and Open
+/// MPI's takes a second for that. In naps: time in which this process was held, and the others with it, is no turn.
+static void giveTurn() {
+  for (int i = 0; i < 60; ++i)
+    usleep(50000);
 }
 
-/// Of the ranks that a failure has reached, one tells of it. Those that leave it to another must not end before that
-/// one, which their launcher would end too; and of a stall, which several notice by themselves, the first has the word,
-/// as far as they hear of each other: whoever supervises a stopped stage does not.
-static void letOthersTell(const LaunchedRank &rank, bool tells, const Status &status) {
-  if (rank.launcher && !tells)
-    usleep(1000000);
-  else if (rank.launcher && status.code() == Code::kTimeout)
-    usleep(useconds_t(std::min(rank.rank, 2)) * 400000);
+/// What all ranks notice is told by the first; the others give it time to do so.
+static void letFirstTell(const LaunchedRank &rank) {
+  if (rank.launcher && rank.rank > 0)
+    giveTurn();
+}
+
+/// False: another rank tells of the failure.
+static bool awaitTurn(const LaunchedRank &rank, int32_t turn) {
+  for (int32_t i = 0; rank.launcher && i < std::abs(turn); ++i)
+    giveTurn();
+  return turn >= 0;
 }
 
 static int run(int argc, char **argv) {
@@ -82,13 +86,14 @@ static int run(int argc, char **argv) {
   if (!status.ok())
     letFirstTell(rank);
   if (status.ok()) {
-    tells = true;
-    status = launch(options, role, rank, tells);
+    int32_t turn = 0;
+    status = launch(options, role, rank, turn);
+    tells = turn >= 0;
     // What is wrong with an input, every rank that reads it sees.
     if (role > 0 && status.exitStatus() == 2)
       letFirstTell(rank);
     else if (!status.ok())
-      letOthersTell(rank, tells, status);
+      tells = awaitTurn(rank, turn);
   }
   if (!status.ok() && tells)
     std::fprintf(stderr, "error: %s\n", status.message().c_str());

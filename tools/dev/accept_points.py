@@ -179,6 +179,7 @@ POINTS = (
     Point("t6", "faults", (
         ("SIGKILL, SIGSEGV, SIGSTOP in each stage at each step", tests("e2e", r"test_faults.*(test_dies|test_is_stopped)")),
         ("the n-th call fails, for every n", tests("unit e2e", r"everyCallCan|every_call_fails")),
+        ("ranks that notice a stall together: one line", tests("unit", r"Word\.|RankLaunch.faultsEndTheRun")),
         ("a launcher that dies or is stopped, a peer that never starts", tests("e2e", r"test_launcher|never_starts|all_stopped")),
         ("disk full, results so far kept and marked", tests("e2e", r"disk_full_of|results_(so_far|of_a_killed)")),
         ("shared memory exhausted, slow consumers", tests("unit e2e", r"memory_exhausted|cannot_be_had|out_of_memory|slow_?consumer|stands_still")),

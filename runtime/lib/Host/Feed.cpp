@@ -11,12 +11,11 @@ namespace rt {
 
 /// Waits for room. The collector and the roles, who are nearer to the place where it sticks, have the first word.
 Status Session::Impl::acquire(const HostEnd &end, int64_t numBytes, Slot &slot) {
-  // Other ranks give each other time too, and a stopped stage does not pass on that they have noticed.
-  const int64_t politeNs = options.ownRole >= 0 ? 1800000000 : 150000000;
+  constexpr int64_t kPoliteNs = 150000000;
   SourceState &state = control.source();
   state.channel.store(end.channel, std::memory_order_relaxed);
   state.activity.store(uint32_t(Activity::kAcquiring), std::memory_order_release);
-  ProgressWatch watch(control, options.timeoutNs > 0 ? options.timeoutNs + politeNs : 0);
+  ProgressWatch watch(control, options.timeoutNs > 0 ? options.timeoutNs + kPoliteNs : 0);
   int64_t now = nowNs();
   watch.start(now);
   Status status = transport->acquire(end.id, numBytes, Stream(), watch.nextLook(now), slot);

@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 #include "Crew.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
@@ -32,7 +33,9 @@ namespace rt {
 namespace {
 
 constexpr int64_t kMs = 1000000;
-constexpr int64_t kGraceNs = 500 * kMs; // between "the run has failed" and SIGKILL
+constexpr int64_t kGraceNs = 500 * kMs;       // between "the run has failed" and SIGKILL
+constexpr int64_t kRankGraceNs = 1200 * kMs;  // likewise, of a role that is told meanwhile which rank has the word
+constexpr int64_t kRankStartNs = 10000 * kMs; // for a launcher to start ranks and for their library to join them
 
 struct Member {
   pid_t pid = 0;
@@ -57,6 +60,7 @@ public:
 private:
   /// All stages are here, none on another rank.
   bool isWhole() const { return members.size() == plan.stages.size(); }
+  int64_t graceNs() const { return isWhole() ? kGraceNs : kRankGraceNs; }
   void supervise();
   Status spawnAll();
   Status spawn(size_t index);
@@ -126,7 +130,7 @@ void ProcessCrew::stop() {
   {
     std::lock_guard<std::mutex> lock(mutex);
     stopping = true;
-    killAtNs = std::min(killAtNs, nowNs() + kGraceNs);
+    killAtNs = std::min(killAtNs, nowNs() + graceNs());
   }
   control.abort();
   eventfd_write(wakeUp.get(), 1);
@@ -140,9 +144,17 @@ Status ProcessCrew::finish(int64_t patienceNs) {
     changed.wait_for(lock, std::chrono::milliseconds(50));
   if (done)
     return failure;
-  if (failure.ok())
-    failure = hangStatus(control, lateWords(watch.waitedNs(nowNs())), options.front().hangFile);
-  killAtNs = 0;
+  Status late = failure;
+  if (late.ok())
+    late = hangStatus(control, lateWords(watch.waitedNs(nowNs())), options.front().hangFile);
+  if (isWhole() || stopping) {
+    failure = late;
+    killAtNs = 0;
+  } else { // other ranks are to hear of it, or this one what they say
+    lock.unlock();
+    failed(late);
+    lock.lock();
+  }
   eventfd_write(wakeUp.get(), 1);
   changed.wait(lock, [&] { return done; });
   return failure;
@@ -151,14 +163,14 @@ Status ProcessCrew::finish(int64_t patienceNs) {
 void ProcessCrew::failed(const Status &status) {
   {
     std::lock_guard<std::mutex> lock(mutex);
-    killAtNs = std::min(killAtNs, nowNs() + kGraceNs);
+    killAtNs = std::min(killAtNs, nowNs() + graceNs());
     if (stopping || !failure.ok())
       return;
     failure = status;
     stopping = true;
   }
+  onFailure(status); // first: a role that sees that the run is over shall know why
   control.abort();
-  onFailure(status);
 }
 
 Status ProcessCrew::spawn(size_t index) {
@@ -222,7 +234,8 @@ void ProcessCrew::supervise() {
   if (!status.ok())
     failed(status);
   // A stage that waits for other ranks has the same patience, and knows whom it waits for: it shall speak first.
-  ProgressWatch watch(control, timeoutNs > 0 && !isWhole() ? timeoutNs + kGraceNs : timeoutNs);
+  int64_t patienceNs = timeoutNs > 0 && !isWhole() ? std::max(timeoutNs, kRankStartNs) + kGraceNs : timeoutNs;
+  ProgressWatch watch(control, patienceNs);
   watch.start(nowNs());
   for (;;) {
     {

@@ -7,6 +7,7 @@
 #include "SessionImpl.h"
 
 #include "Cpu.h"
+#include "Word.h"
 #include "penstock/rt/Prove.h"
 #include "transports/record/Record.h"
 
@@ -246,20 +247,8 @@ void Session::Impl::fail(const Status &status) {
   control.abort();
 }
 
-bool Session::Impl::failureIsOwn() const {
-  auto failed = [&](int32_t role) {
-    auto code = static_cast<Code>(control.role(role).errorCode.load(std::memory_order_acquire));
-    return code != Code::kOk && code != Code::kAborted;
-  };
-  if (options.ownRole < 0 || !control.valid())
-    return true;
-  int32_t first = -1;
-  (void)control.firstFailure(&first);
-  bool hasFailed = failed(options.ownRole) || first == control.hostRole(); // what the other ranks hear of this one
-  for (int32_t role = 0; role < control.numRoles(); ++role)
-    if (role != options.ownRole && failed(role) && (role < options.ownRole || !hasFailed))
-      return false;
-  return true;
+int32_t Session::Impl::turnToTell() const {
+  return options.ownRole < 0 || !control.valid() ? 0 : turnOf(control, options.ownRole);
 }
 
 Status Session::Impl::submit(const TensorViewMap &inputs, int64_t &id, std::shared_ptr<void> keepAlive) {
@@ -359,10 +348,14 @@ Status checkInputs(const Plan &plan, const TensorViewMap &inputs) {
 Session::Session() : impl(new Impl) {}
 Session::~Session() = default;
 
-Status Session::open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session) {
+Status Session::open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session,
+                     int32_t *turnToTell) {
   std::unique_ptr<Session> made(new Session);
-  if (Status status = made->impl->open(folder, options); !status.ok())
+  if (Status status = made->impl->open(folder, options); !status.ok()) {
+    if (turnToTell)
+      *turnToTell = made->turnToTell();
     return status;
+  }
   session = std::move(made);
   return Status();
 }
@@ -375,7 +368,7 @@ Status Session::submit(const TensorViewMap &inputs, int64_t &request, std::share
 Status Session::submitElsewhere(int64_t &request) { return impl->submitElsewhere(request); }
 bool Session::feeds() const { return impl->feeds(); }
 bool Session::collects() const { return impl->collects(); }
-bool Session::failureIsOwn() const { return impl->failureIsOwn(); }
+int32_t Session::turnToTell() const { return impl->turnToTell(); }
 Status Session::collect(int64_t request, TensorMap &outputs) { return impl->collect(request, outputs); }
 bool Session::finished(int64_t request) const { return impl->finished(request); }
 Status Session::close() { return impl->close(); }

@@ -32,7 +32,7 @@ public:
   Status submitElsewhere(int64_t &request);
   bool feeds() const { return !sources.empty(); }
   bool collects() const { return !sinks.empty(); }
-  bool failureIsOwn() const;
+  int32_t turnToTell() const;
   /// Name of the transport that takes messages of a channel to one of its consumers.
   const char *carrierOf(int32_t channel, int32_t consumer) const;
   std::string carriersOf(const TraceEvent &event, int32_t role) const;

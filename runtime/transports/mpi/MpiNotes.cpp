@@ -7,6 +7,7 @@
 #include "MpiNotes.h"
 
 #include "MpiTransport.h"
+#include "Word.h"
 #include "transports/shm/Wire.h"
 
 #include <algorithm>
@@ -121,6 +122,8 @@ void MpiTransport::handle(const std::string &bytes) {
     return noteState(from, reader);
   if (kind == kNoteAbort)
     return noteAbort(from, reader);
+  if (kind == kNoteWord)
+    return control.role(from).hasWord.store(1, std::memory_order_release);
   if (kind != kNoteOpen)
     return;
   Opening opening = readOpening(reader);
@@ -199,6 +202,21 @@ void MpiTransport::tellFailure() {
   for (int32_t role = 0; role < numRoles(); ++role)
     if (isRemote(role))
       send(role, writer.buffer);
+}
+
+/// Of a stall that several notice, one tells. True: who it is is known here, or need not be.
+bool MpiTransport::settleWord(int64_t now) {
+  if (broken || !knowsOnlyStalls(control) || wordHolder(control) >= 0)
+    return true;
+  if (firstPresent(control, place.role, now, silenceNs) != place.role)
+    return false;
+  control.role(place.role).hasWord.store(1, std::memory_order_release);
+  WireWriter writer(kNoteWord);
+  writer.number(place.role);
+  for (int32_t role = 0; role < numRoles(); ++role)
+    if (isRemote(role))
+      send(role, writer.buffer);
+  return true;
 }
 
 void MpiTransport::beat(int64_t now) {

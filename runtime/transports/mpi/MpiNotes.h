@@ -20,6 +20,7 @@ enum NoteKind : int64_t {
   kNoteOpen,         ///< an end is open: see Opening
   kNoteState,        ///< what the role does
   kNoteAbort,        ///< code, message
+  kNoteWord,         ///< this rank tells of the stall
 };
 
 constexpr int32_t kHelloTag = 0;

@@ -25,6 +25,7 @@ static constexpr int64_t kRoundNs = 20000;    ///< between two looks at all that
 static constexpr uint64_t kQuickDrives = 64;  ///< of so many successful looks, one looks at all the rest too
 static constexpr int64_t kPoliteNs = 500 * kMs;
 static constexpr int64_t kFarewellNs = 200 * kMs; ///< for telling the others of a failure
+static constexpr int64_t kHearingNs = 800 * kMs;  ///< for hearing who has the word
 
 static int64_t lines(int64_t numBytes) { return (numBytes + kFabricLine - 1) / kFabricLine * kFabricLine; }
 
@@ -34,6 +35,7 @@ MpiTransport::MpiTransport(const Fabric &fabric, const RunControl &runControl, P
   beatNs = 250 * kMs;
   if (place.timeoutNs > 0)
     beatNs = std::max<int64_t>(kMs, std::min(beatNs, place.timeoutNs / 8));
+  silenceNs = std::max(4 * beatNs, place.timeoutNs / 2);
   hasClock = pthread_getcpuclockid(pthread_self(), &roleClock) == 0;
   statusPending.assign(place.ranks.size(), false);
   stepNames.resize(place.ranks.size());
@@ -293,8 +295,10 @@ bool MpiTransport::progress(int64_t now) {
   for (Outgoing &out : outgoing)
     moved |= depart(out);
   reapNotes();
-  if (control.aborted())
+  if (control.aborted()) {
     tellFailure();
+    (void)settleWord(now);
+  }
   if (now >= nextBeatNs)
     beat(now);
   return moved;
@@ -353,11 +357,34 @@ void MpiTransport::abort() {
   while (!notes.empty() && nowNs() < until);
 }
 
+/// Of a role that has ended well: have all others, and has everything left? `status`: why not, once that is clear.
+bool MpiTransport::awaitEnd(int64_t now, ProgressWatch &watch, Status &status) {
+  if (control.aborted()) {
+    status = fail(Code::kAborted, "%s: the run was ended", stageName(place.role).c_str());
+    return false;
+  }
+  int32_t awaited = -1;
+  for (int32_t role = 0; role < numRoles(); ++role)
+    if (isRemote(role) && control.role(role).activity.load() != uint32_t(Activity::kEnded))
+      awaited = role;
+  bool over = notes.empty() && awaited < 0;
+  for (Outgoing &out : outgoing)
+    over &= out.completed == out.sent;
+  for (Incoming &in : incoming)
+    over &= hasLeft(in);
+  if (awaited >= 0 && watch.expired(now)) {
+    status = fail(Code::kTimeout, "%s: waited %.3g s for %s to end", stageName(place.role).c_str(),
+                  double(watch.waitedNs(now)) * 1e-9, stageName(awaited).c_str());
+    control.reportFailure(place.role, status);
+  }
+  return over && status.ok();
+}
+
 Status MpiTransport::finish(const Status &result) {
   Status status = result;
   // Whoever waits for a tensor, or watches the process, knows more than this role does: they come first.
   ProgressWatch watch(control, place.timeoutNs > 0 ? place.timeoutNs + kPoliteNs : 0);
-  int64_t now = nowNs(), until = now + kFarewellNs;
+  int64_t now = nowNs(), failedNs = now;
   watch.start(now);
   {
     std::lock_guard<BusyLock> lock(busy);
@@ -367,30 +394,14 @@ Status MpiTransport::finish(const Status &result) {
     int64_t napNs = drive(-1);
     now = nowNs();
     std::unique_lock<BusyLock> lock(busy);
-    over = notes.empty();
-    if (status.ok() && control.aborted())
-      status = fail(Code::kAborted, "%s: the run was ended", stageName(place.role).c_str());
     if (status.ok()) {
-      int32_t awaited = -1;
-      for (int32_t role = 0; role < numRoles(); ++role)
-        if (isRemote(role) && control.role(role).activity.load() != uint32_t(Activity::kEnded))
-          awaited = role;
-      for (Outgoing &out : outgoing)
-        over &= out.completed == out.sent;
-      for (Incoming &in : incoming)
-        over &= hasLeft(in);
-      over &= awaited < 0;
-      if (awaited >= 0 && watch.expired(now)) {
-        status = fail(Code::kTimeout, "%s: waited %.3g s for %s to end", stageName(place.role).c_str(),
-                      double(watch.waitedNs(now)) * 1e-9, stageName(awaited).c_str());
-        control.reportFailure(place.role, status);
-      }
-      until = now + kFarewellNs;
+      failedNs = now;
+      over = awaitEnd(now, watch, status);
     } else {
-      over &= toldAbort || toldFailure || heardAbort;
-      // Several notice a stall at once. The first rank tells of it; the others have to hear that it does.
-      over &= heardAbort || place.role == 0 || status.code() != Code::kTimeout;
-      over |= now >= until || broken;
+      // A note to a rank that stands still may never leave; who has the word is worth more patience.
+      bool isSettled = settleWord(now);
+      over = isSettled && notes.empty() && (toldAbort || toldFailure || heardAbort);
+      over |= broken || now - failedNs >= (isSettled ? kFarewellNs : kHearingNs);
     }
     lock.unlock();
     if (!over && napNs > 0)

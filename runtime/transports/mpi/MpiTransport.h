@@ -156,6 +156,8 @@ private:
   void send(int32_t role, std::string bytes, int32_t statusFor = -1);
   void reapNotes();
   void tellFailure();
+  bool settleWord(int64_t now);
+  bool awaitEnd(int64_t now, ProgressWatch &watch, Status &status);
   void beat(int64_t now);
   void postNote(size_t index);
   void cancelAll();
@@ -168,6 +170,7 @@ private:
   Fabric fabric;
   Place place;
   int64_t beatNs;
+  int64_t silenceNs; ///< who has not been heard for so long is not there
   clockid_t roleClock;
   bool hasClock;
 

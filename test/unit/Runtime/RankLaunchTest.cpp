@@ -243,6 +243,15 @@ TEST_F(RankLaunch, faultsEndTheRun) {
     }
 }
 
+// A launcher that starts ranks late, and a library that takes its time to join them, are no stall.
+TEST_F(RankLaunch, aSlowStartIsWaitedFor) {
+  ASSERT_NO_FATAL_FAILURE(make(2));
+  std::string results = work.path + "/results", launch = dir + "/launch --timeout 1 --output-dir " + results;
+  RanksOutcome outcome =
+      run("mpirun -n 1 " + launch + input() + " : -n 1 sh -c 'sleep 3; exec " + launch + input() + "'");
+  ASSERT_NO_FATAL_FAILURE(expectResult(outcome, results + "/y.npy", 2));
+}
+
 // A rank that only feeds notices by itself when its stage takes nothing any more: here the others would wait for a
 // minute.
 TEST_F(RankLaunch, theSourceHasADeadline) {
@@ -255,6 +264,18 @@ TEST_F(RankLaunch, theSourceHasADeadline) {
   EXPECT_NE(outcome.errors[0].find("error: source, microbatch "), std::string::npos) << outcome.errors[0];
   EXPECT_NE(outcome.errors[0].find(" s for 'x' to be released by stage 0 (last done: "), std::string::npos)
       << outcome.errors[0];
+  expectNoOrphans();
+}
+
+// The rank of a stopped stage hears nothing of the others. Here it notices long before them, and lets them speak.
+TEST_F(RankLaunch, whoHearsNothingIsPatient) {
+  ASSERT_NO_FATAL_FAILURE(make(3));
+  RanksOutcome outcome = run("mpirun -n 1 " + dir + "/stage-0" + input() + " --timeout 4 : -n 1 " + dir +
+                             "/stage-1 --timeout 1 --fault 1:publish:2:stop : -n 1 " + dir + "/stage-2 --timeout 4");
+  EXPECT_NE(outcome.exitStatus, 0);
+  ASSERT_EQ(outcome.errors.size(), 1u) << outcome.err;
+  EXPECT_NE(outcome.errors[0].find(": waited 4"), std::string::npos) << outcome.errors[0];
+  EXPECT_NE(outcome.errors[0].find(" stage 1, and heard nothing of it for "), std::string::npos) << outcome.errors[0];
   expectNoOrphans();
 }
 

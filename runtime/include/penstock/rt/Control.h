@@ -56,6 +56,7 @@ struct alignas(64) RoleState {
   std::atomic<int32_t> errorCode;  ///< set after the text
   char error[kMaxErrorText];
   char name[64];
+  std::atomic<int32_t> hasWord; ///< on ranks, not 0: this one tells of a stall that several notice (Word.h)
 };
 
 /// What the source waits for. The host feeds on one thread and collects on another; its RoleState is the latter's.

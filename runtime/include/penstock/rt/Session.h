@@ -79,8 +79,9 @@ Status checkInputs(const Plan &plan, const TensorViewMap &inputs);
 class Session {
 public:
   /// Reads and proves the plan (Prove.h), then starts the roles; returns when every one is ready. They end when this
-  /// object does.
-  static Status open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session);
+  /// object does. After a failure, `turnToTell` is what the method of that name says.
+  static Status open(const std::string &folder, const SessionOptions &options, std::unique_ptr<Session> &session,
+                     int32_t *turnToTell = nullptr);
   ~Session();
 
   const Plan &plan() const;
@@ -94,8 +95,9 @@ public:
   /// True when this rank feeds inputs; when outputs come to it.
   bool feeds() const;
   bool collects() const;
-  /// After a failure: this rank is the one to tell of it. Of all that have seen one, the first does.
-  bool failureIsOwn() const;
+  /// After a failure, once the session is closed: how many turns this rank gives to others before it tells of it. 0: it
+  /// is the one; -1: another one is. 0 also where all stages run here.
+  int32_t turnToTell() const;
 
   /// Waits for a request's outputs. Each request once.
   Status collect(int64_t request, TensorMap &outputs);
