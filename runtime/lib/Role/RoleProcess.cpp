@@ -163,8 +163,8 @@ int roleMain(const rt_role_desc &role, int argc, char **argv) {
   // A limit of the size of files is an error of the write that meets it.
   std::signal(SIGXFSZ, SIG_IGN);
   handleBusErrors();
-  if (!tieToHost())
-    return complain(fail(Code::kPeerLost, "%s: the host of the run has gone", role.role_name));
+  if (!tieToHost()) // whoever has ended it has the words
+    return Status(Code::kPeerLost, std::string()).exitStatus();
   identity.pid = static_cast<int32_t>(getpid());
   RoleOptions options;
   std::unique_ptr<ShmRole> transport;

@@ -153,6 +153,15 @@ TEST(Launch, roleAlone) {
   EXPECT_NE(readFile(out).find("role 1 of 2"), std::string::npos) << readFile(out);
 }
 
+// A stage whose host has ended before it could tie itself to it ends too. It adds nothing to what the host has said.
+TEST(Launch, aStageWithoutItsHost) {
+  Launched chain(2);
+  Outcome outcome =
+      runCommand("env PENSTOCK_HOST=nobody PENSTOCK_HOST_PID=1 " + chain.dir + "/stage-1", chain.work.path);
+  EXPECT_EQ(outcome.exitStatus, 1);
+  EXPECT_EQ(outcome.out + outcome.err, "");
+}
+
 // When launch is killed, no stage outlives it.
 TEST(Launch, killedLauncher) {
   Launched chain(2, false, 1);
