@@ -11,6 +11,7 @@
 #include "transports/shm/Wire.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 
@@ -301,7 +302,7 @@ Status joinRanks(const Fabric &fabric, const RoleIdentity &identity, int64_t dea
   std::vector<bool> sent(size, false), received(size, false);
   Status status;
   while (code == 0 && numOpen > 0) {
-    int32_t silent = -1;
+    int32_t silent = -1, before = numOpen;
     for (int32_t rank = 0; rank < fabric.size && code == 0; ++rank) {
       auto i = static_cast<size_t>(rank);
       if (rank == fabric.rank)
@@ -323,6 +324,8 @@ Status joinRanks(const Fabric &fabric, const RoleIdentity &identity, int64_t dea
     }
     if (code == 0 && numOpen > 0 && nowNs() >= deadlineNs)
       return fail(Code::kTimeout, "%s: no word from rank %d before the deadline", me, silent);
+    if (numOpen == before) // the others need the processor
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   if (code == 0)
     return status;
