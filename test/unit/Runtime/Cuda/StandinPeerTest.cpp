@@ -113,8 +113,8 @@ private:
 
 } // namespace
 
-/// Steps: "device N", to begin with; "N", a receive of so many bytes; "sum" of the bytes; "leave", "abort", "die",
-/// "refused".
+/// Steps: the device, to begin with; "N", a receive of so many bytes; "sum" of the bytes; "until PATH", which is a file
+/// that another makes; "leave", "abort", "die", "refused".
 TEST(StandinPeer, DISABLED_play) {
   const char *id = std::getenv(kLinkVariable), *text = std::getenv(kStepsVariable);
   ASSERT_TRUE(id && text);
@@ -144,6 +144,10 @@ TEST(StandinPeer, DISABLED_play) {
         for (unsigned char byte : bytes)
           sum += byte;
         std::printf("said: sum %d\n", sum);
+      } else if (step == "until") {
+        steps >> step;
+        while (access(step.c_str(), F_OK) != 0)
+          sched_yield();
       } else {
         int32_t code = rank.give(std::stoll(step));
         EXPECT_TRUE(code == kBegun || code == kLinked);
@@ -162,17 +166,20 @@ TEST(StandinPeer, bytesArrive) {
   {
     Rank rank(0, 0);
     EXPECT_EQ(rank.state(), kBegun);
-    Other other(rank, "1 64 64 sum leave");
+    std::string mark = testing::TempDir() + "standin-peer-" + std::to_string(getpid());
+    Other other(rank, "1 until " + mark + " 64 64 sum leave");
     EXPECT_EQ(rank.settle(), kLinked);
     unsigned char bytes[64] = {1, 2, 3, 4};
     rank.open.write(rank.data, bytes, sizeof(bytes));
-    for (int i = 0; i < 2; ++i) {
-      EXPECT_EQ(rank.give(64), i == 0 ? kBegun : kLinked);
-      EXPECT_EQ(rank.settle(), kLinked);
-    }
+    EXPECT_EQ(rank.give(64), kBegun);
+    EXPECT_EQ(rank.state(), kBegun);
+    std::fclose(std::fopen(mark.c_str(), "w"));
+    EXPECT_EQ(rank.settle(), kLinked);
+    EXPECT_EQ(rank.give(64), kLinked);
     rank.awaitTransfers();
     rank.leave();
     EXPECT_EQ(other.end(), "sum 10\n");
+    EXPECT_EQ(unlink(mark.c_str()), 0);
   }
   standin::checkLeaks();
   EXPECT_EQ(faultWords(), "");
