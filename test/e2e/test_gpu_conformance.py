@@ -11,6 +11,8 @@ import subprocess
 import models
 import numpy as np
 import pytest
+import runner
+import tiny
 from test_cuda_stages import H200, machine, reports
 
 CASES = "Reduction.ArgReduce:CublasLtKernel.Epilogues:Reduction.SoftmaxOfLargeNumbers:Selection.Positions:GpuOrdered.SumsOfColumnsAreShared"
@@ -18,9 +20,13 @@ CASES = "Reduction.ArgReduce:CublasLtKernel.Epilogues:Reduction.SoftmaxOfLargeNu
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("cases")
-    done = subprocess.run([models.BUILD / "test/unit/gpu_cases", made, "--played", f"--gtest_filter={CASES}"], text=True,
-                          capture_output=True, timeout=600)
+    """Some of the kernels' tests, and the kernels of a small model."""
+    made, scratch = tmp_path_factory.mktemp("cases"), tmp_path_factory.mktemp("model")
+    model = tiny.save(tiny.perceptron(num_layers=2), scratch / "tiny.onnx")
+    runner.penstock("compile", model, "--compile-to=schedule", "--dump-phases", scratch, "--quiet")
+    dump, = scratch.glob("*.schedule.mlir")
+    done = subprocess.run([models.BUILD / "test/unit/gpu_cases", made, "--played", "--dump", dump, "3", f"--gtest_filter={CASES}"],
+                          text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return made
 
@@ -50,6 +56,7 @@ def failed(lines):
 def test_sound_kernels_pass(folder, tmp_path):
     cases = json.loads((folder / "cases.json").read_text())["cases"]
     assert len(cases) > 50 and any("by cuBLASLt" in case["name"] for case in cases)
+    assert sum(case["name"].startswith("tiny.") for case in cases) >= 2
     report = tmp_path / "report"
     status, lines, counts = conformance(folder, machine(H200, PENSTOCK_STANDIN_REPORT=str(report)), "--json",
                                         tmp_path / "found.json")

@@ -5,58 +5,86 @@
 //
 //===----------------------------------------------------------------------===//
 //
-//   gpu_cases FOLDER [--arch sm_80,sm_90 | --played] [--gtest_filter=...]
+//   gpu_cases FOLDER [--arch sm_80,sm_90 | --played] [--dump FILE VALUE]... [--gtest_filter=...]
 //
-// Runs the kernels' tests on the CPU target and writes what every run was and gave, with the kernels compiled for the
-// CUDA target, into a folder that gpu_conformance checks where there is a GPU. `--played`: for the stand-in of the
-// driver, without a toolkit.
+// Runs the kernels' tests on the CPU target, then the kernels of dumps of the schedule phase with every symbol at VALUE,
+// and writes what every run was and gave, with the kernels compiled for the CUDA target, into a folder that
+// gpu_conformance checks where there is a GPU. `--played`: for the stand-in of the driver, without a toolkit.
 //
 //===----------------------------------------------------------------------===//
 
-#include "CaseWriter.h"
+#include "DumpCases.h"
 #include "GpuHarness.h"
 #include "HostImages.h"
 
 #include "llvm/Support/Error.h"
 
-#include <cstring>
+#include <cstdlib>
 
 using namespace penstock;
 using namespace penstock::test;
 
-int main(int argc, char **argv) {
-  testing::InitGoogleTest(&argc, argv);
+namespace {
+
+struct Options {
   std::string folder, arch = "native";
   bool isPlayed = false;
+  std::vector<std::pair<std::string, int64_t>> dumps;
+};
+
+bool parse(int argc, char **argv, Options &options) {
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--arch") == 0 && i + 1 < argc)
-      arch = argv[++i];
-    else if (std::strcmp(argv[i], "--played") == 0)
-      isPlayed = true;
-    else
-      folder = argv[i];
+    std::string word = argv[i];
+    if (word == "--arch" && i + 1 < argc) {
+      options.arch = argv[++i];
+    } else if (word == "--played") {
+      options.isPlayed = true;
+    } else if (word == "--dump" && i + 2 < argc) {
+      options.dumps.emplace_back(argv[i + 1], std::atoll(argv[i + 2]));
+      i += 2;
+    } else if (word[0] != '-' && options.folder.empty()) {
+      options.folder = word;
+    } else {
+      return false;
+    }
   }
-  if (folder.empty() || folder[0] == '-') {
-    llvm::errs() << "usage: gpu_cases FOLDER [--arch sm_80,sm_90 | --played] [--gtest_filter=...]\n";
+  return !options.folder.empty();
+}
+
+int fail(llvm::Error error) {
+  llvm::errs() << "gpu_cases: " << llvm::toString(std::move(error)) << '\n';
+  return 1;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  testing::InitGoogleTest(&argc, argv);
+  Options options;
+  if (!parse(argc, argv, options)) {
+    llvm::errs() << "usage: gpu_cases FOLDER [--arch sm_80,sm_90 | --played] [--dump FILE VALUE]... "
+                    "[--gtest_filter=...]\n";
     return 2;
   }
-  auto target = isPlayed ? cuda::createCudaTarget(arch, std::make_unique<HostImages>()) : createCudaTarget(arch);
-  if (!target) {
-    llvm::errs() << "gpu_cases: " << llvm::toString(target.takeError()) << '\n';
-    return 1;
-  }
+  auto target = options.isPlayed ? cuda::createCudaTarget(options.arch, std::make_unique<HostImages>())
+                                 : createCudaTarget(options.arch);
+  if (!target)
+    return fail(target.takeError());
   CaseWriter writer;
   observeAll([&](Kernel &kernel, const std::vector<Array> &inputs, const std::vector<int64_t> &symbols,
                  const std::vector<Array> &results) {
-    getNumLibraryRuns() += !(*target)->getLibrary()->describe(kernel.op, TargetProfile()).empty();
     const testing::TestInfo *test = testing::UnitTest::GetInstance()->current_test_info();
+    if (!test) // of a dump
+      return;
+    getNumLibraryRuns() += !(*target)->getLibrary()->describe(kernel.op, TargetProfile()).empty();
     writer.add(kernel, std::string(test->test_suite_name()) + "." + test->name(), inputs, symbols, results);
   });
   if (RUN_ALL_TESTS() != 0)
     return 1;
-  if (llvm::Error error = writer.write(folder, **target, llvm::outs())) {
-    llvm::errs() << "gpu_cases: " << llvm::toString(std::move(error)) << '\n';
-    return 1;
-  }
+  for (const auto &[path, value] : options.dumps)
+    if (llvm::Error error = addDump(path, value, writer, llvm::outs()))
+      return fail(std::move(error));
+  if (llvm::Error error = writer.write(options.folder, **target, llvm::outs()))
+    return fail(std::move(error));
   return 0;
 }
