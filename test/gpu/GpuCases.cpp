@@ -7,8 +7,8 @@
 //
 //   gpu_cases FOLDER [--arch sm_80,sm_90 | --played] [--dump FILE VALUE]... [--gtest_filter=...]
 //
-// Runs the kernels' tests on the CPU target, then the kernels of dumps of the schedule phase with every symbol at VALUE,
-// and writes what every run was and gave, with the kernels compiled for the CUDA target, into a folder that
+// Runs the kernels' tests on the CPU target, then the kernels of dumps of the schedule phase with every symbol at
+// VALUE, and writes what every run was and gave, with the kernels compiled for the CUDA target, into a folder that
 // gpu_conformance checks where there is a GPU. `--played`: for the stand-in of the driver, without a toolkit.
 //
 //===----------------------------------------------------------------------===//
