@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Pack what a machine with a GPU needs to prove the CUDA target, without network and without a compiler.
 
-usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2] [MODEL]...
+usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2,4] [MODEL]...
 
-Writes FOLDER/gpu: run.py, peers.py, and pack.tar.xz with folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
+Writes FOLDER/gpu: run.py, peers.py, report.py, and pack.tar.xz with the cases of all kernels (without MODEL) and folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
 models that are not trained are made from seeds on both machines, so that the pack holds what is trained and what the
 compiler has derived. A model that does not compile is left out with a line that says why; exit status 1 then.
 """
@@ -18,6 +18,7 @@ import lzma
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -36,8 +37,11 @@ import runner
 
 MAX_REQUESTS = 6
 MIN_SEEDED = 4096
+KERNELS_TIMEOUT_S = 3600
 LIMIT_MIB = 64
 NOT_FOR_GPUS = ("voice-if",)    # its kernels report failures (docs/targets/cuda.md)
+# Of the networks of the onnx package; of the others the compiler derives as many weights as there are.
+SMALL_LIGHT = ("light-squeezenet", "light-shufflenet")
 
 
 # What is measured beside PyTorch: {name: (model, rows, in bfloat16)}.
@@ -186,6 +190,20 @@ def pack_model(model, stages, make, where, is_narrow=False):
     return row | {"folders": folders, "weights": weights, "carried": tensors.size}
 
 
+def default_names():
+    names = [name for name, model in models.MODELS.items() if model.tier != "accept" and name not in NOT_FOR_GPUS]
+    return [name for name in names if not name.startswith("light-") or name in SMALL_LIGHT] + list(MEASURED)
+
+
+def pack_kernels(build, arch, where):
+    """The kernels' tests as a folder, with the program that runs them (test/gpu/GpuCases.cpp)."""
+    done = subprocess.run([build / "test/unit/gpu_cases", where / "kernels", "--arch", arch, "--gtest_brief=1"],
+                          capture_output=True, text=True, timeout=KERNELS_TIMEOUT_S)
+    if done.returncode != 0:
+        raise runner.Failure(f"gpu_cases: exit status {done.returncode}\n" + "\n".join(done.stdout.splitlines()[-15:]))
+    return done.stdout.splitlines()[-1]
+
+
 def write_archive(where, target):
     """One archive, in which equal files are links, and like files lie side by side."""
     seen = {}
@@ -205,13 +223,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=models.BUILD)
     parser.add_argument("--arch", default="sm_80,sm_90")
-    parser.add_argument("--stages", default="1,2")
+    parser.add_argument("--stages", default="1,2,4")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     options = parser.parse_args()
     unknown = set(options.models) - set(models.MODELS) - set(MEASURED)
     if unknown:
         parser.error(f"unknown model {', '.join(sorted(unknown))}; known: {', '.join((*models.MODELS, *MEASURED))}")
-    names = options.models or [name for name, model in models.MODELS.items() if model.tier != "accept" and name not in NOT_FOR_GPUS]
+    names = options.models or default_names()
     out = options.build / "gpu"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -219,6 +237,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="penstock-gpu-") as scratch:
         where, rows = pathlib.Path(scratch) / "pack", []
         where.mkdir()
+        if not options.models:
+            print(f"packed kernels: {pack_kernels(options.build, options.arch, where)}", flush=True)
         for name in names:
             try:
                 model, is_narrow = measured_model(name) if name in MEASURED else (models.MODELS[name], False)
@@ -230,7 +250,7 @@ def main():
                 failed |= isinstance(error, runner.Failure)
         (where / "index.json").write_text(json.dumps(rows))
         write_archive(where, out / "pack.tar.xz")
-    for script in ("run.py", "peers.py"):
+    for script in ("run.py", "peers.py", "report.py"):
         shutil.copy(HERE / script, out / script)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2 ** 20
     print(f"{out}: {size:.1f} MiB; run {out / 'run.py'} on a machine with a GPU")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Run what ./dev gpu has packed on a machine with GPUs: whole models, the same bits whatever the cut, and how long each takes.
+"""Run what ./dev gpu has packed on a machine with GPUs: every kernel's cases, whole models, the same bits whatever the cut,
+and how long each takes.
 
-usage: run.py [--only PATTERN] [--json FILE] [--requests N] [PACK.tar.xz]
+usage: run.py [--only PATTERN] [--sanitize] [--json FILE] [--requests N] [PACK.tar.xz]
 
 Needs python3 with numpy and NVIDIA's driver; cuBLASLt, cuDNN and NCCL are taken from LD_LIBRARY_PATH, else from the CUDA
 toolkit or Python's nvidia packages, where they are there. Large weights are made here from seeds; their checksums are
@@ -32,6 +33,8 @@ RUN_TIMEOUT_S = 120
 MAX_COMPARED = 1 << 16
 # Requests in which code is loaded and graphs are made; they are not measured.
 NUM_FIRST = 10
+# Lines of a failure that are shown.
+MAX_WORDS = 5
 
 
 def uniform(seed, count, mean, deviation, dtype):
@@ -147,6 +150,22 @@ def same_bits(one, other):
     return all(a[name].tobytes() == b[name].tobytes() for a, b in zip(one, other) for name in a)
 
 
+def run_kernels(folder, sanitize):
+    """A row as of a model, from the program that runs the kernels' cases; `sanitize`: under compute-sanitizer."""
+    program, report = folder / "gpu_conformance", folder / "report.json"
+    program.chmod(0o755)
+    checker = ("compute-sanitizer", "--tool", "memcheck", "--target-processes", "all", "--error-exitcode", "1") if sanitize else ()
+    done = subprocess.run([*checker, str(program), str(folder), "--json", str(report)], capture_output=True, text=True,
+                          errors="replace", env=environment())
+    lines = done.stdout.splitlines() or done.stderr.splitlines() or ["it printed nothing"]
+    words = "; ".join([*(line for line in lines if line.startswith(("failed: ", "========= E")))][:MAX_WORDS] + [lines[-1]])
+    row = {"model": "kernels", "folder": "cases", "status": "pass" if done.returncode == 0 else "fail", "words": words}
+    if report.exists():
+        row["cases"] = json.loads(report.read_text())
+    print(f"{row['status']:4} kernels: {words}", flush=True)
+    return row
+
+
 class Model:
     """One model of the pack, with its folders."""
 
@@ -206,6 +225,7 @@ def run_model(model, count, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="models whose name matches")
+    parser.add_argument("--sanitize", action="store_true", help="the cases of kernels under compute-sanitizer")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--requests", type=int, default=0, metavar="N", help="measure each folder with N requests")
     parser.add_argument("pack", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).with_name("pack.tar.xz"))
@@ -219,6 +239,8 @@ def main():
         root = pathlib.Path(scratch)
         with tarfile.open(options.pack) as archive:
             archive.extractall(root, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        if (root / "kernels").is_dir() and fnmatch.fnmatch("kernels", options.only):
+            results.append(run_kernels(root / "kernels", options.sanitize))
         for row in json.loads((root / "index.json").read_text()):
             if fnmatch.fnmatch(row["name"], options.only):
                 run_model(Model(root, row), options.requests, results)
