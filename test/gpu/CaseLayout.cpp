@@ -15,7 +15,6 @@ using namespace penstock;
 using namespace penstock::test;
 
 static constexpr int64_t kGuard = 512;
-static constexpr unsigned char kGuardByte = 0xA5;
 
 CaseLayout::CaseLayout(const Case &test) : test(test) {
   for (size_t i = 0; i <= test.inputs.size() + test.results.size(); ++i) {
@@ -42,12 +41,9 @@ std::string CaseLayout::nameOf(size_t index) const {
 }
 
 void CaseLayout::fill(unsigned char *memory, const std::string &data, unsigned char rubbish) const {
-  std::memset(memory, kGuardByte, size_t(total));
-  for (size_t i = 0; i < starts.size(); ++i)
-    if (i < test.inputs.size())
-      std::memcpy(memory + starts[i], data.data() + test.inputs[i].offset, size_t(sizeOf(i)));
-    else
-      std::memset(memory + starts[i], rubbish, size_t(sizeOf(i)));
+  std::memset(memory, rubbish, size_t(total));
+  for (size_t i = 0; i < test.inputs.size(); ++i)
+    std::memcpy(memory + starts[i], data.data() + test.inputs[i].offset, size_t(sizeOf(i)));
 }
 
 std::string CaseLayout::findDamageIn(int64_t from, int64_t to, const unsigned char *before,

@@ -30,7 +30,8 @@ public:
   /// From here on only workspace and guards, which need not be copied for their contents.
   int64_t endOfTensors() const { return starts.back(); }
 
-  /// What the memory is before a run; results and workspace are bytes of `rubbish`.
+  /// What the memory is before a run; guards, results and workspace are bytes of `rubbish`: who reads what is not its
+  /// own computes with it.
   void fill(unsigned char *memory, const std::string &data, unsigned char rubbish) const;
   /// What a run has changed and may not; empty if nothing.
   std::string findDamage(const unsigned char *before, const unsigned char *after) const;

@@ -12,6 +12,7 @@
 #include "penstock/Support/Error.h"
 
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Path.h"
 
 using namespace penstock;
@@ -69,7 +70,10 @@ llvm::Error test::addDump(const std::string &path, int64_t value, CaseWriter &wr
   if (!module)
     return userError("'{0}' is no dump", path);
   std::string model = llvm::sys::path::filename(path).split('.').first.str();
+  llvm::StringSet<> known;
   for (auto kernel : module->getOps<nn::KernelDefOp>()) {
+    if (!known.insert(kernels::hashKernel(kernel, TargetProfile())).second)
+      continue; // the same in another layer
     std::string name = model + "." + kernel.getSymName().str();
     if (std::string why = addKernel(kernel, name, value, writer); !why.empty())
       says << name << ": left out: " << why << '\n';

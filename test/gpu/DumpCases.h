@@ -11,8 +11,9 @@
 
 namespace penstock::test {
 
-/// Runs each kernel of a dump of the schedule phase on the CPU target, every symbol at \p value, and adds the run.
-/// Inputs are random, but repeat themselves, so that they can be compressed. `says` hears what is left out.
+/// Runs each kernel of a dump of the schedule phase on the CPU target, equal ones once, every symbol at \p value, and
+/// adds the run. Inputs are random, but repeat themselves, so that they can be compressed. `says` hears what is left
+/// out.
 llvm::Error addDump(const std::string &path, int64_t value, CaseWriter &writer, llvm::raw_ostream &says);
 
 } // namespace penstock::test
