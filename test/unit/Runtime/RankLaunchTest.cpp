@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <fstream>
 #include <thread>
 
 using namespace penstock::rt;
@@ -24,6 +25,7 @@ constexpr int64_t kSecond = 1000000000;
 
 struct RanksOutcome : Outcome {
   double seconds = 0;
+  int64_t endNs = 0;
   std::vector<std::string> errors = {}; ///< our own lines among what launchers say
 };
 
@@ -82,7 +84,8 @@ protected:
     });
     int64_t begin = nowNs();
     RanksOutcome outcome{runCommand("timeout 60 " + command, work.path)};
-    outcome.seconds = double(nowNs() - begin) * 1e-9;
+    outcome.endNs = nowNs();
+    outcome.seconds = double(outcome.endNs - begin) * 1e-9;
     beside.join();
     outcome.errors = errorLines(outcome.err);
     return outcome;
@@ -112,6 +115,28 @@ protected:
           return process;
       }
     return -1;
+  }
+  /// When the process of a stage stops or ends; 0 if it was not seen to.
+  int64_t awaitFault(const char *name) {
+    pid_t process = awaitStage(name);
+    for (int64_t until = nowNs() + 30 * kSecond; process > 0 && nowNs() < until;) {
+      std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+      std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+      size_t end = text.rfind(") ");
+      if (end == std::string::npos || std::string("TZX").find(text[end + 2]) != std::string::npos)
+        return nowNs();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return 0;
+  }
+  /// How long launchers and ranks take to start, on a busy machine, is not what is promised.
+  RanksOutcome runWithFault(const std::string &command, const char *stage, double mostSeconds) {
+    int64_t faultNs = 0;
+    RanksOutcome outcome = run(command, [&] { faultNs = awaitFault(stage); });
+    EXPECT_NE(outcome.exitStatus, 0) << command;
+    EXPECT_GT(faultNs, 0) << command;
+    EXPECT_LT(double(outcome.endNs - faultNs) * 1e-9, mostSeconds) << command;
+    return outcome;
   }
   std::string input() { return " --input x=" + work.path + "/x.npy"; }
 
@@ -232,10 +257,9 @@ TEST_F(RankLaunch, faultsEndTheRun) {
                {"2:publish:2:stop", "stage 2"}};
   for (auto &[fault, words] : cases)
     for (const char *flags : {"", " --no-shared-memory"}) {
-      RanksOutcome outcome = run("mpirun -n 3 " + dir + "/launch" + input() + flags + " --timeout 2 --fault " + fault +
-                                 " --output-dir " + results);
-      EXPECT_NE(outcome.exitStatus, 0) << fault;
-      EXPECT_LT(outcome.seconds, 10) << fault;
+      RanksOutcome outcome = runWithFault("mpirun -n 3 " + dir + "/launch" + input() + flags + " --timeout 2 --fault " +
+                                              fault + " --output-dir " + results,
+                                          kRoleNames[fault[0] - '0'], 8);
       ASSERT_EQ(outcome.errors.size(), 1u) << fault << "\n" << outcome.err;
       EXPECT_NE(outcome.errors[0].find(words), std::string::npos) << fault << "\n" << outcome.errors[0];
       EXPECT_FALSE(std::filesystem::exists(results)) << fault;
@@ -256,10 +280,10 @@ TEST_F(RankLaunch, aSlowStartIsWaitedFor) {
 // minute.
 TEST_F(RankLaunch, theSourceHasADeadline) {
   ASSERT_NO_FATAL_FAILURE(make(2));
-  RanksOutcome outcome = run("mpirun -n 1 " + dir + "/stage-0" + input() +
-                             " --timeout 1 --fault 0:kernel:1:stop : -n 1 " + dir + "/stage-1 --timeout 60");
-  EXPECT_NE(outcome.exitStatus, 0);
-  EXPECT_LT(outcome.seconds, 20);
+  RanksOutcome outcome =
+      runWithFault("mpirun -n 1 " + dir + "/stage-0" + input() + " --timeout 1 --fault 0:kernel:1:stop : -n 1 " + dir +
+                       "/stage-1 --timeout 60",
+                   "stage-0", 18);
   ASSERT_EQ(outcome.errors.size(), 1u) << outcome.err;
   EXPECT_NE(outcome.errors[0].find("error: source, microbatch "), std::string::npos) << outcome.errors[0];
   EXPECT_NE(outcome.errors[0].find(" s for 'x' to be released by stage 0 (last done: "), std::string::npos)
