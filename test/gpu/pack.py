@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pack what a machine with a GPU needs to prove the CUDA target, without network and without a compiler.
 
-usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2,4] [MODEL]...
+usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2] [MODEL]...
 
 Writes FOLDER/gpu: run.py, peers.py, report.py, and pack.tar.xz with the cases of all kernels (without MODEL) and folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
 models that are not trained are made from seeds on both machines, so that the pack holds what is trained and what the
@@ -42,6 +42,7 @@ LIMIT_MIB = 64
 NOT_FOR_GPUS = ("voice-if",)    # its kernels report failures (docs/targets/cuda.md)
 # Of the networks of the onnx package; of the others the compiler derives as many weights as there are.
 SMALL_LIGHT = ("light-squeezenet", "light-shufflenet")
+WITH_FOUR_STAGES = ("minilm", "mobilenet_v2")
 
 
 # What is measured beside PyTorch: {name: (model, rows, in bfloat16)}.
@@ -223,7 +224,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=models.BUILD)
     parser.add_argument("--arch", default="sm_80,sm_90")
-    parser.add_argument("--stages", default="1,2,4")
+    parser.add_argument("--stages", default="1,2", help="of every model; some have four as well")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     options = parser.parse_args()
     unknown = set(options.models) - set(models.MODELS) - set(MEASURED)
@@ -242,7 +243,8 @@ def main():
         for name in names:
             try:
                 model, is_narrow = measured_model(name) if name in MEASURED else (models.MODELS[name], False)
-                rows.append(pack_model(model, stages, compile_folder(options.arch), where, is_narrow))
+                counts = stages + [4] * (name in WITH_FOUR_STAGES and not options.models)
+                rows.append(pack_model(model, counts, compile_folder(options.arch), where, is_narrow))
                 print(f"packed {name}: {rows[-1]['carried'] / 2 ** 20:.1f} MiB of weights carried", flush=True)
             except (models.NotHere, runner.Failure) as error:
                 shutil.rmtree(where / name)
