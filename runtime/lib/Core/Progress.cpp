@@ -72,10 +72,9 @@ static int32_t awaitedRole(const RunControl &control, const Wait &wait) {
   return cursors[slowest].role;
 }
 
-/// The role that `index` waits for; -1 too where what it waits for is there, and it does not take it. That can only be
-/// told of roles of this host.
-static int32_t awaitedRole(const RunControl &control, int32_t index) {
-  Wait wait = waitOf(control, index);
+/// The role that `index` waits for, as `wait` has it; -1 too where what it waits for is there, and it does not take it.
+/// That can only be told of roles of this host.
+static int32_t awaitedRole(const RunControl &control, int32_t index, const Wait &wait) {
   int32_t awaited = awaitedRole(control, wait);
   if (awaited < 0 || control.role(index).heardNs.load(std::memory_order_relaxed) != 0)
     return awaited;
@@ -139,28 +138,40 @@ static std::string stallLine(const RunControl &control, const Wait &wait, int32_
   return head + "'" + control.channel(wait.channel).tensor + tail + peersLast(control, peer) + ownLast(control, index);
 }
 
-std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
+/// Along those who wait for each other, from `index`, to the one whose peer does not wait. What each waits for is read
+/// once: one whose time is over just now waits no more.
+static std::string followStall(const RunControl &control, int32_t index, Wait wait, int64_t waitedNs) {
+  const Wait own = wait;
   int32_t current = index;
-  for (int32_t hops = 0; hops < numRoles(); ++hops) {
-    int32_t next = awaitedRole(*this, current);
-    if (next == index)
+  for (int32_t hops = 0; hops < control.numRoles(); ++hops) {
+    int32_t next = awaitedRole(control, current, wait);
+    if (next == index) { // in a circle
       current = index;
+      wait = own;
+    }
     // What a silent role waits for is what it waited for when it was last heard.
-    if (next < 0 || next >= numRoles() || next == index || awaitedRole(*this, next) < 0 ||
-        silenceOf(role(next), waitedNs) > 0)
+    if (next < 0 || next >= control.numRoles() || next == index || silenceOf(control.role(next), waitedNs) > 0)
+      break;
+    Wait theirs = waitOf(control, next);
+    if (awaitedRole(control, next, theirs) < 0)
       break;
     current = next;
+    wait = theirs;
   }
-  return stallLine(*this, waitOf(*this, current), current, waitedNs);
+  return stallLine(control, wait, current, waitedNs);
+}
+
+std::string RunControl::describeStall(int32_t index, int64_t waitedNs) const {
+  return followStall(*this, index, waitOf(*this, index), waitedNs);
 }
 
 std::string RunControl::describeSourceStall(int64_t waitedNs) const {
   Wait wait{stageName(RT_STAGE_SOURCE), static_cast<Activity>(source().activity.load()), source().channel.load(),
             source().microbatch.load()};
   int32_t next = awaitedRole(*this, wait);
-  bool isChain = next >= 0 && next < numRoles() && awaitedRole(*this, next) >= 0;
-  if (isChain && silenceOf(role(next), waitedNs) == 0)
-    return describeStall(next, waitedNs);
+  if (next >= 0 && next < numRoles() && silenceOf(role(next), waitedNs) == 0)
+    if (Wait theirs = waitOf(*this, next); awaitedRole(*this, next, theirs) >= 0)
+      return followStall(*this, next, theirs, waitedNs);
   return stallLine(*this, wait, -1, waitedNs);
 }
 

@@ -7,6 +7,9 @@
 #include "Folder.h"
 #include "penstock/rt/Control.h"
 
+#include <atomic>
+#include <thread>
+
 using namespace penstock::rt;
 using namespace testrole;
 
@@ -89,6 +92,27 @@ TEST(Stall, endsAtTheCulprit) {
   chain.control.channel(1).published.store(0);
   EXPECT_EQ(chain.control.describeStall(2, kSecond).find("stage 1, microbatch 0: waited 1 s for '/h' from stage 0"),
             0u);
+}
+
+// All have the same deadline: one whose own time is over while another looks at it waits no more, and is no riddle.
+TEST(Stall, ofOneThatGivesUpMeanwhile) {
+  Chain chain;
+  chain.set(2, Activity::kWaiting, 2, 0);
+  chain.set(1, Activity::kWaiting, 1, 0);
+  chain.set(0, Activity::kRunning, 0, 0);
+  std::atomic<bool> ends{false};
+  std::thread stage([&] {
+    for (uint32_t i = 0; !ends.load(); ++i)
+      chain.control.role(1).activity.store(uint32_t(i % 2 ? Activity::kWaiting : Activity::kRunning));
+  });
+  for (int i = 0; i < 20000; ++i) {
+    std::string line = chain.control.describeStall(2, kSecond);
+    if (line.find("for 'y' from stage 1") == std::string::npos &&
+        line.find("for '/h' from stage 0") == std::string::npos)
+      ADD_FAILURE() << line;
+  }
+  ends = true;
+  stage.join();
 }
 
 // The source has a deadline too, and says who holds its slots.
