@@ -246,7 +246,7 @@ def test_too_little_memory(folder):
     assert "(Tiny, sm_90) has 16.0 KiB free of 16.0 KiB, and " in words and " more are needed: weights " in words
 
 
-MIXED = """
+CLASSES = """
 [[class]]
 name = "host"
 threads = 1
@@ -255,16 +255,16 @@ name = "gpu"
 target = "cuda"
 peak = { f32 = 1e13 }
 bandwidth = "1 TB/s"
-[[device]]
-name = "first"
-class = "host"
-[[device]]
-name = "second"
-class = "gpu"
-[[device]]
-name = "third"
-class = "host"
 """
+
+
+def cluster_of(*classes):
+    """The text of a cluster file with a device of each of these classes: host or gpu."""
+    names = ("first", "second", "third")
+    return CLASSES + "".join(f'[[device]]\nname = "{name}"\nclass = "{kind}"\n' for name, kind in zip(names, classes))
+
+
+MIXED = cluster_of("host", "gpu", "host")
 
 
 def check_cluster(where, text, flags, devices, *form, played=()):

@@ -19,7 +19,7 @@ import runner
 import slurm
 import tiny
 from processes import processes_of, stages_of, wait_for
-from test_cuda_stages import (H200, LAUNCH_TIMEOUT_S, STANDIN, check_same, compile_played, launch, machine, reports,
+from test_cuda_stages import (H200, LAUNCH_TIMEOUT_S, STANDIN, check_same, cluster_of, compile_played, launch, machine, reports,
                               results)
 
 NUM_LAYERS = 8
@@ -171,30 +171,9 @@ def test_bench_names_the_transport(compiled):
     assert "nccl" in transports
 
 
-MIXED = """
-[[class]]
-name = "host"
-threads = 1
-[[class]]
-name = "gpu"
-target = "cuda"
-peak = { f32 = 1e13 }
-bandwidth = "1 TB/s"
-[[device]]
-name = "first"
-class = "gpu"
-[[device]]
-name = "second"
-class = "host"
-[[device]]
-name = "third"
-class = "gpu"
-"""
-
-
 def test_over_a_stage_on_the_host(compiled, tmp_path):
     """The skip connection goes from GPU to GPU by NCCL, and the rest through the stage between them, which is on the host."""
-    (tmp_path / "cluster.toml").write_text(MIXED)
+    (tmp_path / "cluster.toml").write_text(cluster_of("gpu", "host", "gpu"))
     folder = compile_played(compiled.model, tmp_path / "mixed.penstock", "--stages", 3, "--cut", "t1", "--cut", "t4", "--transport",
                             "nccl", "--cluster", tmp_path / "cluster.toml")
     carried = [(channel["from"], channel["to"]) for channel in between_stages(folder) if channel.get("carrier") == "nccl"]

@@ -12,8 +12,10 @@
 #ifndef PENSTOCK_LIB_TARGET_CUDA_CALLTABLE_H
 #define PENSTOCK_LIB_TARGET_CUDA_CALLTABLE_H
 
+#include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/Kernels/KernelCompiler.h"
 #include "penstock/Target/LibraryObject.h"
+#include "penstock/rt/CudaKernel.h"
 
 #include <optional>
 
@@ -45,8 +47,20 @@ private:
   std::string library;
 };
 
-/// A descriptor's field of a fixed size, which ends in a zero.
-template <size_t N> void putName(char (&field)[N], llvm::StringRef name) { llvm::copy(name.take_front(N - 1), field); }
+/// The call of `entry` for what a matcher has found: a descriptor `desc`, which gets the kernel's `name`, and
+/// `extents`. `scratchBytes`: what the library may use; its alignment costs something more.
+template <typename Found>
+FoundCall makeCall(Found &found, llvm::StringRef name, const char *entry, const char *section,
+                   mlir::AffineExpr scratchBytes) {
+  llvm::copy(name.take_front(sizeof(found.desc.name) - 1), found.desc.name);
+  FoundCall made;
+  made.call.entry = entry;
+  made.call.section = section;
+  made.call.descriptor = toWords(found.desc);
+  made.call.extents = found.extents;
+  made.workspaceBytes = nn::simplifyExtent(scratchBytes + RT_CUDA_LIBRARY_ALIGNMENT);
+  return made;
+}
 
 } // namespace penstock::cuda
 

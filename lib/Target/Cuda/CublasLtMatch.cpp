@@ -6,10 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "CublasLtMatch.h"
-#include "penstock/Dialect/NN/IR/Extents.h"
+#include "LibraryMatcher.h"
 #include "penstock/Target/LibraryObject.h"
-
-#include "llvm/ADT/SmallPtrSet.h"
 
 namespace penstock::cuda {
 using namespace mlir;
@@ -17,86 +15,42 @@ using namespace nn;
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-
-bool isOne(AffineExpr expr) { return getConstant(expr) == 1; }
-
 /// A buffer that holds matrices one after the other.
 struct Place {
   int64_t buffer;
   bool isTransposed = false; ///< each matrix
 };
 
-class Matcher {
+class Matcher : public LibraryMatcher<Matcher, CublasLtKernel, MatmulOp> {
 public:
-  /// `constants`: those that the library would read are taken, and noted. Null: none is.
   Matcher(Block &body, bool allowsTf32, llvm::SetVector<ConstantOp> *constants)
-      : body(body), context(body.getParentOp()->getContext()), constants(constants) {
-    rt_cuda_product_desc &d = desc();
-    d.version = RT_CUDA_PRODUCT_VERSION;
-    d.allows_tf32 = allowsTf32;
-    d.alpha = 1;
-    d.bias = d.residual = -1;
-    d.result = body.getNumArguments();
-    d.workspace = d.result + 1;
+      : LibraryMatcher(body, allowsTf32, constants) {
+    desc().version = RT_CUDA_PRODUCT_VERSION;
+    desc().alpha = 1;
   }
 
-  std::optional<CublasLtKernel> run() {
-    Operation *yield = body.getTerminator();
-    if (yield->getNumOperands() != 1 || takeAll() != yield->getOperand(0))
-      return std::nullopt;
-    seen.insert(yield);
-    for (Operation &op : body)
-      if (!seen.contains(&op) && !isa<ConstantOp>(op))
-        return std::nullopt;
-    return std::move(result);
+  bool takeRoot(MatmulOp op) {
+    return takeType(RT_CUDA_PRODUCT_F32, RT_CUDA_PRODUCT_F16, RT_CUDA_PRODUCT_BF16) && takeProduct(op);
   }
 
-  /// The last value that the library can make; null if there is none.
-  Value takeAll() {
-    auto products = body.getOps<MatmulOp>();
-    if (!llvm::hasSingleElement(products))
-      return Value();
-    MatmulOp product = *products.begin();
-    value = product.getResult();
-    seen.insert(product);
-    if (!takeType() || !takeProduct(product))
-      return Value();
-    while (value.hasOneUse()) {
-      Operation *user = *value.user_begin();
-      if (!takeUser(user))
-        break;
-      seen.insert(user);
-      value = user->getResult(0);
-    }
-    return value;
+  /// What is done to each element, in the order in which cuBLASLt does it.
+  bool takeUser(Operation *user) {
+    if (auto unary = dyn_cast<UnaryOp>(user))
+      return takeUnary(unary);
+    if (auto binary = dyn_cast<BinaryOp>(user))
+      return takeBinary(binary);
+    return isa<ReshapeOp>(user);
   }
 
 private:
-  rt_cuda_product_desc &desc() { return result.desc; }
-
-  bool takeType() {
-    Type element = typeOf(value).getElementType();
-    desc().type = element.isF32()    ? RT_CUDA_PRODUCT_F32
-                  : element.isF16()  ? RT_CUDA_PRODUCT_F16
-                  : element.isBF16() ? RT_CUDA_PRODUCT_BF16
-                                     : 0;
-    desc().allows_tf32 &= desc().type == RT_CUDA_PRODUCT_F32;
-    return desc().type != 0;
-  }
-
   // Operands: inputs of the kernel, perhaps seen in another shape, or with the last two axes swapped.
 
   std::optional<Place> resolve(Value v) {
-    if (typeOf(v).getElementType() != typeOf(value).getElementType())
+    if (!hasType(v))
       return std::nullopt;
-    if (auto argument = dyn_cast<BlockArgument>(v))
-      return Place{static_cast<int64_t>(argument.getArgNumber())};
+    if (std::optional<int64_t> buffer = bufferOf(v))
+      return Place{*buffer};
     Operation *op = v.getDefiningOp();
-    if (auto constant = dyn_cast<ConstantOp>(op); constant && constants) {
-      constants->insert(constant);
-      return Place{0};
-    }
     seen.insert(op);
     if (auto reshape = dyn_cast<ReshapeOp>(op)) {
       std::optional<Place> inner = resolve(reshape.getInput());
@@ -153,18 +107,10 @@ private:
     return getConstant(inner) != 0 && llvm::all_of(result.extents, isSafeExtent);
   }
 
-  // What is done to each element, in the order in which cuBLASLt does it.
+  // What is done to each element.
 
   bool hasSummand() { return desc().bias >= 0 || desc().residual >= 0; }
   bool hasActivation() { return desc().activation != RT_CUDA_PRODUCT_NO_ACTIVATION; }
-
-  bool takeUser(Operation *user) {
-    if (auto unary = dyn_cast<UnaryOp>(user))
-      return takeUnary(unary);
-    if (auto binary = dyn_cast<BinaryOp>(user))
-      return takeBinary(binary);
-    return isa<ReshapeOp>(user);
-  }
 
   bool takeUnary(UnaryOp op) {
     if (op.getKind() == UnaryKind::identity)
@@ -214,13 +160,7 @@ private:
     return true;
   }
 
-  Block &body;
-  MLIRContext *context;
-  llvm::SetVector<ConstantOp> *constants;
-  CublasLtKernel result;
-  Value value; ///< the end of the chain so far
   AffineExpr columns;
-  llvm::SmallPtrSet<Operation *, 16> seen;
 };
 
 } // namespace

@@ -23,15 +23,8 @@ private:
     std::optional<CublasLtKernel> kernel = matchCublasLt(body, allowsTf32);
     if (!kernel)
       return std::nullopt;
-    putName(kernel->desc.name, name);
-    FoundCall found;
-    found.call.entry = "rt_cuda_product";
-    found.call.section = "rt_cuda_products";
-    found.call.descriptor = toWords(kernel->desc);
-    found.call.extents = kernel->extents;
-    found.workspaceBytes = getAffineConstantExpr(RT_CUDA_PRODUCT_WORKSPACE_BYTES + RT_CUDA_LIBRARY_ALIGNMENT,
-                                                 body.getParentOp()->getContext());
-    return found;
+    AffineExpr scratchBytes = getAffineConstantExpr(RT_CUDA_PRODUCT_WORKSPACE_BYTES, body.getParentOp()->getContext());
+    return makeCall(*kernel, name, "rt_cuda_product", "rt_cuda_products", scratchBytes);
   }
 
   bool allowsTf32;

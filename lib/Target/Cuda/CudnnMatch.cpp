@@ -6,10 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "CudnnMatch.h"
-#include "penstock/Dialect/NN/IR/Extents.h"
+#include "LibraryMatcher.h"
 #include "penstock/Target/LibraryObject.h"
-
-#include "llvm/ADT/SmallPtrSet.h"
 
 namespace penstock::cuda {
 using namespace mlir;
@@ -17,81 +15,37 @@ using namespace nn;
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-
-bool isOne(AffineExpr expr) { return getConstant(expr) == 1; }
-
-class Matcher {
+class Matcher : public LibraryMatcher<Matcher, CudnnKernel, ConvOp> {
 public:
-  /// `constants`: those that the library would read are taken, and noted. Null: none is.
   Matcher(Block &body, bool allowsTf32, llvm::SetVector<ConstantOp> *constants)
-      : body(body), context(body.getParentOp()->getContext()), constants(constants) {
-    rt_cuda_convolution_desc &d = desc();
-    d.version = RT_CUDA_CONVOLUTION_VERSION;
-    d.allows_tf32 = allowsTf32;
-    d.bias = d.residual = -1;
-    d.result = body.getNumArguments();
-    d.workspace = d.result + 1;
+      : LibraryMatcher(body, allowsTf32, constants) {
+    desc().version = RT_CUDA_CONVOLUTION_VERSION;
   }
 
-  std::optional<CudnnKernel> run() {
-    Operation *yield = body.getTerminator();
-    if (yield->getNumOperands() != 1 || takeAll() != yield->getOperand(0))
-      return std::nullopt;
-    seen.insert(yield);
-    for (Operation &op : body)
-      if (!seen.contains(&op) && !isa<ConstantOp>(op))
-        return std::nullopt;
-    return std::move(result);
+  bool takeRoot(ConvOp op) {
+    return takeType(RT_CUDA_CONVOLUTION_F32, RT_CUDA_CONVOLUTION_F16, RT_CUDA_CONVOLUTION_BF16) && takeConvolution(op);
   }
 
-  /// The last value that the library can make; null if there is none.
-  Value takeAll() {
-    auto convolutions = body.getOps<ConvOp>();
-    if (!llvm::hasSingleElement(convolutions))
-      return Value();
-    ConvOp convolution = *convolutions.begin();
-    value = convolution.getResult();
-    seen.insert(convolution);
-    if (!takeType() || !takeConvolution(convolution))
-      return Value();
-    while (value.hasOneUse()) {
-      Operation *user = *value.user_begin();
-      if (!takeUser(user))
-        break;
-      seen.insert(user);
-      value = user->getResult(0);
-    }
-    return value;
+  /// What is done to each element.
+  bool takeUser(Operation *user) {
+    if (auto unary = dyn_cast<UnaryOp>(user))
+      return takeUnary(unary);
+    if (auto binary = dyn_cast<BinaryOp>(user))
+      return takeBinary(binary);
+    isReshaped |= isa<ReshapeOp>(user);
+    return isa<ReshapeOp>(user);
   }
 
 private:
-  rt_cuda_convolution_desc &desc() { return result.desc; }
-
-  bool takeType() {
-    Type element = typeOf(value).getElementType();
-    desc().type = element.isF32()    ? RT_CUDA_CONVOLUTION_F32
-                  : element.isF16()  ? RT_CUDA_CONVOLUTION_F16
-                  : element.isBF16() ? RT_CUDA_CONVOLUTION_BF16
-                                     : 0;
-    desc().allows_tf32 &= desc().type == RT_CUDA_CONVOLUTION_F32;
-    return desc().type != 0;
-  }
-
   /// Operands are inputs of the kernel, perhaps seen in another shape. Sets the index of the buffer.
   bool resolve(Value v, int64_t &buffer) {
-    if (typeOf(v).getElementType() != typeOf(value).getElementType())
+    if (!hasType(v))
       return false;
-    if (auto argument = dyn_cast<BlockArgument>(v)) {
-      buffer = argument.getArgNumber();
+    if (std::optional<int64_t> found = bufferOf(v)) {
+      buffer = *found;
       return true;
     }
     Operation *op = v.getDefiningOp();
-    if (auto constant = dyn_cast<ConstantOp>(op); constant && constants) {
-      constants->insert(constant);
-      buffer = 0;
-      return true;
-    }
     auto reshape = dyn_cast<ReshapeOp>(op);
     seen.insert(op);
     return reshape && resolve(reshape.getInput(), buffer);
@@ -146,15 +100,6 @@ private:
 
   // What is done to each element.
 
-  bool takeUser(Operation *user) {
-    if (auto unary = dyn_cast<UnaryOp>(user))
-      return takeUnary(unary);
-    if (auto binary = dyn_cast<BinaryOp>(user))
-      return takeBinary(binary);
-    isReshaped |= isa<ReshapeOp>(user);
-    return isa<ReshapeOp>(user);
-  }
-
   bool takeUnary(UnaryOp op) {
     if (op.getKind() == UnaryKind::identity)
       return true;
@@ -184,13 +129,7 @@ private:
            llvm::all_of(ArrayRef(extents).drop_back(numSpatial + 1), isOne);
   }
 
-  Block &body;
-  MLIRContext *context;
-  llvm::SetVector<ConstantOp> *constants;
-  CudnnKernel result;
-  Value value; ///< the end of the chain so far
   bool isReshaped = false, isActive = false;
-  llvm::SmallPtrSet<Operation *, 16> seen;
 };
 
 } // namespace

@@ -23,15 +23,8 @@ private:
     std::optional<CudnnKernel> kernel = matchCudnn(body, allowsTf32);
     if (!kernel)
       return std::nullopt;
-    putName(kernel->desc.name, name);
-    FoundCall found;
-    found.call.entry = "rt_cuda_convolution";
-    found.call.section = "rt_cuda_convolutions";
-    found.call.descriptor = toWords(kernel->desc);
-    found.call.extents = kernel->extents;
-    found.workspaceBytes =
-        nn::simplifyExtent(kernel->extents[RT_CUDA_CONVOLUTION_WORKSPACE] + RT_CUDA_LIBRARY_ALIGNMENT);
-    return found;
+    return makeCall(*kernel, name, "rt_cuda_convolution", "rt_cuda_convolutions",
+                    kernel->extents[RT_CUDA_CONVOLUTION_WORKSPACE]);
   }
 
   bool allowsTf32;

@@ -82,14 +82,20 @@ Status CudaKernels::beginAll() {
 void CudaKernels::addToKey(const Waiting &waits) {
   auto add = [&](const void *data) { key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(data))); };
   if (!waits.entry) {
-    auto addAll = [&](std::initializer_list<const void *> all) { std::for_each(all.begin(), all.end(), add); };
-    const ProductBuffers &product = waits.product.buffers;
-    const ConvolutionBuffers &image = waits.image.buffers;
-    addAll({product.lhs, product.rhs, product.bias, product.residual, product.result, product.workspace});
-    addAll({image.input, image.filter, image.bias, image.residual, image.result, image.workspace});
-    addAll({waits.product.desc, waits.image.desc}); // the first has the factor
-    key.push_back(static_cast<int64_t>(waits.product.number));
-    key.push_back(static_cast<int64_t>(waits.image.number));
+    auto addCall = [&](std::initializer_list<const void *> all, const CudaPlan &plan) {
+      std::for_each(all.begin(), all.end(), add);
+      key.push_back(static_cast<int64_t>(plan.number));
+    };
+    // A descriptor tells one library's call from the other's, and has the factor of a product.
+    if (waits.product.plan) {
+      const ProductBuffers &used = waits.product.buffers;
+      addCall({waits.product.desc, used.lhs, used.rhs, used.bias, used.residual, used.result, used.workspace},
+              waits.product);
+    } else {
+      const ConvolutionBuffers &used = waits.image.buffers;
+      addCall({waits.image.desc, used.input, used.filter, used.bias, used.residual, used.result, used.workspace},
+              waits.image);
+    }
     return;
   }
   add(waits.kernel);

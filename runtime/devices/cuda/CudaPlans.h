@@ -10,6 +10,7 @@
 #ifndef PENSTOCK_RT_DEVICES_CUDAPLANS_H
 #define PENSTOCK_RT_DEVICES_CUDAPLANS_H
 
+#include "Stage.h"
 #include "penstock/rt/CudaKernel.h"
 
 #include <algorithm>
@@ -32,6 +33,27 @@ struct CudaPlan {
   uint64_t number = 0;  ///< of the plan, never that of another one
   bool isFirst = false; ///< of its plan: the library may still have to load code
 };
+
+/// Opens a library, once, for the calls of an executable, if there are any. `open`: of the device's table. kMismatch: a
+/// call comes from another version of the compiler. kSystem: there is no library, or a wrong one.
+template <typename Call>
+Status openLibrary(const DeviceStage &stage, const char *library, Span<const Call *const> calls, int version,
+                   int32_t (*Device::*open)(void *, char *, int64_t), bool &isOpen) {
+  for (const Call *call : calls)
+    if (call->version != version)
+      return fail(Code::kMismatch,
+                  "%s: kernel '%s' calls %s with version %lld, expected %d; compile the model again with this version",
+                  stage.who().c_str(), call->name, library, (long long)call->version, version);
+  if (calls.count == 0 || isOpen)
+    return Status();
+  char error[512] = "";
+  const Device &device = stage.device();
+  if ((device.*open)(device.self, error, sizeof(error)) != 0)
+    return fail(Code::kSystem, "%s: kernel '%s' needs %s on %s: %s", stage.who().c_str(), calls[0]->name, library,
+                deviceWords(device).c_str(), error);
+  isOpen = true;
+  return Status();
+}
 
 template <typename Problem, typename Less> class CudaPlans {
 public:

@@ -199,8 +199,7 @@ int32_t openConvolutions(void *self, char *error, int64_t numBytes) {
   return openLibrary(self, &Cuda::dnn, error, numBytes);
 }
 int32_t translateDnn(dnn::Outcome outcome) {
-  bool isNotSupported = outcome >= dnn::kNotSupported && outcome < dnn::kInternalError;
-  return isNotSupported ? int32_t(kDeviceNoPlan) : outcome ? kFirstOfDnn + outcome : 0;
+  return dnn::isNotSupported(outcome) ? int32_t(kDeviceNoPlan) : outcome ? kFirstOfDnn + outcome : 0;
 }
 int32_t makeConvolution(void *self, const ConvolutionProblem *problem, void **plan) {
   (void)callsOf(self);

@@ -22,21 +22,7 @@ Span<const rt_cuda_product_desc *const> productsOfExecutable() {
 }
 
 Status CudaProducts::load(Span<const rt_cuda_product_desc *const> products) {
-  for (const rt_cuda_product_desc *product : products)
-    if (product->version != RT_CUDA_PRODUCT_VERSION)
-      return fail(Code::kMismatch,
-                  "%s: kernel '%s' calls cuBLASLt with version %lld, expected %d; compile the model again with this "
-                  "version",
-                  stage.who().c_str(), product->name, (long long)product->version, RT_CUDA_PRODUCT_VERSION);
-  if (products.count == 0 || isOpen)
-    return Status();
-  char error[512] = "";
-  const Device &device = stage.device();
-  if (device.openProducts(device.self, error, sizeof(error)) != 0)
-    return fail(Code::kSystem, "%s: kernel '%s' needs cuBLASLt on %s: %s", stage.who().c_str(), products[0]->name,
-                deviceWords(device).c_str(), error);
-  isOpen = true;
-  return Status();
+  return openLibrary(stage, "cuBLASLt", products, RT_CUDA_PRODUCT_VERSION, &Device::openProducts, isOpen);
 }
 
 bool CudaProducts::Less::operator()(const ProductProblem &lhs, const ProductProblem &rhs) const {

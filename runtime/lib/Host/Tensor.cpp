@@ -53,19 +53,18 @@ void TensorPool::Kept::put(Block block) {
 
 Status TensorPool::make(int32_t dtype, std::vector<int64_t> dims, Tensor &tensor) {
   int64_t numBytes;
-  bool isLarge = tensorBytes(dtype, dims.data(), dims.size(), numBytes) && numBytes >= kMinBytes;
-  Block block = isLarge ? kept->take(numBytes) : Block();
-  if (block.data) {
-    tensor.dtype = dtype;
-    tensor.dims = std::move(dims);
-    tensor.numBytes = numBytes;
-  } else if (Status status = Tensor::make(dtype, std::move(dims), tensor); !status.ok() || !isLarge) {
-    return status;
-  } else {
+  if (!tensorBytes(dtype, dims.data(), dims.size(), numBytes) || numBytes < kMinBytes)
+    return Tensor::make(dtype, std::move(dims), tensor);
+  Block block = kept->take(numBytes);
+  if (!block.data) {
+    if (Status status = Tensor::make(dtype, dims, tensor); !status.ok())
+      return status;
     block = {std::move(tensor.data), numBytes};
   }
-  char *data = block.data.get();
-  tensor.data = std::shared_ptr<char>(data, [pool = std::weak_ptr<Kept>(kept), block](char *) {
+  tensor.dtype = dtype;
+  tensor.dims = std::move(dims);
+  tensor.numBytes = numBytes;
+  tensor.data = std::shared_ptr<char>(block.data.get(), [pool = std::weak_ptr<Kept>(kept), block](char *) {
     if (std::shared_ptr<Kept> open = pool.lock())
       open->put(block);
   });

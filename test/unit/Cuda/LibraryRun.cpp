@@ -6,11 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "LibraryRun.h"
-#include "DeviceRun.h"
 #include "GpuHarness.h"
 #include "KernelText.h"
-#include "lib/Role/Context.h"
-#include "transports/inproc/Inproc.h"
+#include "KernelsRun.h"
 
 #include "penstock/Dialect/NN/IR/Extents.h"
 
@@ -40,58 +38,24 @@ private:
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
 
-/// One run on a device, whose memory has a part for each buffer.
-class DeviceRun {
-public:
-  DeviceRun(const std::vector<int64_t> &numBytes, const ObservedLibrary &library) {
-    standin::reset();
-    device = std::make_unique<testdevice::OpenDevice>();
-    std::vector<rt::DeviceStage::Part> parts;
-    for (int64_t bytes : numBytes)
-      parts.push_back({"a buffer", bytes});
-    EXPECT_TRUE(rt::DeviceStage::open(device->table, "stage 0", parts, rt::Watch(), stage).ok());
-    kernels = std::make_unique<rt::CudaKernels>(*stage);
-    EXPECT_TRUE(library.open(*kernels).ok());
-    rt::ControlLayout layout;
-    layout.numRoles = 1;
-    EXPECT_TRUE(rt::InprocHub::create(layout, hub).ok());
-    transport = hub->makeTransport();
-    role.role_name = "stage-0";
-    ctx = std::make_unique<rt_ctx>(role, *transport, hub->control(), rt::RoleOptions());
-    ctx->cudaKernels = kernels.get();
-  }
-  ~DeviceRun() {
-    ctx.reset(), kernels.reset(), stage.reset(), device.reset();
-    standin::checkLeaks();
-    EXPECT_EQ(testdevice::faultWords(), "");
-  }
+/// A part of the device's memory for each buffer.
+std::vector<rt::DeviceStage::Part> listParts(const std::vector<int64_t> &numBytes) {
+  std::vector<rt::DeviceStage::Part> parts;
+  for (int64_t bytes : numBytes)
+    parts.push_back({"a buffer", bytes});
+  return parts;
+}
 
-  /// What the kernel reports; empty if nothing.
-  std::string call(rt_kernel_fn function, size_t numBuffers, const std::vector<int64_t> &symbols) {
-    std::vector<void *> buffers;
-    for (size_t i = 0; i < numBuffers; ++i)
-      buffers.push_back(stage->part(i));
-    function(ctx.get(), buffers.data(), symbols.data());
-    rt::DeviceEvent event;
-    const rt::Device &table = device->table;
-    EXPECT_TRUE(rt::DeviceEvent::make(table, "a test", event).ok());
-    EXPECT_EQ(table.mark(table.self, event.get(), stage->compute().handle), 0);
-    EXPECT_TRUE(
-        rt::awaitEvent(table, "a test", "compute", event.get(), rt::deadlineAfter(testdevice::kLong), rt::Watch())
-            .ok());
-    return ctx->kernelFailed ? ctx->kernelMessage : "";
-  }
-
-  std::unique_ptr<testdevice::OpenDevice> device;
-  std::unique_ptr<rt::DeviceStage> stage;
-
-private:
-  std::unique_ptr<rt::CudaKernels> kernels;
-  std::unique_ptr<rt::InprocHub> hub;
-  std::unique_ptr<rt::Transport> transport;
-  rt_role_desc role = {};
-  std::unique_ptr<rt_ctx> ctx;
-};
+/// What the kernel reports; empty if nothing.
+std::string call(testdevice::KernelsOnDevice &run, rt_kernel_fn function, size_t numBuffers,
+                 const std::vector<int64_t> &symbols) {
+  std::vector<void *> buffers;
+  for (size_t i = 0; i < numBuffers; ++i)
+    buffers.push_back(run.stage->part(i));
+  function(run.ctx.get(), buffers.data(), symbols.data());
+  run.awaitCompute();
+  return run.ctx->kernelFailed ? run.ctx->kernelMessage : "";
+}
 
 /// The results of a kernel on the device. `failure`: what it reported.
 std::vector<Array> runOnDevice(Kernel &kernel, const ObservedLibrary &library, const std::vector<Array> &inputs,
@@ -103,14 +67,15 @@ std::vector<Array> runOnDevice(Kernel &kernel, const ObservedLibrary &library, c
   for (size_t i = 0; i < numBuffers; ++i)
     numBytes.push_back(numElements(kernel.dimsOf(i, symbols)) * bytesOf(i));
   numBytes.push_back(*nn::evaluate(loaded.workspace, symbols));
-  DeviceRun run(numBytes, library);
+  testdevice::KernelsOnDevice run(listParts(numBytes));
+  EXPECT_TRUE(library.open(*run.kernels).ok());
   for (size_t i = 0; i < inputs.size(); ++i) {
     std::vector<unsigned char> bytes(numBytes[i]);
     for (int64_t k = 0; k < inputs[i].size(); ++k)
       storeElement(kernel.typeOf(i).getElementType(), inputs[i].values[k], bytes.data() + k * bytesOf(i));
     run.device->write(run.stage->part(i), bytes.data(), bytes.size());
   }
-  failure = run.call(loaded.function, numBuffers + 1, symbols);
+  failure = call(run, loaded.function, numBuffers + 1, symbols);
   std::vector<Array> results;
   for (size_t i = inputs.size(); i < numBuffers && failure.empty(); ++i) {
     std::vector<unsigned char> bytes(numBytes[i]);

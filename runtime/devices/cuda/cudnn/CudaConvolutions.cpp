@@ -22,21 +22,7 @@ Span<const rt_cuda_convolution_desc *const> convolutionsOfExecutable() {
 }
 
 Status CudaConvolutions::load(Span<const rt_cuda_convolution_desc *const> convolutions) {
-  for (const rt_cuda_convolution_desc *convolution : convolutions)
-    if (convolution->version != RT_CUDA_CONVOLUTION_VERSION)
-      return fail(Code::kMismatch,
-                  "%s: kernel '%s' calls cuDNN with version %lld, expected %d; compile the model again with this "
-                  "version",
-                  stage.who().c_str(), convolution->name, (long long)convolution->version, RT_CUDA_CONVOLUTION_VERSION);
-  if (convolutions.count == 0 || isOpen)
-    return Status();
-  char error[512] = "";
-  const Device &device = stage.device();
-  if (device.openConvolutions(device.self, error, sizeof(error)) != 0)
-    return fail(Code::kSystem, "%s: kernel '%s' needs cuDNN on %s: %s", stage.who().c_str(), convolutions[0]->name,
-                deviceWords(device).c_str(), error);
-  isOpen = true;
-  return Status();
+  return openLibrary(stage, "cuDNN", convolutions, RT_CUDA_CONVOLUTION_VERSION, &Device::openConvolutions, isOpen);
 }
 
 bool CudaConvolutions::Less::operator()(const ConvolutionProblem &lhs, const ConvolutionProblem &rhs) const {

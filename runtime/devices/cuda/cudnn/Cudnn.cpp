@@ -116,8 +116,6 @@ Outcome Cudnn::make(const ConvolutionProblem &problem, std::unique_ptr<Convoluti
   return outcome;
 }
 
-static bool isNotSupported(Outcome outcome) { return outcome >= dnn::kNotSupported && outcome < kInternalError; }
-
 /// What an engine must not say of itself.
 static bool isRefused(const ConvolutionProblem &problem, Note note) {
   switch (note) {

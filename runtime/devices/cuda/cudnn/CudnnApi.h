@@ -37,6 +37,7 @@ enum : Outcome {
   kInternalError = 4000,
   kExecutionFailed = 5000
 };
+constexpr bool isNotSupported(Outcome outcome) { return outcome >= kNotSupported && outcome < kInternalError; }
 enum : Kind {
   kPointwise = 0,
   kConvolution = 1,

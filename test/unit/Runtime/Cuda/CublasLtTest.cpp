@@ -43,21 +43,9 @@ struct Reference {
   }
 };
 
-constexpr size_t kRoom = 16384; ///< bytes of each buffer
-
-class CublasLtTest : public KernelsRun {
+class CublasLtTest : public LibraryCallsRun {
 protected:
-  CublasLtTest() : KernelsRun(listParts()) {
-    for (size_t i = 0; i < 6; ++i)
-      buffers.push_back(stage->part(i));
-    // As little aligned as memory may be that is planned.
-    buffers[5] = static_cast<char *>(buffers[5]) + RT_ALIGNMENT;
-  }
-  static std::vector<DeviceStage::Part> listParts() {
-    std::vector<DeviceStage::Part> parts(5, {"arena", kRoom});
-    parts.push_back({"workspace", RT_CUDA_PRODUCT_WORKSPACE_BYTES + RT_CUDA_LIBRARY_ALIGNMENT});
-    return parts;
-  }
+  CublasLtTest() : LibraryCallsRun(RT_CUDA_PRODUCT_WORKSPACE_BYTES) {}
 
   /// A plain product of f32; its buffers are lhs, rhs, bias, residual, result, workspace.
   static rt_cuda_product_desc describe() {
@@ -72,10 +60,6 @@ protected:
     return kernels->products().load({list, 1});
   }
 
-  void write(size_t buffer, const std::vector<float> &numbers) {
-    ASSERT_LE(numbers.size() * sizeof(float), kRoom);
-    device->write(buffers[buffer], numbers.data(), numbers.size() * sizeof(float));
-  }
   void writeAll(const Reference &reference) {
     write(0, reference.lhs), write(1, reference.rhs), write(2, reference.bias), write(3, reference.residual);
   }
@@ -85,21 +69,14 @@ protected:
   }
   /// Waits for the product and compares.
   void expect(const rt_cuda_product_desc &desc, const Reference &reference) {
-    ASSERT_FALSE(ctx->kernelFailed) << ctx->kernelMessage;
-    DeviceEvent event;
-    ASSERT_TRUE(DeviceEvent::make(device->table, "a test", event).ok());
-    ASSERT_EQ(device->table.mark(device->table.self, event.get(), stage->compute().handle), 0);
-    ASSERT_TRUE(awaitEvent(device->table, "a test", "multiply", event.get(), deadlineAfter(kLong), Watch()).ok());
     std::vector<float> result(size_t(reference.batch * reference.rows * reference.columns));
-    device->read(result.data(), buffers[size_t(desc.result)], result.size() * sizeof(float));
+    ASSERT_NO_FATAL_FAILURE(read(size_t(desc.result), result));
     for (int64_t b = 0, at = 0; b < reference.batch; ++b)
       for (int64_t i = 0; i < reference.rows; ++i)
         for (int64_t k = 0; k < reference.columns; ++k, ++at)
           EXPECT_NEAR(result[size_t(at)], reference.at(desc, b, i, k), 1e-5)
               << "matrix " << b << ", row " << i << ", column " << k;
   }
-
-  std::vector<void *> buffers;
 };
 
 // Both orders of both factors, one matrix and several, one factor for all of a batch.

@@ -54,21 +54,9 @@ struct Reference {
   }
 };
 
-constexpr size_t kRoom = 16384; ///< bytes of each buffer
-
-class CudnnTest : public KernelsRun {
+class CudnnTest : public LibraryCallsRun {
 protected:
-  CudnnTest() : KernelsRun(listParts()) {
-    for (size_t i = 0; i < 6; ++i)
-      buffers.push_back(stage->part(i));
-    // As little aligned as memory may be that is planned.
-    buffers[5] = static_cast<char *>(buffers[5]) + RT_ALIGNMENT;
-  }
-  static std::vector<DeviceStage::Part> listParts() {
-    std::vector<DeviceStage::Part> parts(5, {"arena", kRoom});
-    parts.push_back({"workspace", RT_CUDA_CONVOLUTION_WORKSPACE_BYTES + RT_CUDA_LIBRARY_ALIGNMENT});
-    return parts;
-  }
+  CudnnTest() : LibraryCallsRun(RT_CUDA_CONVOLUTION_WORKSPACE_BYTES) {}
 
   /// A plain convolution of f32; its buffers are input, filter, bias, residual, result, workspace.
   static rt_cuda_convolution_desc describe() {
@@ -84,10 +72,6 @@ protected:
     return kernels->convolutions().load({list, 1});
   }
 
-  void write(size_t buffer, const std::vector<float> &numbers) {
-    ASSERT_LE(numbers.size() * sizeof(float), kRoom);
-    device->write(buffers[buffer], numbers.data(), numbers.size() * sizeof(float));
-  }
   void writeAll(const Reference &reference) {
     write(0, reference.image), write(1, reference.weights), write(2, reference.bias), write(3, reference.residual);
   }
@@ -100,14 +84,9 @@ protected:
   }
   /// Waits for the convolution and compares.
   void expect(const rt_cuda_convolution_desc &desc, const Reference &reference) {
-    ASSERT_FALSE(ctx->kernelFailed) << ctx->kernelMessage;
-    DeviceEvent event;
-    ASSERT_TRUE(DeviceEvent::make(device->table, "a test", event).ok());
-    ASSERT_EQ(device->table.mark(device->table.self, event.get(), stage->compute().handle), 0);
-    ASSERT_TRUE(awaitEvent(device->table, "a test", "convolve", event.get(), deadlineAfter(kLong), Watch()).ok());
     const Shape &shape = reference.result;
     std::vector<float> result(size_t(Reference::sizeOf(shape)));
-    device->read(result.data(), buffers[size_t(desc.result)], result.size() * sizeof(float));
+    ASSERT_NO_FATAL_FAILURE(read(size_t(desc.result), result));
     for (int64_t n = 0; n < shape[0]; ++n)
       for (int64_t k = 0; k < shape[1]; ++k)
         for (int64_t h = 0; h < shape[2]; ++h)
@@ -121,8 +100,6 @@ protected:
     run(desc, reference);
     expect(desc, reference);
   }
-
-  std::vector<void *> buffers;
 };
 
 // Strides, spread-out filters, zeros on both sides and on one, groups, and a filter for each channel.

@@ -17,9 +17,9 @@
 
 namespace testdevice {
 
-class KernelsRun : public testing::Test {
-protected:
-  explicit KernelsRun(const std::vector<DeviceStage::Part> &parts) {
+class KernelsOnDevice {
+public:
+  explicit KernelsOnDevice(const std::vector<DeviceStage::Part> &parts) {
     standin::reset();
     device = std::make_unique<OpenDevice>();
     EXPECT_TRUE(DeviceStage::open(device->table, "stage 0", parts, Watch(), stage).ok());
@@ -32,10 +32,18 @@ protected:
     ctx = std::make_unique<rt_ctx>(role, *transport, hub->control(), RoleOptions());
     ctx->cudaKernels = kernels.get();
   }
-  ~KernelsRun() override {
+  ~KernelsOnDevice() {
     kernels.reset(), stage.reset(), device.reset();
     standin::checkLeaks();
     EXPECT_EQ(faultWords(), "");
+  }
+
+  /// Until all is done that the compute stream has.
+  void awaitCompute() {
+    DeviceEvent event;
+    ASSERT_TRUE(DeviceEvent::make(device->table, "a test", event).ok());
+    ASSERT_EQ(device->table.mark(device->table.self, event.get(), stage->compute().handle), 0);
+    ASSERT_TRUE(awaitEvent(device->table, "a test", "compute", event.get(), deadlineAfter(kLong), Watch()).ok());
   }
 
   std::unique_ptr<OpenDevice> device;
@@ -45,6 +53,45 @@ protected:
   std::unique_ptr<Transport> transport;
   rt_role_desc role = {};
   std::unique_ptr<rt_ctx> ctx;
+};
+
+class KernelsRun : public testing::Test, protected KernelsOnDevice {
+protected:
+  using KernelsOnDevice::KernelsOnDevice;
+};
+
+/// Calls of a library: five tensors of floats, and scratch memory.
+class LibraryCallsRun : public KernelsRun {
+protected:
+  static constexpr size_t kRoom = 16384; ///< bytes of each tensor
+  static constexpr size_t kWorkspace = 5;
+
+  explicit LibraryCallsRun(int64_t scratchBytes) : KernelsRun(listParts(scratchBytes)) {
+    for (size_t i = 0; i <= kWorkspace; ++i)
+      buffers.push_back(stage->part(i));
+    // As little aligned as memory may be that is planned.
+    buffers[kWorkspace] = static_cast<char *>(buffers[kWorkspace]) + RT_ALIGNMENT;
+  }
+
+  void write(size_t buffer, const std::vector<float> &numbers) {
+    ASSERT_LE(numbers.size() * sizeof(float), kRoom);
+    device->write(buffers[buffer], numbers.data(), numbers.size() * sizeof(float));
+  }
+  /// Waits for what was called.
+  void read(size_t buffer, std::vector<float> &numbers) {
+    ASSERT_FALSE(ctx->kernelFailed) << ctx->kernelMessage;
+    ASSERT_NO_FATAL_FAILURE(awaitCompute());
+    device->read(numbers.data(), buffers[buffer], numbers.size() * sizeof(float));
+  }
+
+  std::vector<void *> buffers;
+
+private:
+  static std::vector<DeviceStage::Part> listParts(int64_t scratchBytes) {
+    std::vector<DeviceStage::Part> parts(kWorkspace, {"arena", kRoom});
+    parts.push_back({"workspace", scratchBytes + RT_CUDA_LIBRARY_ALIGNMENT});
+    return parts;
+  }
 };
 
 } // namespace testdevice
