@@ -105,9 +105,13 @@ AffineExpr ExtentFinder::extentOf(Value memref, int64_t axis) {
   }
   if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source))
     return extentOfGroup(collapse, axis);
-  if (auto slice = dyn_cast<memref::SubViewOp>(source))
-    if (slice.getSourceType().getRank() == type.getRank())
-      return findMixed(slice.getMixedSizes()[axis]);
+  if (auto slice = dyn_cast<memref::SubViewOp>(source)) {
+    llvm::SmallBitVector dropped = slice.getDroppedDims();
+    int64_t inner = 0; // the axis of the source that is the slice's
+    for (int64_t left = axis; dropped[inner] || left-- > 0;)
+      ++inner;
+    return findMixed(slice.getMixedSizes()[inner]);
+  }
   return {};
 }
 

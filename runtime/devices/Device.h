@@ -19,16 +19,18 @@
 #include "penstock/rt/Status.h"
 
 #include <string>
+#include <vector>
 
 namespace penstock {
 namespace rt {
 
 struct ProductProblem; ///< cuda/cublaslt/Product.h
 struct ProductBuffers;
+struct ProductChoice;
 struct ConvolutionProblem; ///< cuda/cudnn
 struct ConvolutionBuffers;
 
-constexpr uint32_t kDeviceVersion = 3;
+constexpr uint32_t kDeviceVersion = 4;
 constexpr int32_t kMaxDevices = 16;
 
 /// Codes that mean the same on every device; others are the driver's own.
@@ -100,8 +102,11 @@ struct Device {
 
   /// Opens the library of products; a second time is nothing to do. Not 0: `error` says what is missing.
   int32_t (*openProducts)(void *self, char *error, int64_t numBytes) = nullptr;
+  /// The opened library and its version, which a choice is for.
+  void (*describeProducts)(void *self, char *words, int64_t numBytes) = nullptr;
+  /// `choice`: a known one is taken if the library accepts it; else its own is, and becomes `choice`.
   /// kDeviceNoAlgorithm: the library has none for the problem. Gives nothing to any stream.
-  int32_t (*makeProduct)(void *self, const ProductProblem *problem, void **plan) = nullptr;
+  int32_t (*makeProduct)(void *self, const ProductProblem *problem, ProductChoice *choice, void **plan) = nullptr;
   int32_t (*runProduct)(void *self, void *plan, const ProductBuffers *buffers, void *stream) = nullptr;
   /// Work that was given to a stream is done all the same.
   int32_t (*dropProduct)(void *self, void *plan) = nullptr;
@@ -119,31 +124,40 @@ struct Device {
 /// How two devices reach each other's memory.
 enum class DeviceLink : uint8_t { kHost, kPeer, kPeerWithAtomics };
 
+/// The devices that this process may see.
+struct DeviceList {
+  int32_t numDevices = 0;
+  bool isOrdered = false; ///< whoever started the process has chosen them and their order
+  DeviceLink links[kMaxDevices][kMaxDevices] = {};
+};
+
 /// What is on this machine, for `doctor`.
-struct DeviceReport {
+struct DeviceReport : DeviceList {
   struct Library {
     char name[32] = "", soname[32] = "", version[32] = "";
     int32_t works = 0;
     char trouble[256] = ""; ///< what is missing, and what to do
   };
   Library driver;
-  int32_t numDevices = 0;
   DeviceFacts devices[kMaxDevices];
-  DeviceLink links[kMaxDevices][kMaxDevices] = {};
   int32_t numLibraries = 0;
   Library libraries[8]; ///< beside the driver
 };
 
 /// The symbols of the plug-in. 0, or `error` says what is wrong.
-using CountDevicesFn = int32_t (*)(uint32_t version, int32_t *numDevices, char *error, int64_t numBytes);
+using ListDevicesFn = int32_t (*)(uint32_t version, DeviceList *list, char *error, int64_t numBytes);
 using OpenDeviceFn = int32_t (*)(uint32_t version, int32_t index, Device *device, char *error, int64_t numBytes);
 using ProbeDevicesFn = int32_t (*)(uint32_t version, DeviceReport *report, char *error, int64_t numBytes);
-constexpr const char *kCountDevicesName = "penstock_count_devices";
+constexpr const char *kListDevicesName = "penstock_list_devices";
 constexpr const char *kOpenDeviceName = "penstock_open_device";
 constexpr const char *kProbeDevicesName = "penstock_probe_devices";
 
-/// How many devices this process may see, at least one. Fails as loadDevice() does.
-Status countDevices(const std::string &path, int32_t &numDevices);
+/// At least one device. Fails as loadDevice() does.
+Status listDevices(const std::string &path, DeviceList &list);
+/// The devices, by index, in the order in which stages take them: the given one, or else from the first one on, each
+/// time, of those that are left, the one that the last one reaches best, of several the lower index. Neighbouring
+/// stages talk most.
+std::vector<int32_t> orderByLinks(const DeviceList &list);
 /// Loads the plug-in at `path` and opens one device with it. kSystem: there is no driver or no such device, or they are
 /// too old. kInvalid: the plug-in cannot be used.
 Status loadDevice(const std::string &path, int32_t index, Device &device);

@@ -68,9 +68,11 @@ Status DeviceRole::openDevice(const std::string &folder) {
   if (ownsProcess())
     askForQueues(role);
   std::string path = folder + "/lib/" + plugin;
-  Status status = countDevices(path, numDevices);
+  DeviceList list;
+  Status status = listDevices(path, list);
   if (status.ok()) {
-    status = loadDevice(path, role.device_number % numDevices, device);
+    numDevices = list.numDevices;
+    status = loadDevice(path, orderByLinks(list)[size_t(role.device_number % numDevices)], device);
     isOpen = status.ok();
   }
   return withName(status);
@@ -153,11 +155,13 @@ Status DeviceRole::openLinks(const std::string &folder) {
 }
 
 Status DeviceRole::finish(const Status &result) {
+  if (result.ok())
+    code->products().keepTuning();
   return result.ok() && nccl ? nccl->finish(result, deadlineAfter(timeoutNs)) : result;
 }
 
 /// An executable of several roles has the kernels of all.
-Status DeviceRole::loadCode() {
+Status DeviceRole::loadCode(const std::string &folder) {
   std::vector<const rt_cuda_kernel *> own;
   for (const rt_cuda_kernel *kernel : allCode)
     for (int32_t i = 0; i < role.num_steps; ++i)
@@ -167,7 +171,10 @@ Status DeviceRole::loadCode() {
       }
   code = std::make_unique<CudaKernels>(*stage);
   code->collect();
-  return code->load({own.data(), own.size()});
+  Status status = code->load({own.data(), own.size()});
+  if (status.ok())
+    code->products().tune(folder + "/tuning/" + role.role_name + "." + device.facts.arch + ".txt");
+  return status;
 }
 
 Status DeviceRole::open(const std::string &folder) {
@@ -177,7 +184,7 @@ Status DeviceRole::open(const std::string &folder) {
     return status;
   if (Status status = openLinks(folder); !status.ok())
     return status;
-  if (Status status = loadCode(); !status.ok())
+  if (Status status = loadCode(folder); !status.ok())
     return status;
   if (int32_t error = device.allocateHost(device.self, kPinnedBytes, &pinned))
     return deviceFailure(device, who, "pin memory of the host", error);

@@ -8,7 +8,8 @@
 //   launches  are collected while the program calls kernels, and begun as one graph where a message needs them; equal
 //             launches (the same slots, shapes and kernels) are the same graph
 //
-// Roles of one host are dealt out to its devices in their order, and begin again with the first where there are fewer.
+// Roles of one host are dealt out to its devices in the order of orderByLinks(), and begin again with the first where
+// there are fewer.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_DEVICES_DEVICEROLE_H
@@ -48,7 +49,7 @@ private:
   Status openLinks(const std::string &folder);
   Status nameHost();
   Status planMemory();
-  Status loadCode();
+  Status loadCode(const std::string &folder);
   Status clear(void *data, int64_t numBytes) { return upload(data, nullptr, numBytes); }
   Status upload(void *to, const void *from, int64_t numBytes);
   Status awaitCompute();

@@ -7,17 +7,35 @@
 #include "Device.h"
 #include "Plugin.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace penstock {
 namespace rt {
 
-Status countDevices(const std::string &path, int32_t &numDevices) {
-  CountDevicesFn count = nullptr;
-  if (Status status = findInPlugin(path, kCountDevicesName, "a device", count); !status.ok())
+Status listDevices(const std::string &path, DeviceList &list) {
+  ListDevicesFn ask = nullptr;
+  if (Status status = findInPlugin(path, kListDevicesName, "a device", ask); !status.ok())
     return status;
   char error[512] = "";
-  if (count(kDeviceVersion, &numDevices, error, sizeof(error)) != 0)
+  if (ask(kDeviceVersion, &list, error, sizeof(error)) != 0)
     return fail(Code::kSystem, "%s", error);
   return Status();
+}
+
+std::vector<int32_t> orderByLinks(const DeviceList &list) {
+  std::vector<int32_t> order(size_t(list.numDevices));
+  std::iota(order.begin(), order.end(), 0);
+  if (list.isOrdered)
+    return order;
+  for (size_t i = 1; i < order.size(); ++i) {
+    const DeviceLink *links = list.links[order[i - 1]];
+    auto best = std::max_element(order.begin() + ptrdiff_t(i), order.end(),
+                                 [&](int32_t lhs, int32_t rhs) { return links[lhs] < links[rhs]; });
+    // What is left stays in the order of indices.
+    std::rotate(order.begin() + ptrdiff_t(i), best, best + 1);
+  }
+  return order;
 }
 
 Status loadDevice(const std::string &path, int32_t index, Device &device) {

@@ -19,11 +19,9 @@ import runner
 
 TABLE = pathlib.Path(__file__).with_name("cuda_spills.txt")
 CHIPS = "sm_80,sm_90"
-# A branch that data decide, which takes extents for granted: a device cannot report that they are not.
-REFUSED = {"voice-if": "reports failures to the runtime"}
 # Weights do not change kernels, so that one of two models with equal graphs is enough.
 ASSEMBLED = [model.name for model in models.MODELS.values()
-             if model.tier in ("ci", "torch") and model.name not in REFUSED and not model.name.endswith("-shipped")]
+             if model.tier in ("ci", "torch") and not model.name.endswith("-shipped")]
 # Shapes at which a kernel takes the host seconds, not minutes.
 PLAYED = {"ocr-classifier-static": ("x=1x3x48x32",), "ocr-recognizer-static": ("x=1x3x48x32",),
           "ocr-detector-static": ("x=1x3x32x32",), "voice-if-bound": (), "voice-op18-bound": ()}
@@ -81,15 +79,6 @@ def test_assembled_without_spills(name, tmp_path):
     assert {function["arch"] for function in functions} == set(CHIPS.split(","))
     assert all(function["registers"] > 0 for function in functions)
     assert spills(functions) == read_table()[name]
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused_with_the_kernels_name(name, tmp_path):
-    need_assembler()
-    expected = (r"exit status 2\nerror: node '.*': kernel 'k\d+': has no code for GPUs in this version: " + REFUSED[name] +
-                r".*; '--target cpu' compiles it, and '--bind' may make what decides it a constant")
-    with pytest.raises(runner.Failure, match=expected):
-        measure(name, tmp_path)
 
 
 def test_the_same_functions_for_any_number_of_stages(tmp_path):

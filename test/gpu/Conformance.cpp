@@ -87,8 +87,8 @@ int work(const Options &options, const CaseFolder &folder, const std::vector<siz
   int64_t mostBytes = 0;
   for (size_t index : chosen)
     mostBytes = std::max(mostBytes, CaseLayout(folder.cases[index]).numBytes());
-  int32_t numDevices = 0;
-  if (rt::Status status = rt::countDevices(options.folder + "/" + kPluginFile, numDevices); !status.ok()) {
+  rt::DeviceList devices;
+  if (rt::Status status = rt::listDevices(options.folder + "/" + kPluginFile, devices); !status.ok()) {
     tell({{"what", status.code() == rt::Code::kSystem ? "none" : "broken"}, {"words", status.message()}});
     return 0;
   }

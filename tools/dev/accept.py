@@ -131,17 +131,29 @@ def tests(groups, pattern):
     return look
 
 
+def here(group, pattern):
+    """A claim shown by tests that need what a new root has not, such as NVIDIA's libraries: they run here, and none may be
+    skipped."""
+    def look(bench):
+        results = run_tests.GROUPS[group](run_tests.Context(bench.build, pattern, bench.scratch))
+        bad = [f"{result.name} {result.status}: {result.detail.strip()[-300:]}" for result in results
+               if result.status != "passed"]
+        if not results or any(result.status == "failed" for result in results):
+            return Evidence("fail", f"{len(bad)} of {len(results)} {group} tests: {', '.join(bad[:3])}")
+        if bad:
+            return Evidence("missing", f"{len(bad)} of {len(results)} {group} tests: {', '.join(bad[:3])}")
+        return Evidence("pass", f"{len(results)} {group} tests")
+    return look
+
+
 def exported_too(pattern):
-    """A claim shown by e2e tests that need the models exported with torch: they run here, and none may be skipped."""
+    """A claim shown by e2e tests that need the models exported with torch."""
+    look_here = here("e2e", pattern)
+
     def look(bench):
         if bench.options.quick or bench.options.without_torch:
             return Evidence("missing", "models exported with torch are left out by a flag")
-        results = run_tests.run_e2e(run_tests.Context(bench.build, pattern, bench.scratch))
-        bad = [f"{result.name} {result.status}: {result.detail.strip()[-300:]}" for result in results
-               if result.status != "passed"]
-        if bad or not results:
-            return Evidence("fail", f"{len(bad)} of {len(results)} e2e tests: {', '.join(bad[:3])}")
-        return Evidence("pass", f"{len(results)} e2e tests")
+        return look_here(bench)
     return look
 
 

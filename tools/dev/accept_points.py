@@ -4,7 +4,7 @@
 import dataclasses
 import sys
 
-from accept import ROOT, command, edit_round, exists, exported_too, figures, fresh, limit, peers, random_cuts, tests, whole_model
+from accept import ROOT, command, edit_round, exists, exported_too, figures, fresh, here, limit, peers, random_cuts, tests, whole_model
 
 sys.path.insert(0, str(ROOT / "test/e2e"))
 import models    # noqa: E402
@@ -246,7 +246,7 @@ POINTS = (
         ("no spills in kernels of trained models, for any number of stages",
          tests("e2e", r"assembled_without_spills|same_functions_for_any")),
         ("no spills in kernels of models exported with torch", exported_too(f"test_assembled_without_spills and ({' or '.join(TORCH)})")),
-        ("what has no code says why, and what to do", tests("e2e lit", r"refused_with_the_kernels|map-launches-invalid")))),
+        ("what has no code says why, and what to do", tests("lit", r"map-launches-invalid")))),
     Point("c2", "CUDA: every generated kernel executed on the CPU", (
         ("the cases of the kernels' tests: the CPU target's numbers, nothing found", tests("unit", r"GpuKernelTests")),
         ("planted faults are found, each barrier of a recurrent layer is needed", tests("unit", r"GpuMachine|TeamsNeed")),
@@ -258,9 +258,11 @@ POINTS = (
         ("one allocation per stage, none in steady state", tests("unit", r"CudaStage\.steadyState")),
         ("not enough memory: how much, and for what", tests("unit", r"(CudaStage|Nccl)\.notEnoughMemory")),
         ("the stand-in finds every fault that is planted", tests("unit", r"Standin\.")),
-        ("our declarations are those of CUDA and NCCL", tests("unit", r"CudaHeaders")),
+        ("our declarations are those of CUDA and NCCL", here("unit", "CudaHeaders")),
+        ("their libraries have every symbol, and no plug-in is linked with one", here("e2e", "test_cuda_libraries")),
         ("a role on a device: every call of the driver fails once", tests("unit", r"DeviceRole\.")),
-        ("stages of compiled models", tests("e2e", r"test_cuda_stages")))),
+        ("stages of compiled models", tests("e2e", r"test_cuda_(stages|attention)")),
+        ("branches that take extents for granted", tests("e2e", r"test_cuda_stages.*test_branches")))),
     Point("c4", "CUDA: the NCCL transport", (
         ("conformance suite", tests("unit", r"Conformance.*/nccl")),
         ("transfers joined to kernels by events, each of which is needed", tests("unit", r"Nccl\.(streams|eachEvent)")),
@@ -276,21 +278,26 @@ POINTS = (
         ("copies to and from the device in the costs of a plan", tests("unit", r"Cluster.*Staging")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
+    Point("c7", "CUDA: placement", (
+        ("stages follow links, or CUDA_VISIBLE_DEVICES", tests("unit lit", r"orderByLinks|followsLinks|doctor-cuda")),
+        ("several stages on one device", tests("unit e2e", r"DeviceRole\.number|test_nccl.*(shared_devices|ranks_on_one_device)")))),
     Point("c8", "CUDA: products by cuBLASLt", (
         ("objects that call it give the CPU target's numbers", tests("unit", r"CublasLtKernelTests|CublasLtKernel\.")),
         ("layouts, epilogues, TF32 on request, nothing asked twice, failures named", tests("unit", r"CublasLtTest\.")),
         ("misuse is found", tests("unit", r"CublasLtStandin")),
         ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
+        ("algorithms kept in the folder, and only what fits is taken", tests("unit e2e", r"TuningTest\.|algorithms_are_kept")),
+        ("attention is two products", tests("lit e2e", r"Target/Cuda/split-attention|test_cuda_attention")),
         ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
-        ("our declarations are cuBLASLt's", tests("unit", r"CudaHeaders")))),
+        ("our declarations are cuBLASLt's", here("unit", "CudaHeaders")))),
     Point("c9", "CUDA: convolutions by cuDNN", (
         ("objects that call it give the CPU target's numbers", tests("unit", r"CudnnKernelTests|CudnnKernel\.")),
         ("images, epilogues, TF32 on request, nothing asked twice, failures named", tests("unit", r"CudnnTest\.")),
-        ("the library itself has engines for all that, for four kinds of chips", tests("unit", r"CudnnPlan")),
+        ("the library itself has engines for all that, for four kinds of chips", here("unit", "CudnnPlan")),
         ("misuse is found", tests("unit", r"CudnnStandin")),
         ("kernels are cut where it ends, constants that it reads are weights", tests("lit", r"Target/Cuda/split-epilogues")),
         ("stages of a compiled model, and one without the library", tests("e2e", r"test_images|test_no_cudnn")),
-        ("our declarations are cuDNN's", tests("unit", r"CudaHeaders")))),
+        ("our declarations are cuDNN's", here("unit", "CudaHeaders")))),
     Point("c10", "CUDA: one command packs what a machine with a GPU proves", (
         ("packed, unpacked and judged, against the stand-in; a wrong result is found; skipped without a GPU", tests("e2e", r"test_gpu\.")),)),
 )

@@ -68,7 +68,8 @@ Finding checkMpi() {
   return {"transport", "mpi", false, std::string(dlerror()) + "; install the package openmpi-bin"};
 }
 
-/// What CUDA's plug-in sees: a line for the target, one for each device and each pair of them, one for each library.
+/// What CUDA's plug-in sees: a line for the target, one for each device and each pair of them, one for the order in
+/// which stages take them, one for each library.
 void checkCuda(std::vector<Finding> &findings) {
   llvm::Expected<link::Installation> installation = link::Installation::locate();
   llvm::Expected<std::string> plugin =
@@ -101,6 +102,13 @@ void checkCuda(std::vector<Finding> &findings) {
                           : link == rt::DeviceLink::kPeer          ? "PCIe (peer access)"
                                                                    : "no peer access: through memory of the host"});
     }
+  if (report.numDevices > 1) {
+    std::string names;
+    for (int32_t index : rt::orderByLinks(report))
+      names += (names.empty() ? "cuda:" : ", cuda:") + std::to_string(index);
+    findings.push_back({"order", "cuda", true,
+                        "stages take " + names + (report.isOrdered ? " (CUDA_VISIBLE_DEVICES)" : " (by their links)")});
+  }
   for (int32_t i = 0; i < report.numLibraries; ++i) {
     const rt::DeviceReport::Library &library = report.libraries[i];
     findings.push_back(

@@ -5,18 +5,13 @@
 #include "Emitter.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace penstock::linalg_lowering {
 using namespace nn;
 
 namespace {
-
-/// Two extents that must be equal where a branch is taken.
-struct Assumption {
-  AffineExpr left, right;
-  StringRef reason;
-};
 
 SmallVector<Assumption> getAssumptions(std::optional<ExtentsAttr> exprs, std::optional<ArrayAttr> reasons) {
   SmallVector<Assumption> result;
@@ -26,14 +21,18 @@ SmallVector<Assumption> getAssumptions(std::optional<ExtentsAttr> exprs, std::op
   return result;
 }
 
-/// The runtime's `int32_t rt_check(ctx, lhs, rhs, what)`.
-LLVM::LLVMFuncOp getCheckFunction(ModuleOp module) {
-  if (auto known = module.lookupSymbol<LLVM::LLVMFuncOp>("rt_check"))
+LLVM::LLVMFuncOp getFunction(ModuleOp module, StringRef name, Type result, ArrayRef<Type> arguments) {
+  if (auto known = module.lookupSymbol<LLVM::LLVMFuncOp>(name))
     return known;
   OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
-  Type pointer = LLVM::LLVMPointerType::get(b.getContext()), i64 = b.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(b.getI32Type(), {pointer, i64, i64, pointer});
-  return b.create<LLVM::LLVMFuncOp>(module.getLoc(), "rt_check", type);
+  return b.create<LLVM::LLVMFuncOp>(module.getLoc(), name, LLVM::LLVMFunctionType::get(result, arguments));
+}
+
+/// The runtime's `int32_t rt_check(ctx, lhs, rhs, what)`.
+LLVM::LLVMFuncOp getCheckFunction(ModuleOp module) {
+  MLIRContext *context = module.getContext();
+  Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
+  return getFunction(module, "rt_check", IntegerType::get(context, 32), {pointer, i64, i64, pointer});
 }
 
 /// The address of a zero-terminated text in the object.
@@ -59,6 +58,23 @@ FailureOr<SmallVector<Value>> emitOps(Emitter &e, Region &region) {
   return yielded;
 }
 
+Value toI64(Emitter &e, Location loc, Value index) {
+  return e.b.create<arith::IndexCastOp>(loc, e.b.getI64Type(), index);
+}
+
+/// A processor calls the runtime; a device, which cannot, leaves the number of the assumption.
+void report(Emitter &e, Location loc, const Assumption &assumption, Value left, Value right, ModuleOp module) {
+  if (e.verdict) {
+    e.assumptions.push_back(assumption);
+    Value number = e.b.create<arith::ConstantIntOp>(loc, e.assumptions.size(), 64);
+    e.b.create<memref::StoreOp>(loc, number, e.verdict, e.index(loc, e.constantExpr(0)));
+    return;
+  }
+  Value arguments[] = {e.context, toI64(e, loc, left), toI64(e, loc, right),
+                       getText(e, loc, module, assumption.reason)};
+  e.b.create<LLVM::CallOp>(loc, getCheckFunction(module), arguments);
+}
+
 /// The branch where all assumptions hold; else the first that does not is reported, and the results are anything.
 FailureOr<SmallVector<Value>> emitChecked(Emitter &e, Region &region, ArrayRef<Assumption> assumptions) {
   if (assumptions.empty())
@@ -79,11 +95,7 @@ FailureOr<SmallVector<Value>> emitChecked(Emitter &e, Region &region, ArrayRef<A
     return failure();
   e.b.create<scf::YieldOp>(loc, *yielded);
   e.b.setInsertionPointToEnd(made.elseBlock());
-  auto module = made->getParentOfType<ModuleOp>();
-  Type i64 = e.b.getI64Type();
-  Value arguments[] = {e.context, e.b.create<arith::IndexCastOp>(loc, i64, left),
-                       e.b.create<arith::IndexCastOp>(loc, i64, right), getText(e, loc, module, first.reason)};
-  e.b.create<LLVM::CallOp>(loc, getCheckFunction(module), arguments);
+  report(e, loc, first, left, right, made->getParentOfType<ModuleOp>());
   SmallVector<Value> anything;
   for (Value value : terminator->getOperands())
     anything.push_back(e.zeros(loc, Emitter::typeOf(value)));
@@ -102,6 +114,28 @@ LogicalResult emitBranch(Emitter &e, Region &region, Block *block, ArrayRef<Assu
 }
 
 } // namespace
+
+void openVerdict(Emitter &e, Location loc) {
+  e.verdict = e.b.create<memref::AllocOp>(loc, MemRefType::get({1}, e.b.getI64Type()));
+  Value zero = e.b.create<arith::ConstantIntOp>(loc, 0, 64);
+  e.b.create<memref::StoreOp>(loc, zero, e.verdict, e.index(loc, e.constantExpr(0)));
+}
+
+void closeVerdict(Emitter &e, Location loc, ModuleOp module) {
+  Type pointer = LLVM::LLVMPointerType::get(e.b.getContext()), i64 = e.b.getI64Type();
+  Type array = LLVM::LLVMArrayType::get(i64, 1);
+  auto descriptor = LLVM::LLVMStructType::getLiteral(e.b.getContext(), {pointer, pointer, i64, array, array});
+  Value word = e.b.create<LLVM::ExtractValueOp>(
+      loc, e.b.create<UnrealizedConversionCastOp>(loc, descriptor, e.verdict).getResult(0), ArrayRef<int64_t>{1});
+  LLVM::LLVMFuncOp function = getFunction(module, kVerdictFunction, LLVM::LLVMVoidType::get(e.b.getContext()),
+                                          {pointer, i64, i64, i64, pointer});
+  for (auto [i, assumption] : llvm::enumerate(e.assumptions)) {
+    Value number = e.b.create<LLVM::ConstantOp>(loc, i64, e.b.getI64IntegerAttr(i + 1));
+    Value left = toI64(e, loc, e.index(loc, assumption.left)), right = toI64(e, loc, e.index(loc, assumption.right));
+    e.b.create<LLVM::CallOp>(loc, function,
+                             ValueRange{word, number, left, right, getText(e, loc, module, assumption.reason)});
+  }
+}
 
 LogicalResult emitIf(Emitter &e, IfOp op) {
   Location loc = op.getLoc();

@@ -22,6 +22,12 @@ using namespace mlir;
 /// Makes a scalar from scalars, inside the body of a linalg.generic.
 using ScalarFn = function_ref<Value(OpBuilder &, Location, ValueRange)>;
 
+/// Two extents that must be equal where a branch is taken.
+struct Assumption {
+  AffineExpr left, right;
+  StringRef reason;
+};
+
 class Emitter {
 public:
   Emitter(OpBuilder &builder, ArrayRef<Value> symbols, LoopStyle style) : b(builder), style(style), symbols(symbols) {}
@@ -29,6 +35,9 @@ public:
   OpBuilder &b;
   const LoopStyle style;
   Value context; ///< of the runtime; null in kernels that cannot fail
+  /// On devices instead: a word for the number of the assumption that did not hold.
+  Value verdict;
+  SmallVector<Assumption> assumptions; ///< numbered from 1
 
   Value get(Value value) const { return values.lookup(value); }
   void set(Value value, Value lowered) { values.map(value, lowered); }
@@ -135,6 +144,10 @@ LogicalResult emitScatter(Emitter &e, Operation *op);
 LogicalResult emitSelection(Emitter &e, Operation *op);
 LogicalResult emitRanking(Emitter &e, nn::TopKOp op);
 LogicalResult emitIf(Emitter &e, nn::IfOp op);
+/// Before and after the ops of a kernel for devices whose branches take extents for granted: the word is cleared, and
+/// handed to the runtime.
+void openVerdict(Emitter &e, Location loc);
+void closeVerdict(Emitter &e, Location loc, ModuleOp module);
 LogicalResult emitRecurrent(Emitter &e, nn::RecurrentOp op);
 
 } // namespace penstock::linalg_lowering

@@ -38,7 +38,8 @@ class KernelLowering {
 public:
   KernelLowering(nn::KernelDefOp kernel, ModuleOp module, LoopStyle style)
       : kernel(kernel), module(module), style(style), b(module.getContext()) {
-    kernel.walk([&](nn::IfOp op) { takesContext |= op.getThenAssumes() || op.getElseAssumes(); });
+    kernel.walk([&](nn::IfOp op) { mayFail |= op.getThenAssumes() || op.getElseAssumes(); });
+    takesContext = mayFail && style == LoopStyle::Rows;
   }
 
   FailureOr<func::FuncOp> run(StringRef name) {
@@ -63,6 +64,8 @@ public:
       if (value.hasOneUse())
         emitter.setDestination(value, outputs.back());
     }
+    if (mayFail && !takesContext)
+      linalg_lowering::openVerdict(emitter, kernel.getLoc());
     for (Operation &op : kernel.getBody().front().without_terminator())
       if (!emitter.isWritten(&op) && failed(emitter.emit(&op))) {
         function.erase();
@@ -73,6 +76,8 @@ public:
         b.create<bufferization::MaterializeInDestinationOp>(kernel.getLoc(), /*result=*/Type(), emitter.get(value),
                                                             memref,
                                                             /*restrict=*/true, /*writable=*/true);
+    if (emitter.verdict)
+      linalg_lowering::closeVerdict(emitter, kernel.getLoc(), module);
     b.create<func::ReturnOp>(kernel.getLoc());
     return function;
   }
@@ -131,7 +136,7 @@ private:
   ModuleOp module;
   LoopStyle style;
   OpBuilder b;
-  bool takesContext = false;
+  bool mayFail = false, takesContext = false;
 };
 
 } // namespace

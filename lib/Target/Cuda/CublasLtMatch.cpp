@@ -21,6 +21,16 @@ struct Place {
   bool isTransposed = false; ///< each matrix
 };
 
+Type elementOf(Value value) { return typeOf(value).getElementType(); }
+
+bool swapsLastTwo(ArrayRef<int64_t> perm) {
+  int64_t rank = perm.size();
+  for (int64_t i = 0; i < rank - 2; ++i)
+    if (perm[i] != i)
+      return false;
+  return rank >= 2 && perm[rank - 1] == rank - 2;
+}
+
 class Matcher : public LibraryMatcher<Matcher, CublasLtKernel, MatmulOp> {
 public:
   Matcher(Block &body, bool allowsTf32, llvm::SetVector<ConstantOp> *constants)
@@ -30,7 +40,15 @@ public:
   }
 
   bool takeRoot(MatmulOp op) {
-    return takeType(RT_CUDA_PRODUCT_F32, RT_CUDA_PRODUCT_F16, RT_CUDA_PRODUCT_BF16) && takeProduct(op);
+    Value lhs = op.getLhs(), rhs = op.getRhs();
+    CastOp left = getWidening(lhs), right = getWidening(rhs);
+    if (!left || !right || elementOf(left.getInput()) != elementOf(right.getInput()))
+      return takeType(RT_CUDA_PRODUCT_F32, RT_CUDA_PRODUCT_F16, RT_CUDA_PRODUCT_BF16) && takeProduct(op, lhs, rhs);
+    seen.insert(left);
+    seen.insert(right);
+    desc().type = elementOf(left.getInput()).isF16() ? RT_CUDA_PRODUCT_F16_TO_F32 : RT_CUDA_PRODUCT_BF16_TO_F32;
+    desc().allows_tf32 = false;
+    return takeProduct(op, left.getInput(), right.getInput());
   }
 
   /// What is done to each element, in the order in which cuBLASLt does it.
@@ -43,11 +61,17 @@ public:
   }
 
 private:
+  /// 16-bit numbers that become f32 on the way into the product, as in cuBLASLt itself.
+  static CastOp getWidening(Value factor) {
+    auto cast = factor.getDefiningOp<CastOp>();
+    bool isWidening = cast && elementOf(factor).isF32() &&
+                      (elementOf(cast.getInput()).isF16() || elementOf(cast.getInput()).isBF16());
+    return isWidening ? cast : CastOp();
+  }
+
   // Operands: inputs of the kernel, perhaps seen in another shape, or with the last two axes swapped.
 
   std::optional<Place> resolve(Value v) {
-    if (!hasType(v))
-      return std::nullopt;
     if (std::optional<int64_t> buffer = bufferOf(v))
       return Place{*buffer};
     Operation *op = v.getDefiningOp();
@@ -64,14 +88,6 @@ private:
     return inner;
   }
 
-  static bool swapsLastTwo(ArrayRef<int64_t> perm) {
-    int64_t rank = perm.size();
-    for (int64_t i = 0; i < rank - 2; ++i)
-      if (perm[i] != i)
-        return false;
-    return rank >= 2 && perm[rank - 1] == rank - 2;
-  }
-
   // The product.
 
   /// The axes before the matrices, without leading ones.
@@ -80,9 +96,10 @@ private:
     return SmallVector<AffineExpr>(batch.drop_while(isOne));
   }
 
-  bool takeProduct(MatmulOp op) {
+  /// `from`, `with`: the factors as they lie in memory.
+  bool takeProduct(MatmulOp op, Value from, Value with) {
     SmallVector<AffineExpr> left = getExtents(typeOf(op.getLhs())), right = getExtents(typeOf(op.getRhs()));
-    std::optional<Place> lhs = resolve(op.getLhs()), rhs = resolve(op.getRhs());
+    std::optional<Place> lhs = resolve(from), rhs = resolve(with);
     if (!lhs || !rhs || llvm::is_contained(left, AffineExpr()) || llvm::is_contained(right, AffineExpr()))
       return false;
     AffineExpr rows = left[left.size() - (op.getTransposeLhs() ? 1 : 2)];
@@ -153,7 +170,7 @@ private:
     bool isResidual = &buffer == &desc().residual;
     if (buffer >= 0 || (isResidual && extents != whole))
       return false;
-    std::optional<Place> place = resolve(other);
+    std::optional<Place> place = hasType(other) ? resolve(other) : std::nullopt;
     if (!place || place->isTransposed)
       return false;
     buffer = place->buffer;
@@ -167,6 +184,19 @@ private:
 
 std::optional<CublasLtKernel> matchCublasLt(Block &body, bool allowsTf32) {
   return Matcher(body, allowsTf32, /*constants=*/nullptr).run();
+}
+
+bool isReadByCublasLt(Value factor) {
+  // Swapped axes of what is seen in another shape are a transpose in memory; the other way round they are not.
+  bool maySwap = true;
+  while (Operation *op = factor.getDefiningOp()) {
+    auto transpose = dyn_cast<TransposeOp>(op);
+    maySwap &= !isa<ReshapeOp>(op);
+    if (!isa<ReshapeOp>(op) && !(maySwap && transpose && swapsLastTwo(transpose.getPerm())))
+      return false;
+    factor = op->getOperand(0);
+  }
+  return true;
 }
 
 LibraryEnd findCublasLtEnd(Block &body) {

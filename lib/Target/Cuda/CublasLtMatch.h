@@ -5,8 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// One product of matrices; then a factor, a bias, another summand of the result's shape, and an activation, as far as
-// cuBLASLt's epilogue does them: relu, and GELU in its tanh form. Anything else is left to generated code.
+// One product of matrices, of which 16-bit factors may have a result of f32; then a factor, a bias, another summand of
+// the result's shape, and an activation, as far as cuBLASLt's epilogue does them: relu, and GELU in its tanh form.
+// Anything else is left to generated code.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_LIB_TARGET_CUDA_CUBLASLTMATCH_H
@@ -30,6 +31,10 @@ struct CublasLtKernel {
 std::optional<CublasLtKernel> matchCublasLt(mlir::Block &body, bool allowsTf32);
 
 LibraryEnd findCublasLtEnd(mlir::Block &body);
+
+/// Whether a factor is an input of its kernel as far as the library goes: seen in another shape, or with the last two
+/// axes swapped.
+bool isReadByCublasLt(mlir::Value factor);
 
 } // namespace penstock::cuda
 

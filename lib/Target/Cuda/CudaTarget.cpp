@@ -185,7 +185,10 @@ public:
   const kernels::CodeGenerator *getGenerator() const override { return &generator; }
   const TargetProfile &getHostProfile() const override { return host; }
   StringRef getDevice() const override { return getName(); }
-  void addKernelPasses(OpPassManager &passes) const override { passes.addPass(createCudaSplitEpiloguesPass()); }
+  void addKernelPasses(OpPassManager &passes) const override {
+    passes.addPass(createCudaSplitAttentionPass());
+    passes.addPass(createCudaSplitEpiloguesPass());
+  }
   /// An A100 on paper.
   partition::DeviceProfile getDeviceProfile(int) const override {
     partition::DeviceProfile device;

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "HostObject.h"
+#include "DeviceFunction.h"
 #include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
 #include "penstock/Kernels/CodeGenerator.h"
 #include "penstock/rt/CudaKernel.h"
@@ -25,6 +26,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Pass/PassManager.h"
 
@@ -53,6 +55,7 @@ public:
     SmallVector<gpu::LaunchFuncOp> launches(host.getOps<gpu::LaunchFuncOp>());
     for (gpu::LaunchFuncOp launch : launches)
       lower(launch, host.getArgument(0));
+    lowerVerdicts(host);
     device.erase();
     module->removeAttr(gpu::GPUDialect::getContainerModuleAttrName());
     Attribute workspace = host->getAttr(kernels::kWorkspaceAttr);
@@ -212,6 +215,52 @@ private:
                            ValueRange{context, addressOf(kernel), index, addArray(half, sizes), number(half, 0),
                                       addArray(word, arguments)});
     launch.erase();
+  }
+
+  // Branches that took extents for granted.
+
+  /// The calls get the context, and the address of their word on the device: part of the workspace.
+  void lowerVerdicts(func::FuncOp host) {
+    auto declared = module.lookupSymbol<LLVM::LLVMFuncOp>(kVerdictFunction);
+    if (!declared)
+      return;
+    SmallVector<Type> types(declared.getArgumentTypes());
+    types.insert(types.begin(), pointer);
+    declared.setFunctionType(LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), types));
+    SmallVector<LLVM::CallOp> calls(host.getOps<LLVM::CallOp>());
+    for (LLVM::CallOp call : calls) {
+      if (call.getCallee() != kVerdictFunction)
+        continue;
+      b.setInsertionPoint(call);
+      SmallVector<Value> arguments(call.getArgOperands());
+      arguments[0] = getAddress(host, arguments[0]);
+      arguments.insert(arguments.begin(), host.getArgument(0));
+      b.create<LLVM::CallOp>(loc, declared, arguments);
+      call.erase();
+    }
+    eraseUnused(host);
+  }
+
+  /// Of a part of the workspace, whose descriptor `taken` is of.
+  Value getAddress(func::FuncOp host, Value taken) {
+    auto cast = taken.getDefiningOp<LLVM::ExtractValueOp>().getContainer().getDefiningOp<UnrealizedConversionCastOp>();
+    auto view = cast.getOperand(0).getDefiningOp<memref::ViewOp>();
+    Value workspace;
+    for (BlockArgument argument : host.getArguments())
+      if (isa<LLVM::LLVMPointerType>(argument.getType()))
+        workspace = argument;
+    Value offset = b.create<arith::IndexCastOp>(loc, word, view.getByteShift());
+    return b.create<LLVM::GEPOp>(loc, pointer, b.getI8Type(), workspace, LLVM::GEPArg(offset));
+  }
+
+  /// The buffers that the words were.
+  static void eraseUnused(func::FuncOp host) {
+    SmallVector<Operation *> ops;
+    for (Operation &op : host.getBody().front().without_terminator())
+      ops.push_back(&op);
+    for (Operation *op : llvm::reverse(ops))
+      if (op->use_empty() && isRepeatable(op))
+        op->erase();
   }
 
   ModuleOp module;

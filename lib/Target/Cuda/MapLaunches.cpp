@@ -11,6 +11,7 @@
 //   branches  their ops, each launched and left by its threads where the condition does not hold
 //   ordered   loops and other ops with effects, in the form that EmitOrdered.cpp finds; neighbours without one share a
 //             thread
+//   calls     of the runtime, which stay on the host
 //   scalars   a memref.load outside of loops, repeated by those who use it
 //   pure      repeated by those who use it
 //
@@ -18,11 +19,11 @@
 
 #include "EmitLoops.h"
 #include "RowGroup.h"
-#include "penstock/Conversion/NNToLinalg/NNToLinalg.h"
 #include "penstock/Target/Cuda/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -99,9 +100,6 @@ public:
   LaunchMapper(func::FuncOp host, gpu::GPUModuleOp device) : host(host), device(device), finder(host) {}
 
   LogicalResult run() {
-    if (host->hasAttr(kContextAttr))
-      return host.emitOpError()
-             << "reports failures to the runtime (a branch takes extents for granted), which a device cannot";
     generalize(host);
     SmallVector<scf::IfOp> branches; // inner ones first
     host.walk([&](scf::IfOp branch) {
@@ -128,7 +126,7 @@ private:
   LogicalResult mapBlock(Block &block) {
     SmallVector<Operation *> ops;
     for (Operation &op : block.without_terminator())
-      if (!isRepeatable(&op) && !isa<memref::LoadOp>(op))
+      if (!isRepeatable(&op) && !isa<memref::LoadOp, LLVM::CallOp>(op))
         ops.push_back(&op);
     for (size_t i = 0; i < ops.size();) {
       size_t end = i;

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "CudaKernels.h"
 
+#include "RoleDevice.h"
 #include "lib/Role/Context.h"
 
 #include <algorithm>
@@ -157,6 +158,20 @@ extern "C" void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32
   uint32_t blocks[3] = {grid[0], grid[1], grid[2]};
   callOf(ctx,
          [&](auto &kernels) { return kernels.launch(*kernel, function, blocks, dynamic_shared_bytes, arguments); });
+}
+
+extern "C" void rt_cuda_check(rt_ctx *ctx, const void *word, int64_t number, int64_t lhs, int64_t rhs,
+                              const char *what) {
+  if (lhs == rhs || ctx->kernelFailed.load(std::memory_order_relaxed))
+    return;
+  if (!ctx->onDevice)
+    return rt_fail(ctx, "a kernel for a CUDA device, and this role has none");
+  int64_t found = 0;
+  penstock::rt::Status status = ctx->onDevice->read(&found, word, sizeof(found));
+  if (!status.ok())
+    return rt_fail(ctx, status.message().c_str());
+  if (found == number)
+    (void)rt_check(ctx, lhs, rhs, what);
 }
 
 extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,

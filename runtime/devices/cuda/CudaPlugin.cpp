@@ -178,10 +178,13 @@ int32_t openProducts(void *self, char *error, int64_t numBytes) {
 int32_t translateBlas(blas::Outcome outcome) {
   return outcome == blas::kNotSupported ? int32_t(kDeviceNoAlgorithm) : outcome ? kFirstOfBlas + outcome : 0;
 }
-int32_t makeProduct(void *self, const ProductProblem *problem, void **plan) {
+void describeProducts(void *self, char *words, int64_t numBytes) {
+  std::snprintf(words, size_t(numBytes), "cuBLASLt %zu", static_cast<Cuda *>(self)->blas->version());
+}
+int32_t makeProduct(void *self, const ProductProblem *problem, ProductChoice *choice, void **plan) {
   (void)callsOf(self);
   std::unique_ptr<ProductPlan> made;
-  blas::Outcome outcome = static_cast<Cuda *>(self)->blas->make(*problem, made);
+  blas::Outcome outcome = static_cast<Cuda *>(self)->blas->make(*problem, *choice, made);
   *plan = made.release();
   return translateBlas(outcome);
 }
@@ -256,7 +259,8 @@ void fillTable(Device &device) {
   device.findKernel = findKernel, device.launch = launch;
   device.beginGraph = beginGraph, device.endGraph = endGraph;
   device.runGraph = runGraph, device.dropGraph = dropGraph;
-  device.openProducts = openProducts, device.makeProduct = makeProduct;
+  device.openProducts = openProducts, device.describeProducts = describeProducts;
+  device.makeProduct = makeProduct;
   device.runProduct = runProduct, device.dropProduct = dropProduct;
   device.openConvolutions = openConvolutions, device.makeConvolution = makeConvolution;
   device.runConvolution = runConvolution, device.dropConvolution = dropConvolution;
@@ -264,19 +268,6 @@ void fillTable(Device &device) {
 }
 
 } // namespace
-
-extern "C" __attribute__((visibility("default"))) int32_t penstock_count_devices(uint32_t version, int32_t *numDevices,
-                                                                                 char *error, int64_t numBytes) {
-  if (version != kDeviceVersion)
-    return refuse(error, numBytes, text("the plug-in has version %u, expected %u", kDeviceVersion, version));
-  DriverCalls calls;
-  int driver = 0, count = 0;
-  std::string words;
-  if (!startDriver(calls, driver, count, words))
-    return refuse(error, numBytes, words);
-  *numDevices = count;
-  return 0;
-}
 
 extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(uint32_t version, int32_t index,
                                                                                Device *device, char *error,

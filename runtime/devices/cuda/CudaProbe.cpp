@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <dlfcn.h>
 
 using namespace penstock::rt;
@@ -59,25 +60,55 @@ void probeLibrary(const LibraryRow &row, DeviceReport::Library &found) {
         text("version %s, expected %s or newer; install %s", found.version, wordsOf(row.least).c_str(), row.package));
 }
 
-void probeLinks(const DriverCalls &calls, DeviceReport &report) {
-  for (int32_t i = 0; i < report.numDevices; ++i)
-    for (int32_t k = 0; k < report.numDevices; ++k) {
-      int access = 0, atomics = 0;
-      if (i == k || calls.peerAttribute(&access, kPeerAccess, i, k) != kSuccess || !access)
+/// A pair that the driver says nothing of counts as one without a link.
+Result probeLinks(const DriverCalls &calls, DeviceList &list) {
+  Result outcome = kSuccess;
+  auto ask = [&](Attribute attribute, int32_t from, int32_t to) {
+    int value = 0;
+    Result code = calls.peerAttribute(&value, attribute, from, to);
+    outcome = outcome == kSuccess ? code : outcome;
+    return code == kSuccess && value != 0;
+  };
+  list.isOrdered = std::getenv("CUDA_VISIBLE_DEVICES") != nullptr;
+  for (int32_t i = 0; i < list.numDevices; ++i)
+    for (int32_t k = 0; k < list.numDevices; ++k) {
+      if (i == k || !ask(kPeerAccess, i, k))
         continue;
-      bool native = calls.peerAttribute(&atomics, kPeerNativeAtomics, i, k) == kSuccess && atomics;
-      report.links[i][k] = native ? DeviceLink::kPeerWithAtomics : DeviceLink::kPeer;
+      list.links[i][k] = ask(kPeerNativeAtomics, i, k) ? DeviceLink::kPeerWithAtomics : DeviceLink::kPeer;
     }
+  return outcome;
+}
+
+int32_t refuse(char *error, int64_t numBytes, const std::string &words) {
+  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
+  return 1;
+}
+std::string otherVersion(uint32_t version) {
+  return text("the plug-in has version %u, expected %u", kDeviceVersion, version);
 }
 
 } // namespace
 
+extern "C" __attribute__((visibility("default"))) int32_t penstock_list_devices(uint32_t version, DeviceList *list,
+                                                                                char *error, int64_t numBytes) {
+  if (version != kDeviceVersion)
+    return refuse(error, numBytes, otherVersion(version));
+  DriverCalls calls;
+  int driver = 0, count = 0;
+  std::string trouble;
+  if (!startDriver(calls, driver, count, trouble))
+    return refuse(error, numBytes, trouble);
+  list->numDevices = std::min<int32_t>(count, kMaxDevices);
+  // Another order in each process would be worse than none.
+  if (Result code = probeLinks(calls, *list))
+    return refuse(error, numBytes, text("cannot ask how devices are joined: %s", wordsOf(calls, code).c_str()));
+  return 0;
+}
+
 extern "C" __attribute__((visibility("default"))) int32_t penstock_probe_devices(uint32_t version, DeviceReport *report,
                                                                                  char *error, int64_t numBytes) {
-  if (version != kDeviceVersion) {
-    std::snprintf(error, size_t(numBytes), "the plug-in has version %u, expected %u", kDeviceVersion, version);
-    return 1;
-  }
+  if (version != kDeviceVersion)
+    return refuse(error, numBytes, otherVersion(version));
   DriverCalls calls;
   int driver = 0, count = 0;
   std::string trouble;
@@ -93,7 +124,7 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_probe_devices
       if (describeDevice(calls, i, device, report->devices[report->numDevices]))
         ++report->numDevices;
     }
-    probeLinks(calls, *report);
+    (void)probeLinks(calls, *report);
   }
   for (const LibraryRow &row : kLibraries)
     probeLibrary(row, report->libraries[report->numLibraries++]);

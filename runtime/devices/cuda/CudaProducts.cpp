@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "CudaProducts.h"
 
-#include <tuple>
+#include <cstring>
 
 // Of the linker, where an object of the executable has the section.
 extern "C" {
@@ -25,22 +25,25 @@ Status CudaProducts::load(Span<const rt_cuda_product_desc *const> products) {
   return openLibrary(stage, "cuBLASLt", products, RT_CUDA_PRODUCT_VERSION, &Device::openProducts, isOpen);
 }
 
-bool CudaProducts::Less::operator()(const ProductProblem &lhs, const ProductProblem &rhs) const {
-  auto words = [](const ProductProblem &p) {
-    return std::tie(p.batch, p.rows, p.inner, p.columns, p.workspaceBytes, p.alignment, p.type, p.activation,
-                    p.allowsTf32, p.transposesLhs, p.transposesRhs, p.repeatsLhs, p.repeatsRhs, p.hasBias,
-                    p.hasResidual);
-  };
-  return words(lhs) < words(rhs);
+void CudaProducts::tune(const std::string &path) {
+  if (!isOpen)
+    return;
+  const Device &device = stage.device();
+  char library[64] = "";
+  device.describeProducts(device.self, library, sizeof(library));
+  tuning.open(path, std::string(library) + ", " + device.facts.name);
 }
 
 /// What all matrices of a batch are aligned to, wherever their buffers begin.
 static int64_t alignmentOf(const ProductProblem &problem) {
+  bool isF32 = problem.type == ProductType::kF32;
+  bool isNarrow = problem.type == ProductType::kF16 || problem.type == ProductType::kBF16;
+  int64_t factorBytes = isF32 ? 4 : 2, resultBytes = isNarrow ? 2 : 4;
   uint64_t bits = RT_ALIGNMENT;
-  int64_t elementBytes = problem.type == ProductType::kF32 ? 4 : 2;
-  for (int64_t elements :
-       {problem.rows * problem.inner, problem.inner * problem.columns, problem.rows * problem.columns})
-    bits |= problem.batch > 1 ? uint64_t(elements * elementBytes) : 0;
+  if (problem.batch > 1)
+    bits |= uint64_t(problem.rows * problem.inner * factorBytes) |
+            uint64_t(problem.inner * problem.columns * factorBytes) |
+            uint64_t(problem.rows * problem.columns * resultBytes);
   return int64_t(bits & -bits);
 }
 
@@ -60,7 +63,14 @@ static ProductProblem problemOf(const rt_cuda_product_desc &desc, const int64_t 
 
 Status CudaProducts::find(const rt_cuda_product_desc &desc, const ProductProblem &problem, CudaProduct &product) {
   const Device &device = stage.device();
-  auto make = [&](void **plan) { return device.makeProduct(device.self, &problem, plan); };
+  auto make = [&](void **plan) {
+    ProductChoice known = tuning.find(problem), choice = known;
+    int32_t code = device.makeProduct(device.self, &problem, &choice, plan);
+    bool isNew = !known.isKnown || std::memcmp(known.words, choice.words, sizeof(choice.words)) != 0;
+    if (code == 0 && isNew)
+      tuning.add(problem, choice);
+    return code;
+  };
   if (int32_t code = plans.find(problem, make, product))
     return deviceFailure(device, stage.who(),
                          format("multiply %lld matrices of %lld x %lld with %lld x %lld in kernel '%s'",

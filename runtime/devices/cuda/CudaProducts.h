@@ -11,6 +11,7 @@
 #define PENSTOCK_RT_DEVICES_CUDAPRODUCTS_H
 
 #include "CudaPlans.h"
+#include "ProductTuning.h"
 #include "Stage.h"
 #include "cublaslt/CudaProduct.h"
 #include "cublaslt/Product.h"
@@ -25,10 +26,7 @@ struct CudaProduct : CudaPlan {
 };
 
 class CudaProducts {
-  struct Less {
-    bool operator()(const ProductProblem &lhs, const ProductProblem &rhs) const;
-  };
-  using Plans = CudaPlans<ProductProblem, Less>;
+  using Plans = CudaPlans<ProductProblem, ProductProblemLess>;
 
 public:
   static constexpr size_t kMaxPlans = Plans::kMaxPlans;
@@ -44,6 +42,12 @@ public:
   /// Gives one that has a plan to the compute stream.
   Status begin(const CudaProduct &product);
 
+  /// From now on algorithms of earlier starts are taken, those in the file at `path`. After load(); nothing to do
+  /// without products.
+  void tune(const std::string &path);
+  /// Keeps what the library has chosen since.
+  void keepTuning() { tuning.save(); }
+
   size_t numPlans() const { return plans.size(); }
 
 private:
@@ -51,6 +55,7 @@ private:
 
   DeviceStage &stage;
   bool isOpen = false;
+  ProductTuning tuning;
   Plans plans;
 };
 

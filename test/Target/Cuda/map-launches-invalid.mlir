@@ -51,14 +51,6 @@ func.func @body(%p: !llvm.ptr, %q: !llvm.ptr) {
 
 // -----
 
-// Failures are reported through the runtime's context, which a device does not have.
-// expected-error @below {{reports failures to the runtime (a branch takes extents for granted), which a device cannot}}
-func.func @body(%context: !llvm.ptr, %p: !llvm.ptr) attributes {kernel.context} {
-  return
-}
-
-// -----
-
 // expected-error @below {{has 0 functions; expected one, of one block}}
 module {
 }

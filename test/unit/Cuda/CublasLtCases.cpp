@@ -153,3 +153,31 @@ TEST(CublasLtKernel, ViewsOfOperands) {
       {1e-5, 1e-5}, -1, 1);
   EXPECT_EQ(getNumLibraryRuns(), before + 2);
 }
+
+// 16-bit factors whose products are f32. Both have to be widened, from the same type.
+TEST(CublasLtKernel, WidenedFactors) {
+  auto makeKernelText = [](const std::string &left, const std::string &right) {
+    auto cast = [](const char *name, const std::string &operand, const char *dims, const std::string &element) {
+      return std::string(name) + " = nn.cast " + operand + " to f32 : " + tensorType(dims, element) + "\n  ";
+    };
+    std::string lhs = tensorType("3xs0x16", "f32"), rhs = tensorType("3xs1x16", "f32");
+    return KernelText{{tensorType("3xs0x16", left), tensorType("3xs1x16", right)},
+                      cast("%a", "%0", "3xs0x16", left) + cast("%b", "%1", "3xs1x16", right) +
+                          "%c = nn.matmul %a, %b {transpose_rhs} : " + lhs + ", " + rhs +
+                          "\n  %f = nn.constant dense<0.125> : tensor<f32>\n  %r = nn.binary mul %c, %f : " +
+                          tensorType("3xs0xs1") + ", tensor<f32>",
+                      {tensorType("3xs0xs1")}}
+        .str();
+  };
+  for (std::string element : {"f16", "bf16"}) {
+    Kernel kernel(makeKernelText(element, element));
+    ASSERT_TRUE(kernel.ok()) << kernel.error;
+    for (const std::vector<int64_t> &symbols : {std::vector<int64_t>{1, 1}, {0, 5}, {17, 33}}) {
+      int64_t before = getNumLibraryRuns();
+      kernel.run(kernel.randomInputs(symbols, -1, 1), symbols);
+      EXPECT_EQ(getNumLibraryRuns(), before + 1) << getText(kernel);
+    }
+  }
+  EXPECT_EQ(describe(makeKernelText("f16", "bf16")), "");
+  EXPECT_EQ(describe(makeKernelText("f64", "f64")), "");
+}

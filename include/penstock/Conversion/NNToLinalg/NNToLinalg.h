@@ -28,6 +28,11 @@ mlir::Type getStorageType(mlir::Type type);
 /// Unit attribute of a kernel's function whose first pointer is the runtime's context: it reports failures.
 inline constexpr llvm::StringLiteral kContextAttr = "kernel.context";
 
+/// A kernel for devices that may fail calls it at its end, once for each pair of extents that a branch takes for
+/// granted, with the address of a word of the device's memory, the number that the word has if that branch was taken,
+/// the extents, and what they are: rt_cuda_check without the context.
+inline constexpr llvm::StringLiteral kVerdictFunction = "rt_cuda_check";
+
 /// How kernels whose speed hangs on loops over rows are written.
 enum class LoopStyle {
   Rows,   ///< for processors with vector registers: loops over buffers, row by row, in lanes of kReductionLanes

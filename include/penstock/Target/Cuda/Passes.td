@@ -65,6 +65,50 @@ def CudaMapLaunchesPass : Pass<"cuda-map-launches", "::mlir::ModuleOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def CudaSplitAttentionPass : Pass<"cuda-split-attention", "::mlir::ModuleOp"> {
+  let summary = "make attention two products of cuBLASLt with a softmax between";
+  let description = [{
+    Requires: kernels in the form of `nn-fuse-kernels`.
+    Ensures:  a kernel with an attention of f32, f16 or bf16 is: the scores, a product that has the scale; the weights, which
+              are the softmax of scores and mask; their product with the value, and what follows it. Query, key and value
+              that are not the library's to read as they lie are kernels too. Rows of heads that share a head of the key are
+              one matrix. Scores are f32, the weights of the operands' type.
+    Does not: touch an attention of another type, or one of which the library does not do a product.
+
+    Before:
+    ```mlir
+    func.func @main(%q: tensor<2x4x8xf32>, %k: tensor<2x5x8xf32>, %v: tensor<2x5x8xf32>) -> tensor<2x4x8xf32> {
+      %0 = nn.kernel "y" ins(%i = %q : tensor<2x4x8xf32>, %j = %k : tensor<2x5x8xf32>, %l = %v : tensor<2x5x8xf32>) -> (tensor<2x4x8xf32>) {
+        %1 = nn.attention %i, %j, %l {nn.tensor = "y", scale = 5.000000e-01 : f64} : tensor<2x4x8xf32>, tensor<2x5x8xf32>, tensor<2x5x8xf32>
+        nn.yield %1 : tensor<2x4x8xf32>
+      }
+      return %0 : tensor<2x4x8xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @main(%arg0: tensor<2x4x8xf32>, %arg1: tensor<2x5x8xf32>, %arg2: tensor<2x5x8xf32>) -> tensor<2x4x8xf32> {
+      %0 = nn.kernel "y.scores" ins(%arg3 = %arg0 : tensor<2x4x8xf32>, %arg4 = %arg1 : tensor<2x5x8xf32>) -> (tensor<2x4x5xf32>) ... {
+        %3 = nn.matmul %arg3, %arg4 {transpose_rhs} : tensor<2x4x8xf32>, tensor<2x5x8xf32>
+        %4 = nn.constant dense<5.000000e-01> : tensor<f32>
+        %5 = nn.binary mul %3, %4 : tensor<2x4x5xf32>, tensor<f32>
+        nn.yield %5 : tensor<2x4x5xf32>
+      }
+      %1 = nn.kernel "y.weights" ins(%arg3 = %0 : tensor<2x4x5xf32>) -> (tensor<2x4x5xf32>) ... {
+        %3 = nn.softmax %arg3 axis 2 : tensor<2x4x5xf32>
+        nn.yield %3 : tensor<2x4x5xf32>
+      }
+      %2 = nn.kernel "y" ins(%arg3 = %1 : tensor<2x4x5xf32>, %arg4 = %arg2 : tensor<2x5x8xf32>) -> (tensor<2x4x8xf32>) attributes {nn.tensors = ["y"]} {
+        %3 = nn.matmul %arg3, %arg4 {nn.tensor = "y"} : tensor<2x4x5xf32>, tensor<2x5x8xf32>
+        nn.yield %3 : tensor<2x4x8xf32>
+      }
+      return %2 : tensor<2x4x8xf32>
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numSplit", "num-split", "attentions that became products">];
+}
+
 def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
   let summary = "cut kernels where cuBLASLt or cuDNN ends";
   let description = [{

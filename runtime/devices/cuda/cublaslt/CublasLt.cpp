@@ -9,6 +9,7 @@
 #include "../CudaDriver.h"
 
 #include <algorithm>
+#include <cstring>
 #include <dlfcn.h>
 
 namespace penstock {
@@ -56,11 +57,15 @@ CublasLt::~CublasLt() {
     (void)calls.destroy(handle);
 }
 
-Outcome CublasLt::make(const ProductProblem &problem, std::unique_ptr<ProductPlan> &plan) const {
+Outcome CublasLt::make(const ProductProblem &problem, ProductChoice &choice, std::unique_ptr<ProductPlan> &plan) const {
+  static_assert(sizeof(choice.words) == sizeof(Algorithm), "a choice is an algorithm");
   auto made = std::make_unique<ProductPlan>(calls);
   Outcome outcome = made->describe(problem);
-  if (outcome == blas::kSuccess)
+  if (outcome == blas::kSuccess && !made->accepts(problem, choice, handle)) {
     outcome = made->choose(problem, handle);
+    std::memcpy(choice.words, &made->chosen.algorithm, sizeof(choice.words));
+    choice.isKnown = outcome == blas::kSuccess;
+  }
   if (outcome == blas::kSuccess)
     plan = std::move(made);
   return outcome;
@@ -85,8 +90,13 @@ ProductPlan::~ProductPlan() {
     (void)calls.dropProduct(product);
 }
 
-static DataType toDataType(ProductType type) {
-  return type == ProductType::kF32 ? kFloat32 : type == ProductType::kF16 ? kFloat16 : kBFloat16;
+static DataType toFactorType(ProductType type) {
+  if (type == ProductType::kF32)
+    return kFloat32;
+  return type == ProductType::kF16 || type == ProductType::kF16ToF32 ? kFloat16 : kBFloat16;
+}
+static DataType toResultType(ProductType type) {
+  return type == ProductType::kF16 || type == ProductType::kBF16 ? toFactorType(type) : kFloat32;
 }
 
 static uint32_t toEpilogue(const ProductProblem &problem) {
@@ -133,7 +143,7 @@ static Outcome makeLayout(const Calls &calls, Layout &layout, DataType type, int
 Outcome ProductPlan::describeLayouts(const ProductProblem &problem) {
   if (problem.batch > INT32_MAX)
     return kNotSupported;
-  DataType type = toDataType(problem.type);
+  DataType type = toFactorType(problem.type);
   int64_t rows = problem.rows, inner = problem.inner, columns = problem.columns, batch = problem.batch;
   int64_t leftRows = problem.transposesRhs ? columns : inner, leftColumns = problem.transposesRhs ? inner : columns;
   int64_t rightRows = problem.transposesLhs ? inner : rows, rightColumns = problem.transposesLhs ? rows : inner;
@@ -142,7 +152,23 @@ Outcome ProductPlan::describeLayouts(const ProductProblem &problem) {
   if (outcome == blas::kSuccess)
     outcome = makeLayout(calls, right, type, rightRows, rightColumns, batch,
                          problem.repeatsLhs ? 0 : rightRows * rightColumns);
-  return outcome == blas::kSuccess ? makeLayout(calls, result, type, rows, columns, batch, rows * columns) : outcome;
+  if (outcome == blas::kSuccess)
+    outcome = makeLayout(calls, result, toResultType(problem.type), rows, columns, batch, rows * columns);
+  return outcome;
+}
+
+/// An algorithm of an earlier start, which may have been with another library, or not be one at all.
+bool ProductPlan::accepts(const ProductProblem &problem, const ProductChoice &choice, Handle handle) {
+  if (!choice.isKnown)
+    return false;
+  Algorithm algorithm;
+  std::memcpy(&algorithm, choice.words, sizeof(algorithm));
+  Outcome outcome = calls.check(handle, product, left, right, result, result, &algorithm, &chosen);
+  if (outcome != blas::kSuccess || chosen.state != blas::kSuccess ||
+      int64_t(chosen.workspaceBytes) > problem.workspaceBytes)
+    return false;
+  chosen.algorithm = algorithm;
+  return true;
 }
 
 /// The heuristic's first choice.

@@ -33,8 +33,10 @@ public:
   CublasLt(const CublasLt &) = delete;
   CublasLt &operator=(const CublasLt &) = delete;
 
+  size_t version() const { return calls.version(); }
+  /// With the known choice if the library accepts it, else with the heuristic's, which becomes `choice`.
   /// blas::kNotSupported: there is no algorithm.
-  blas::Outcome make(const ProductProblem &problem, std::unique_ptr<ProductPlan> &plan) const;
+  blas::Outcome make(const ProductProblem &problem, ProductChoice &choice, std::unique_ptr<ProductPlan> &plan) const;
   blas::Outcome run(const ProductPlan &plan, const ProductBuffers &buffers, Stream stream) const;
   const char *wordsOf(blas::Outcome outcome) const { return calls.outcomeString(outcome); }
 
@@ -55,6 +57,7 @@ private:
   friend class CublasLt;
   blas::Outcome describe(const ProductProblem &problem);
   blas::Outcome describeLayouts(const ProductProblem &problem);
+  bool accepts(const ProductProblem &problem, const ProductChoice &choice, blas::Handle handle);
   blas::Outcome choose(const ProductProblem &problem, blas::Handle handle);
 
   const blas::Calls &calls;

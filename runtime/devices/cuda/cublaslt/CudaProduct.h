@@ -29,15 +29,21 @@
 extern "C" {
 #endif
 
-#define RT_CUDA_PRODUCT_VERSION 2
+#define RT_CUDA_PRODUCT_VERSION 3
 /// Room for the kernel's name with its end; a multiple of 8.
 #define RT_CUDA_PRODUCT_NAME_BYTES 48
 /// Scratch memory that an algorithm may have. It is the same for every kernel and device, since which algorithm is
 /// taken depends on it, and so do the bits of the result.
 #define RT_CUDA_PRODUCT_WORKSPACE_BYTES (32 * 1024 * 1024)
 
-/// Of all operands and the result. Products are summed in f32.
-enum rt_cuda_product_type { RT_CUDA_PRODUCT_F32 = 1, RT_CUDA_PRODUCT_F16 = 2, RT_CUDA_PRODUCT_BF16 = 3 };
+/// Of all operands and the result, or of the factors and of all else. Products are summed in f32.
+enum rt_cuda_product_type {
+  RT_CUDA_PRODUCT_F32 = 1,
+  RT_CUDA_PRODUCT_F16 = 2,
+  RT_CUDA_PRODUCT_BF16 = 3,
+  RT_CUDA_PRODUCT_F16_TO_F32 = 4,
+  RT_CUDA_PRODUCT_BF16_TO_F32 = 5
+};
 
 enum rt_cuda_product_activation {
   RT_CUDA_PRODUCT_NO_ACTIVATION = 0,

@@ -21,7 +21,8 @@
 namespace penstock {
 namespace rt {
 
-enum class ProductType : int32_t { kF32 = 1, kF16 = 2, kBF16 = 3 };
+/// Of all operands and the result, or of the factors and of all else.
+enum class ProductType : int32_t { kF32 = 1, kF16 = 2, kBF16 = 3, kF16ToF32 = 4, kBF16ToF32 = 5 };
 enum class ProductActivation : int32_t { kNone = 0, kRelu = 1, kGeluTanh = 2 };
 
 struct ProductProblem {
@@ -42,6 +43,12 @@ struct ProductBuffers {
   const void *residual = nullptr; ///< of the result's shape; may be the result
   void *result = nullptr, *workspace = nullptr;
   float alpha = 1;
+};
+
+/// An algorithm as the library has it, which may be kept for the same library and device.
+struct ProductChoice {
+  uint64_t words[8] = {};
+  bool isKnown = false;
 };
 
 } // namespace rt

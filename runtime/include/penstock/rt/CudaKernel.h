@@ -62,6 +62,11 @@ typedef struct rt_cuda_kernel {
 void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32_t function, const uint32_t grid[3],
                     uint32_t dynamic_shared_bytes, const uint64_t *arguments);
 
+/// At the end of a kernel with branches that data decide: one of them needs the extents to be equal, which only matters
+/// if it was taken. `word` lies on the device and is `number` then, else something else; it is written by the kernel's
+/// launches. If the extents are not equal this waits for the device, and reports like rt_check.
+void rt_cuda_check(rt_ctx *ctx, const void *word, int64_t number, int64_t lhs, int64_t rhs, const char *what);
+
 #ifdef __cplusplus
 }
 #endif

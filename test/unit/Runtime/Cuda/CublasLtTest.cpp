@@ -4,10 +4,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+#include "Folder.h"
 #include "KernelsRun.h"
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <sys/stat.h>
 
 using namespace testdevice;
 
@@ -156,6 +160,109 @@ TEST_F(CublasLtTest, steadyState) {
   EXPECT_EQ(kernels->products().numPlans(), size_t(CudaProducts::kMaxPlans));
 }
 
+/// A file in a folder of its own that may be kept between starts.
+class TuningTest : public CublasLtTest {
+protected:
+  /// A new start in which one product of each length is run: how often the heuristic is asked, and a choice is checked.
+  std::pair<int64_t, int64_t> start(const std::vector<int64_t> &lengths) {
+    CudaKernels again(*stage);
+    ctx->cudaKernels = &again;
+    rt_cuda_product_desc desc = describe();
+    const rt_cuda_product_desc *list[] = {&desc};
+    EXPECT_TRUE(again.products().load({list, 1}).ok());
+    again.products().tune(path);
+    std::pair<int64_t, int64_t> before = count();
+    for (int64_t rows : lengths) {
+      Reference reference(1, rows, 7, 6);
+      writeAll(reference);
+      run(desc, reference);
+      expect(desc, reference);
+    }
+    again.products().keepTuning();
+    ctx->cudaKernels = kernels.get();
+    std::pair<int64_t, int64_t> after = count();
+    return {after.first - before.first, after.second - before.second};
+  }
+  static std::pair<int64_t, int64_t> count() {
+    return {standin::numCalls("cublasLtMatmulAlgoGetHeuristic"), standin::numCalls("cublasLtMatmulAlgoCheck")};
+  }
+  std::vector<std::string> lines() const {
+    std::ifstream file(path);
+    std::vector<std::string> found;
+    for (std::string line; std::getline(file, line);)
+      found.push_back(line);
+    return found;
+  }
+  void write(const std::vector<std::string> &text) {
+    std::ofstream file(path);
+    for (const std::string &line : text)
+      file << line << "\n";
+  }
+  using Counts = std::pair<int64_t, int64_t>;
+
+  testrole::TemporaryFolder folder;
+  std::string path = folder.path + "/tuning/stage-0.sm_90.txt";
+};
+
+// Algorithms of earlier starts are taken, new ones are added.
+TEST_F(TuningTest, laterStarts) {
+  EXPECT_EQ(start({5, 8}), (Counts{2, 0}));
+  std::vector<std::string> kept = lines();
+  ASSERT_EQ(kept.size(), 3u);
+  EXPECT_EQ(kept[0], "penstock tuning 1: cuBLASLt 130100, NVIDIA H200");
+  EXPECT_EQ(start({5, 8}), (Counts{0, 2}));
+  EXPECT_EQ(lines(), kept);
+  EXPECT_EQ(start({8, 9}), (Counts{1, 1}));
+  EXPECT_EQ(lines().size(), 4u);
+}
+
+// A file of another library, a damaged one, and one whose algorithms are not those of its problems are no failures.
+TEST_F(TuningTest, filesThatDoNotFit) {
+  start({5, 8});
+  const std::vector<std::string> kept = lines();
+  std::vector<std::string> changed = kept;
+  changed[0].replace(changed[0].find("130100"), 6, "130200");
+  write(changed);
+  EXPECT_EQ(start({5, 8}), (Counts{2, 0}));
+  EXPECT_EQ(lines(), kept);
+  for (size_t length : {size_t(0), size_t(1), size_t(20), kept[1].size() - 17}) {
+    changed = kept;
+    changed[1].resize(length);
+    write(changed);
+    EXPECT_EQ(start({5, 8}), (Counts{1, 1})) << length;
+    EXPECT_EQ(lines(), kept);
+  }
+  changed = kept;
+  size_t colon = kept[1].find(':');
+  changed[1].replace(colon + 2, 4, "abcd");
+  changed.insert(changed.begin() + 1, std::string(5000, '1'));
+  write(changed);
+  EXPECT_EQ(start({5, 8}), (Counts{1, 2})); // it was asked, and said no
+  EXPECT_EQ(lines(), kept);
+}
+
+// More scratch memory than there is now.
+TEST_F(TuningTest, tooMuchScratchMemory) {
+  start({5});
+  std::vector<std::string> kept = lines(), changed = kept;
+  size_t at = changed[1].find(':') + 2 + 5 * 17;
+  changed[1].replace(at, 16, "0000000100000000");
+  write(changed);
+  EXPECT_EQ(start({5}), (Counts{1, 1}));
+  EXPECT_EQ(lines(), kept);
+}
+
+// A folder that cannot be written keeps nothing, and a pipe is not waited for.
+TEST_F(TuningTest, nowhereToKeepIt) {
+  std::ofstream(folder.path + "/tuning") << "a file";
+  EXPECT_EQ(start({5}), (Counts{1, 0}));
+  EXPECT_EQ(start({5}), (Counts{1, 0}));
+  std::filesystem::remove(folder.path + "/tuning");
+  std::filesystem::create_directory(folder.path + "/tuning");
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(start({5}), (Counts{1, 0}));
+}
+
 // Products may be part of a graph, also when a shape comes for the first time.
 TEST_F(CublasLtTest, withinGraphs) {
   rt_cuda_product_desc desc = describe();
@@ -246,7 +353,7 @@ TEST_F(CublasLtTest, failures) {
 TEST_F(CublasLtTest, refusesProducts) {
   rt_cuda_product_desc desc = describe();
   desc.version = 9;
-  EXPECT_EQ(load(desc).message(), "stage 0: kernel 'k_1' calls cuBLASLt with version 9, expected 2; compile the model "
+  EXPECT_EQ(load(desc).message(), "stage 0: kernel 'k_1' calls cuBLASLt with version 9, expected 3; compile the model "
                                   "again with this version");
   ctx->cudaKernels = nullptr;
   run(desc, Reference(1, 1, 1, 1));
@@ -271,7 +378,9 @@ TEST(CublasLtStandin, findsMisuse) {
   ProductProblem problem;
   problem.rows = problem.inner = problem.columns = 4, problem.workspaceBytes = 256, problem.alignment = 64;
   void *plan = nullptr;
-  ASSERT_EQ(table.makeProduct(table.self, &problem, &plan), 0);
+  ProductChoice choice;
+  ASSERT_EQ(table.makeProduct(table.self, &problem, &choice, &plan), 0);
+  EXPECT_TRUE(choice.isKnown);
   auto *arena = static_cast<char *>(stage->part(0));
   ProductBuffers buffers;
   auto use = [&](size_t lhs, size_t rhs, size_t result) {

@@ -119,7 +119,7 @@ TEST(CudaDevice, pluginsOfAnotherVersion) {
   Device device;
   DeviceReport report;
   Links links;
-  const char *expected = "the plug-in has version 3, expected 99";
+  const char *expected = "the plug-in has version 4, expected 99";
   EXPECT_EQ(versionWords<OpenDeviceFn>(PENSTOCK_TEST_CUDA, kOpenDeviceName, device), expected);
   EXPECT_EQ(versionWords<ProbeDevicesFn>(PENSTOCK_TEST_CUDA, kProbeDevicesName, report), expected);
   EXPECT_EQ(versionWords<OpenLinksFn>(PENSTOCK_TEST_NCCL, kOpenLinksName, links),
@@ -153,6 +153,34 @@ TEST(CudaDevice, report) {
     standin::checkLeaks(); // looking takes nothing of a device
     EXPECT_EQ(faultWords(), "");
   }
+}
+
+/// Devices of which those of one group are joined by NVLink, and those of one host bridge (a letter) by PCIe.
+DeviceList listOf(const std::vector<int> &groups, const std::string &bridges) {
+  DeviceList list;
+  list.numDevices = int32_t(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i)
+    for (size_t k = 0; k < groups.size(); ++k)
+      if (i != k)
+        list.links[i][k] = groups[i] == groups[k]     ? DeviceLink::kPeerWithAtomics
+                           : bridges[i] == bridges[k] ? DeviceLink::kPeer
+                                                      : DeviceLink::kHost;
+  return list;
+}
+
+// Neighbours are joined by NVLink where that can be, else by PCIe; equal ones keep their order, and a given order
+// stays.
+TEST(CudaDevice, orderByLinks) {
+  using Order = std::vector<int32_t>;
+  EXPECT_EQ(orderByLinks(listOf({0}, "a")), (Order{0}));
+  EXPECT_EQ(orderByLinks(listOf({0, 0, 0, 0}, "aaaa")), (Order{0, 1, 2, 3}));
+  EXPECT_EQ(orderByLinks(listOf({0, 1, 2, 3}, "aaaa")), (Order{0, 1, 2, 3}));
+  EXPECT_EQ(orderByLinks(listOf({0, 1, 0, 1}, "aaaa")), (Order{0, 2, 1, 3}));
+  EXPECT_EQ(orderByLinks(listOf({0, 1, 2, 3}, "abab")), (Order{0, 2, 1, 3}));
+  EXPECT_EQ(orderByLinks(listOf({0, 1, 1, 0, 2, 2}, "abbbaa")), (Order{0, 3, 1, 2, 4, 5}));
+  DeviceList given = listOf({0, 1, 0, 1}, "aaaa");
+  given.isOrdered = true;
+  EXPECT_EQ(orderByLinks(given), (Order{0, 1, 2, 3}));
 }
 
 // A machine without a device is no failure of looking at it.

@@ -163,6 +163,19 @@ TEST(DeviceRole, number) {
   }
 }
 
+// Neighbouring stages get devices that are joined by NVLink.
+TEST(DeviceRole, followsLinks) {
+  standin::Configuration configuration;
+  configuration.nvlinkGroups = {0, 1, 0, 1};
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  for (auto &[number, device] : std::map<int32_t, int32_t>{{0, 0}, {1, 2}, {2, 1}, {3, 3}, {5, 2}}) {
+    standin::reset(configuration);
+    Status status = runRequests({2}, [n = number](rt_role_desc &role) { role.device_number = n; });
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(standin::numCalls("cuDevicePrimaryCtxRetain " + std::to_string(device)), 1);
+  }
+}
+
 // What is missing is said before the first request, with what it is for.
 TEST(DeviceRole, refused) {
   standin::Configuration configuration;

@@ -12,6 +12,8 @@
 #include "Numbers.h"
 #include "Standin.h"
 
+#include <array>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -53,7 +55,8 @@ struct PreferenceState {
   uint32_t alignments[4] = {256, 256, 256, 256};
 };
 
-/// What an algorithm is for; its number is in Algorithm::data.
+/// What an algorithm is for. Algorithm::data has a fingerprint of what it multiplies, then alignments and scratch
+/// memory.
 struct Choice {
   LayoutState a, b, c, d;
   ProductState product;
@@ -63,7 +66,7 @@ struct Choice {
 
 struct Library {
   std::set<void *> handles, layouts, products, preferences;
-  std::vector<Choice> choices;
+  std::map<std::array<uint64_t, 8>, Choice> choices; ///< by the algorithm
 };
 Library &library() {
   static auto *theLibrary = [] {
@@ -182,16 +185,36 @@ bool fits(const ProductState &product, const LayoutState &a, const LayoutState &
           const LayoutState &d) {
   Matrix left{nullptr, a, product.transposeA}, right{nullptr, b, product.transposeB};
   for (const LayoutState *layout : {&a, &b, &c, &d})
-    if (!isSound(*layout) || layout->type != d.type || layout->batch != d.batch)
+    if (!isSound(*layout) || layout->batch != d.batch)
       return false;
+  if (a.type != b.type || c.type != d.type || (a.type != d.type && d.type != kFloat32))
+    return false;
   bool isWhole = d.batch == 1 || d.batchStride >= d.stride * int64_t(d.columns);
   return left.columns() == right.rows() && left.rows() == d.rows && right.columns() == d.columns && c.rows == d.rows &&
-         c.columns == d.columns && isWhole && (product.compute == kComputeFloat32 || d.type == kFloat32);
+         c.columns == d.columns && isWhole && (product.compute == kComputeFloat32 || a.type == kFloat32);
 }
 
 bool isSame(const ProductState &lhs, const ProductState &rhs) {
   return lhs.compute == rhs.compute && lhs.transposeA == rhs.transposeA && lhs.transposeB == rhs.transposeB &&
          lhs.epilogue == rhs.epilogue;
+}
+
+/// The same in every process.
+uint64_t fingerprint(const Choice &choice) {
+  uint64_t hash = 14695981039346656037u;
+  auto add = [&](uint64_t word) { hash = (hash ^ word) * 1099511628211u; };
+  for (const LayoutState *layout : {&choice.a, &choice.b, &choice.c, &choice.d}) {
+    add(uint64_t(layout->type)), add(layout->rows), add(layout->columns), add(uint64_t(layout->stride));
+    add(uint64_t(layout->batchStride)), add(uint64_t(layout->batch));
+  }
+  add(uint64_t(choice.product.compute)), add(uint64_t(choice.product.transposeA));
+  add(uint64_t(choice.product.transposeB)), add(choice.product.epilogue);
+  return hash;
+}
+std::array<uint64_t, 8> wordsOf(const Algorithm &algorithm) {
+  std::array<uint64_t, 8> words;
+  std::copy(std::begin(algorithm.data), std::end(algorithm.data), words.begin());
+  return words;
 }
 
 bool isAligned(const void *data, uint64_t alignment) {
@@ -350,11 +373,33 @@ Outcome cublasLtMatmulAlgoGetHeuristic(Handle handle, Product product, Layout a,
     addFault("mismatch: an algorithm is chosen without the alignment of the bias");
   if (wish->schemes != kReduceComputeType)
     addFault("mismatch: parts of a sum may be kept with less precision than f32");
-  library().choices.push_back(choice);
   std::memset(found, 0, sizeof(*found));
-  found->algorithm.data[0] = library().choices.size();
+  uint64_t *data = found->algorithm.data;
+  data[0] = fingerprint(choice), data[5] = choice.workspaceBytes;
+  std::copy(std::begin(choice.alignments), std::end(choice.alignments), data + 1);
+  library().choices[wordsOf(found->algorithm)] = choice;
   found->workspaceBytes = choice.workspaceBytes;
   *count = 1;
+  return kSuccess;
+}
+
+Outcome cublasLtMatmulAlgoCheck(Handle handle, Product product, Layout a, Layout b, Layout c, Layout d,
+                                const Algorithm *algorithm, Heuristic *found) {
+  Entry entry("cublasLtMatmulAlgoCheck");
+  ProductState *state = stateOf(product);
+  for (Layout layout : {a, b, c, d})
+    if (!stateOf(layout))
+      return kInvalidValue;
+  if (entry.code || library().handles.count(handle) == 0 || !state)
+    return entry.code ? entry.code : kInvalidValue;
+  const uint64_t *data = algorithm->data;
+  Choice choice = {*stateOf(a), *stateOf(b), *stateOf(c), *stateOf(d), *state, {}, data[5]};
+  std::copy(data + 1, data + 5, choice.alignments);
+  if (data[0] != fingerprint(choice))
+    return kNotSupported;
+  library().choices[wordsOf(*algorithm)] = choice;
+  std::memset(found, 0, sizeof(*found)); // the real one does not fill in the algorithm either
+  found->workspaceBytes = choice.workspaceBytes;
   return kSuccess;
 }
 
@@ -380,12 +425,12 @@ Outcome cublasLtMatmul(Handle handle, Product product, const void *alpha, const 
                *static_cast<const float *>(beta)};
   if (!fits(call.product, call.a.layout, call.b.layout, call.c.layout, call.d.layout))
     return kInvalidValue;
-  uint64_t number = algorithm->data[0];
-  if (number == 0 || number > library().choices.size())
+  auto choice = library().choices.find(wordsOf(*algorithm));
+  if (choice == library().choices.end())
     return kInvalidValue;
   if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
     return kInvalidValue; // as the real one does
-  checkAlgorithm(library().choices[number - 1], call, workspaceBytes);
+  checkAlgorithm(choice->second, call, workspaceBytes);
   checkOverlap(call);
   auto work = std::make_shared<standin::Operation>();
   work->name = "product";

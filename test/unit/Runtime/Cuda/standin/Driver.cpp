@@ -172,7 +172,10 @@ Result cuDeviceGetP2PAttribute(int *value, Attribute attribute, Ordinal from, Or
   Entry entry("cuDeviceGetP2PAttribute");
   if (!modelOf(from) || !modelOf(to) || from == to)
     return kInvalidDevice;
-  *value = attribute == kPeerAccess || machine().configuration.nvlink;
+  const Configuration &configuration = machine().configuration;
+  const std::vector<int> &groups = configuration.nvlinkGroups;
+  bool isGroup = groups.empty() || groups[size_t(from)] == groups[size_t(to)];
+  *value = attribute == kPeerAccess || (configuration.nvlink && isGroup);
   return entry.code;
 }
 

@@ -125,6 +125,8 @@ bool readEnvironment(Configuration &configuration) {
       configuration.isNcclBlind = value != "0";
     if (key == "nvlink")
       configuration.nvlink = value != "0";
+    if (key == "nvlink" && value.size() > 1)
+      configuration.nvlinkGroups.assign(value.begin(), value.end());
     if (key == "lost")
       configuration.lostWithLaunch = std::atoll(value.c_str());
     if (key != "device")

@@ -22,6 +22,7 @@
 //
 // Where the variable PENSTOCK_STANDIN is set, it describes the machine:
 //     driver=12040;nccl=21200;blind=1;nvlink=0;lost=7;device=Tesla V100|7|0|34359738368;device=...
+// nvlink=0101 says which of the devices are of one group.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_TEST_STANDIN_H
@@ -46,9 +47,10 @@ struct DeviceModel {
 struct Configuration {
   int driverVersion = 13000;
   int ncclVersion = 22809;
-  bool isNcclBlind = false;   ///< a process that is gone is not noticed by its peers
-  bool nvlink = true;         ///< between all devices; else PCIe
-  int64_t lostWithLaunch = 0; ///< after this one every call fails, as after an illegal address; 0: never
+  bool isNcclBlind = false;      ///< a process that is gone is not noticed by its peers
+  bool nvlink = true;            ///< between all devices; else PCIe
+  std::vector<int> nvlinkGroups; ///< of each device: NVLink is between those of one group only; empty: all are one
+  int64_t lostWithLaunch = 0;    ///< after this one every call fails, as after an illegal address; 0: never
   std::vector<DeviceModel> devices = std::vector<DeviceModel>(4);
 };
 
