@@ -105,12 +105,23 @@ LogicalResult runNormalize(Compilation &compilation) {
   return passes.run(*compilation.module);
 }
 
+/// One layout for the whole model, if it suits all of its convolutions.
+static bool prefersChannelsLast(ModuleOp module, const TargetBackend &target) {
+  WalkResult result = module.walk([&](Operation *op) {
+    bool isConvolution = isa<nn::ConvOp, nn::ConvTransposeOp>(op);
+    return isConvolution && !target.prefersChannelsLast(getElementTypeOrSelf(op->getResult(0)))
+               ? WalkResult::interrupt()
+               : WalkResult::advance();
+  });
+  return !result.wasInterrupted();
+}
+
 LogicalResult runFuse(Compilation &compilation) {
   if (failed(openTarget(compilation)))
     return failure();
   PassManager passes(&compilation.context);
   nn::AssignLayoutsPassOptions layouts;
-  layouts.channelsLast = compilation.target->prefersChannelsLast();
+  layouts.channelsLast = prefersChannelsLast(*compilation.module, *compilation.target);
   passes.addPass(nn::createAssignLayoutsPass(layouts));
   passes.addPass(nn::createSimplifyMovementPass());
   passes.addPass(createCSEPass());

@@ -172,6 +172,25 @@ def test_images(tmp_path):
         assert calls["cuGraphLaunch"] >= 7 and 0 < calls["cudnnBackendExecute"] < 8 * 3
 
 
+@pytest.mark.parametrize("element", ["FLOAT16", "BFLOAT16"])
+def test_narrow_images(tmp_path, element):
+    """Convolutions of 16-bit images have their channels last; filters and pictures are turned once."""
+    rng = np.random.default_rng(6)
+    nodes, initializers = residual_block("x16", rng)
+    to = getattr(onnx.TensorProto, element)
+    for weight in initializers:
+        nodes.insert(0, helper.make_node("Cast", [weight.name + "_wide"], [weight.name], name=f"cast_{weight.name}", to=to))
+        weight.name += "_wide"
+    nodes = [helper.make_node("Cast", ["x"], ["x16"], name="narrow", to=to), *nodes]
+    nodes[-1].output[0] = "y16"
+    nodes.append(helper.make_node("Cast", ["y16"], ["y"], name="widen", to=onnx.TensorProto.FLOAT))
+    model = tiny.save(tiny.model(nodes, [tiny.tensor("x", ["n", 3, 10, 9])], [tiny.tensor("y", ["n", 8, 5, 4])], initializers),
+                      tmp_path / "images.onnx")
+    requests = [{"x": rng.standard_normal((rows, 3, 10, 9)).astype(np.float32)} for rows in (2, 1)]
+    _, found = check(model, tmp_path, requests, 2, "--cut", "s1", tolerance=4e-3 if element == "FLOAT16" else 3e-2)
+    assert sum(calls["cudnnBackendExecute"] for calls, _ in found) > 0
+
+
 def test_state_stays_on_the_device(tmp_path):
     nodes = [helper.make_node("Add", ["x", "s"], ["sum"], name="add"), helper.make_node("Tanh", ["sum"], ["t"], name="tanh"),
              helper.make_node("Mul", ["t", "half"], ["y"], name="scale")]

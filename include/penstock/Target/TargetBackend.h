@@ -49,8 +49,8 @@ public:
   /// What is changed about kernels that fusion has made: a target may cut them.
   virtual void addKernelPasses(mlir::OpPassManager &) const {}
   virtual LibraryMemory getLibraryMemory() const { return {}; }
-  /// Are convolutions fastest on channels-last images?
-  virtual bool prefersChannelsLast() const { return false; }
+  /// Are convolutions of this element type fastest on channels-last images?
+  virtual bool prefersChannelsLast(mlir::Type) const { return false; }
   /// What a stage with `numThreads` threads can do, on paper.
   virtual partition::DeviceProfile getDeviceProfile(int numThreads) const = 0;
 };

@@ -38,7 +38,7 @@ public:
   const kernels::LibraryTable *getLibrary() const override { return library.get(); }
   LibraryMemory getLibraryMemory() const override { return {RT_DNNL_SHAPE_BYTES, RT_DNNL_MAX_BOUNDED_SHAPES}; }
   /// oneDNN's convolutions are as fast on them as on layouts of its own, with AVX2 too.
-  bool prefersChannelsLast() const override { return true; }
+  bool prefersChannelsLast(mlir::Type) const override { return true; }
   partition::DeviceProfile getDeviceProfile(int numThreads) const override {
     partition::CpuTraits traits;
     traits.numThreads = numThreads;

@@ -185,6 +185,8 @@ public:
   const kernels::CodeGenerator *getGenerator() const override { return &generator; }
   const TargetProfile &getHostProfile() const override { return host; }
   StringRef getDevice() const override { return getName(); }
+  /// Tensor cores read images so, and take 16-bit numbers.
+  bool prefersChannelsLast(Type element) const override { return element.isF16() || element.isBF16(); }
   void addKernelPasses(OpPassManager &passes) const override {
     passes.addPass(createCudaSplitAttentionPass());
     passes.addPass(createCudaSplitEpiloguesPass());

@@ -7,6 +7,7 @@
 
 #include "CudnnMatch.h"
 #include "LibraryMatcher.h"
+#include "penstock/Dialect/NN/IR/Layouts.h"
 #include "penstock/Target/LibraryObject.h"
 
 namespace penstock::cuda {
@@ -53,9 +54,9 @@ private:
 
   // The convolution.
 
-  /// Of one spatial axis: images have a height of 1.
-  SmallVector<AffineExpr> getImage(RankedTensorType type) {
-    SmallVector<AffineExpr> extents = getExtents(type);
+  /// Batch, channels, height, width. Of one spatial axis: images have a height of 1.
+  SmallVector<AffineExpr> getImage(RankedTensorType type, bool isChannelsLast = false) {
+    SmallVector<AffineExpr> extents = getRowMajorExtents(type, isChannelsLast);
     if (extents.size() == 3)
       extents.insert(extents.begin() + 2, getAffineConstantExpr(1, context));
     return extents;
@@ -67,17 +68,31 @@ private:
     field[1] = values.back();
   }
 
+  /// Filters have their channels last in memory where images have.
+  bool takeFilter(ConvOp op) {
+    Value filter = op.getFilter();
+    if (!op.getChannelsLast() || isSameChannelsLast(typeOf(filter)))
+      return resolve(filter, desc().filter);
+    auto turned = filter.getDefiningOp<TransposeOp>();
+    if (!turned || !isFromChannelsLast(turned.getPerm()))
+      return false;
+    seen.insert(turned);
+    return resolve(turned.getInput(), desc().filter);
+  }
+
   bool takeConvolution(ConvOp op) {
     int64_t numSpatial = typeOf(op.getInput()).getRank() - 2;
-    if (op.getChannelsLast() || numSpatial > 2 || !resolve(op.getInput(), desc().input) ||
-        !resolve(op.getFilter(), desc().filter) || (op.getBias() && !resolve(op.getBias(), desc().bias)))
+    desc().channels_last = op.getChannelsLast();
+    if (numSpatial > 2 || !resolve(op.getInput(), desc().input) || !takeFilter(op) ||
+        (op.getBias() && !resolve(op.getBias(), desc().bias)))
       return false;
     put(desc().strides, op.getStrides(), 1);
     put(desc().dilations, op.getDilations(), 1);
     put(desc().pads_before, op.getPads().take_front(numSpatial), 0);
     put(desc().pads_after, op.getPads().take_back(numSpatial), 0);
-    SmallVector<AffineExpr> input = getImage(typeOf(op.getInput())), filter = getImage(typeOf(op.getFilter()));
-    SmallVector<AffineExpr> image = getImage(typeOf(op.getResult()));
+    SmallVector<AffineExpr> input = getImage(typeOf(op.getInput()), op.getChannelsLast());
+    SmallVector<AffineExpr> filter = getImage(typeOf(op.getFilter()));
+    SmallVector<AffineExpr> image = getImage(typeOf(op.getResult()), op.getChannelsLast());
     result.extents = input;
     result.extents.append(filter);
     result.extents.append({image[2], image[3]});
@@ -123,16 +138,22 @@ private:
   /// One number per filter.
   bool isBias(Value other) {
     SmallVector<AffineExpr> extents = getExtents(typeOf(other)), whole = getExtents(typeOf(value));
-    size_t numSpatial = whole.size() - 2;
-    return extents.size() > numSpatial && extents[extents.size() - numSpatial - 1] == whole[1] &&
-           llvm::all_of(ArrayRef(extents).take_back(numSpatial), isOne) &&
-           llvm::all_of(ArrayRef(extents).drop_back(numSpatial + 1), isOne);
+    size_t numBehind = desc().channels_last ? 0 : whole.size() - 2; // axes behind the channels
+    return extents.size() > numBehind &&
+           extents[extents.size() - numBehind - 1] == whole[whole.size() - numBehind - 1] &&
+           llvm::all_of(ArrayRef(extents).take_back(numBehind), isOne) &&
+           llvm::all_of(ArrayRef(extents).drop_back(numBehind + 1), isOne);
   }
 
   bool isReshaped = false, isActive = false;
 };
 
 } // namespace
+
+bool isSameChannelsLast(RankedTensorType filter) {
+  SmallVector<AffineExpr> extents = getExtents(filter);
+  return isOne(extents[1]) || llvm::all_of(ArrayRef(extents).drop_front(2), isOne);
+}
 
 std::optional<CudnnKernel> matchCudnn(Block &body, bool allowsTf32) {
   return Matcher(body, allowsTf32, /*constants=*/nullptr).run();

@@ -31,6 +31,9 @@ std::optional<CudnnKernel> matchCudnn(mlir::Block &body, bool allowsTf32);
 
 LibraryEnd findCudnnEnd(mlir::Block &body);
 
+/// Filters lie in memory as they would with their channels last: there is one channel, or one number per channel.
+bool isSameChannelsLast(mlir::RankedTensorType filter);
+
 } // namespace penstock::cuda
 
 #endif // PENSTOCK_LIB_TARGET_CUDA_CUDNNMATCH_H

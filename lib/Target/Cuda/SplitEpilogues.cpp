@@ -8,6 +8,7 @@
 #include "CublasLtMatch.h"
 #include "CudnnMatch.h"
 #include "CutKernel.h"
+#include "penstock/Dialect/NN/IR/Layouts.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
 #include "penstock/Target/Cuda/Passes.h"
 
@@ -82,10 +83,72 @@ private:
   OpBuilder builder;
 };
 
+/// Keeps filters of convolutions whose images have their channels last like that, as weights of their own.
+class FilterTurner {
+public:
+  explicit FilterTurner(ModuleOp module) : symbols(module), builder(module.getContext()) {}
+
+  bool run(nn::KernelOp kernel) {
+    auto convolutions = kernel.getBody().front().getOps<nn::ConvOp>();
+    if (!llvm::hasSingleElement(convolutions))
+      return false;
+    nn::ConvOp convolution = *convolutions.begin();
+    auto argument = dyn_cast<BlockArgument>(convolution.getFilter());
+    auto type = cast<RankedTensorType>(convolution.getFilter().getType());
+    if (!convolution.getChannelsLast() || !argument || !argument.hasOneUse() || type.getRank() > 4 ||
+        isSameChannelsLast(type))
+      return false;
+    unsigned number = argument.getArgNumber();
+    auto load = kernel.getInputs()[number].getDefiningOp<nn::LoadWeightOp>();
+    if (!load)
+      return false;
+    RankedTensorType turned = nn::getImageType(nn::getExtents(type), type.getElementType(), /*channelsLast=*/true);
+    StringAttr weight = getTurned(load, turned);
+    builder.setInsertionPoint(kernel);
+    auto made = builder.create<nn::LoadWeightOp>(load.getLoc(), turned, FlatSymbolRefAttr::get(weight));
+    kernel.getInputsMutable()[number].set(made);
+    argument.setType(turned);
+    builder.setInsertionPoint(convolution);
+    convolution.getFilterMutable().assign(
+        builder.create<nn::TransposeOp>(convolution.getLoc(), type, argument, nn::getFromChannelsLast(type.getRank())));
+    return true;
+  }
+
+private:
+  /// The weight that is computed from the loaded one when the executables are linked.
+  StringAttr getTurned(nn::LoadWeightOp load, RankedTensorType type) {
+    StringAttr &name = weights[load.getWeight()];
+    if (name)
+      return name;
+    Location loc = load.getLoc();
+    auto source = FlatSymbolRefAttr::get(builder.getContext(), load.getWeight());
+    builder.setInsertionPoint(load->getParentOfType<func::FuncOp>());
+    auto kernel = builder.create<nn::KernelDefOp>(loc, builder.getStringAttr("init"), builder.getI64IntegerAttr(0),
+                                                  /*sym_visibility=*/StringAttr());
+    Block &body = kernel.getBody().emplaceBlock();
+    OpBuilder inner = OpBuilder::atBlockEnd(&body);
+    Value given = body.addArgument(load.getType(), loc);
+    inner.create<nn::YieldOp>(
+        loc, inner.create<nn::TransposeOp>(loc, type, given, nn::getToChannelsLast(type.getRank())).getResult());
+    auto weight =
+        builder.create<nn::WeightOp>(loc, builder.getStringAttr("filter"), TypeAttr::get(type), nn::FileRangeAttr(),
+                                     FlatSymbolRefAttr::get(symbols.insert(kernel)), builder.getArrayAttr({source}),
+                                     FlatSymbolRefAttr(), nn::PackingAttr(), StringAttr());
+    return name = symbols.insert(weight);
+  }
+
+  SymbolTable symbols;
+  OpBuilder builder;
+  llvm::StringMap<StringAttr> weights; ///< by those that they are made of
+};
+
 struct CudaSplitEpiloguesPass : impl::CudaSplitEpiloguesPassBase<CudaSplitEpiloguesPass> {
   void runOnOperation() override {
     SmallVector<nn::KernelOp> kernels;
     getOperation().walk([&](nn::KernelOp kernel) { kernels.push_back(kernel); });
+    FilterTurner turner(getOperation());
+    for (nn::KernelOp kernel : kernels)
+      numTurned += !kernel.getDefines() && turner.run(kernel);
     ConstantOutliner outliner(getOperation());
     for (nn::KernelOp kernel : kernels) {
       LibraryEnd end = findEnd(kernel);

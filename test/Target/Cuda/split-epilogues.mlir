@@ -146,3 +146,41 @@ func.func @main(%x: tensor<1x3x6x6xf32>, %w: tensor<2x3x3x3xf32>) -> tensor<1x2x
   }
   return %0 : tensor<1x2x4x4xf32>
 }
+
+// -----
+
+// Filters of convolutions whose images have their channels last are kept alike, once for all who read them. Those of one
+// number per channel lie the same in both orders.
+// CHECK:       nn.kernel_def @[[INIT:.*]](%[[G:.*]]: tensor<6x4x3x3xbf16>) -> (tensor<6x3x3x4xbf16>) symbols 0 {
+// CHECK-NEXT:    %[[T:.*]] = nn.transpose %[[G]] [0, 2, 3, 1]
+// CHECK-NEXT:    nn.yield %[[T]]
+// CHECK:       nn.weight @[[F:.*]] : tensor<6x3x3x4xbf16> init @[[INIT]]([@w])
+// CHECK-NOT:   nn.weight
+// CHECK:       func.func @main
+// CHECK:       %[[L:.*]] = nn.load_weight @[[F]]
+// CHECK:       nn.kernel "a" ins(%{{.*}} = %{{.*}}, %[[A:.*]] = %[[L]] : tensor<6x3x3x4xbf16>)
+// CHECK-NEXT:    %[[P:.*]] = nn.transpose %[[A]] [0, 3, 1, 2]
+// CHECK-NEXT:    nn.conv %{{.*}}, %[[P]]
+// CHECK:       %[[M:.*]] = nn.load_weight @[[F]]
+// CHECK:       nn.kernel "b" ins(%{{.*}} = %{{.*}}, %{{.*}} = %[[M]] : tensor<6x3x3x4xbf16>)
+// CHECK:       nn.kernel "c"
+// CHECK-NEXT:    nn.conv
+nn.weight @w : tensor<6x4x3x3xbf16> from <"model.onnx", 0, 432>
+nn.weight @v : tensor<6x4x1x1xbf16> from <"model.onnx", 432, 48>
+func.func @main(%x: tensor<1x5x5x4xbf16>) -> (tensor<1x3x3x6xbf16>, tensor<1x3x3x6xbf16>, tensor<1x5x5x6xbf16>) {
+  %w = nn.load_weight @w : tensor<6x4x3x3xbf16>
+  %v = nn.load_weight @v : tensor<6x4x1x1xbf16>
+  %0 = nn.kernel "a" ins(%i = %x : tensor<1x5x5x4xbf16>, %j = %w : tensor<6x4x3x3xbf16>) -> (tensor<1x3x3x6xbf16>) {
+    %3 = nn.conv %i, %j {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x5x5x4xbf16>, tensor<6x4x3x3xbf16>
+    nn.yield %3 : tensor<1x3x3x6xbf16>
+  }
+  %1 = nn.kernel "b" ins(%i = %x : tensor<1x5x5x4xbf16>, %j = %w : tensor<6x4x3x3xbf16>) -> (tensor<1x3x3x6xbf16>) {
+    %3 = nn.conv %i, %j {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x5x5x4xbf16>, tensor<6x4x3x3xbf16>
+    nn.yield %3 : tensor<1x3x3x6xbf16>
+  }
+  %2 = nn.kernel "c" ins(%i = %x : tensor<1x5x5x4xbf16>, %j = %v : tensor<6x4x1x1xbf16>) -> (tensor<1x5x5x6xbf16>) {
+    %3 = nn.conv %i, %j {channels_last, dilations = array<i64: 1, 1>, group = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : tensor<1x5x5x4xbf16>, tensor<6x4x1x1xbf16>
+    nn.yield %3 : tensor<1x5x5x6xbf16>
+  }
+  return %0, %1, %2 : tensor<1x3x3x6xbf16>, tensor<1x3x3x6xbf16>, tensor<1x5x5x6xbf16>
+}

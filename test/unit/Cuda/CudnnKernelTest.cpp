@@ -153,6 +153,35 @@ TEST(CudnnKernel, Reshapes) {
       {{}});
 }
 
+// Images with their channels last, whose filters lie in memory alike, or the same in both orders.
+TEST(CudnnKernel, ChannelsLast) {
+  struct Case {
+    const char *filter, *stored, *group;
+  };
+  for (std::string element : {"f32", "f16", "bf16"})
+    for (const Case &test : {Case{"6x4x3x3", "6x3x3x4", "1"},
+                             {"6x2x3x3", "6x3x3x2", "2"},
+                             {"6x4x1x1", nullptr, "1"},
+                             {"8x1x3x3", nullptr, "4"}}) {
+      bool isPointwise = std::string(test.filter) == "6x4x1x1";
+      std::string count = std::string(test.filter).substr(0, 1), size = isPointwise ? "9x7x" : "7x5x";
+      std::string image = tensorType("s0x9x7x4", element), filter = tensorType(test.filter, element);
+      std::string stored = test.stored ? tensorType(test.stored, element) : filter;
+      std::string bias = tensorType(count, element), result = tensorType("s0x" + size + count, element);
+      Window window{"1, 1", "1, 1", "0, 0, 0, 0", test.group, ", channels_last"};
+      std::string turn = test.stored ? "%f = nn.transpose %1 [0, 3, 1, 2] : " + stored
+                                     : "%f = nn.reshape %1 : " + filter + " to " + filter;
+      expectTaken(KernelText{{image, stored, bias, result},
+                             turn + "\n  %a = nn.conv %0, %f " + window.str() + " : " + image + ", " + filter +
+                                 "\n  %b = nn.binary add %a, %2 : " + result + ", " + bias +
+                                 "\n  %c = nn.binary add %b, %3 : " + result + ", " + result +
+                                 "\n  %r = nn.unary relu %c : " + result,
+                             {result}}
+                      .str(),
+                  {{0}, {1}, {3}});
+    }
+}
+
 // What the library's engines do not do together is left to generated code, and so are other types and layouts.
 TEST(CudnnKernel, LeftToGeneratedCode) {
   for (const char *body :

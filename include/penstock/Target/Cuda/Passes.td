@@ -115,7 +115,8 @@ def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
     Requires: kernels in the form of `nn-fuse-kernels`.
     Ensures:  a kernel that begins with a product of matrices which cuBLASLt does, or a convolution which cuDNN does, and
               goes on with something that the library does not do as well, is two kernels: as much as the library does,
-              and the rest. Constants that the library reads, such as a bias, are weights.
+              and the rest. Constants that the library reads, such as a bias, are weights. Filters of convolutions whose
+              images have their channels last have theirs last too, in weights of their own.
     Does not: touch other kernels, or join any.
 
     Before:
@@ -147,7 +148,8 @@ def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
     ```
   }];
   let statistics = [Statistic<"numSplit", "num-split", "kernels that were cut">,
-                    Statistic<"numOutlined", "num-outlined", "constants that became weights">];
+                    Statistic<"numOutlined", "num-outlined", "constants that became weights">,
+                    Statistic<"numTurned", "num-turned", "filters with their channels last">];
 }
 
 #endif

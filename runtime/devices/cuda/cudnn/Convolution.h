@@ -10,8 +10,8 @@
 // Which algorithms a plan has depends on the problem, the device and the library alone: not on addresses, and not on
 // time.
 //
-// Units: elements, unless a name says bytes. Images are batch x channels x height x width, row-major and dense, and
-// buffers aligned to RT_ALIGNMENT.
+// Units: elements, unless a name says bytes. Images are batch x channels x height x width, filters alike, row-major and
+// dense, or both with the channels behind the width; buffers are aligned to RT_ALIGNMENT.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_DEVICES_CONVOLUTION_H
@@ -34,6 +34,7 @@ struct ConvolutionProblem {
   int64_t workspaceBytes = 0;           ///< the most that the plan may use
   ConvolutionType type = ConvolutionType::kF32;
   bool allowsTf32 = false;
+  bool isChannelsLast = false;                                ///< in memory; shapes stay as they are
   bool hasBias = false, hasResidual = false, hasRelu = false; ///< the others only with a bias
 };
 

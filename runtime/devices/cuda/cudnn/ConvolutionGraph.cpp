@@ -39,6 +39,8 @@ static DataType toDataType(ConvolutionType type) {
 
 Opaque ConvolutionGraph::addTensor(int64_t id, const ConvolutionProblem::Shape &dims, bool isBetween) {
   ConvolutionProblem::Shape strides = {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1};
+  if (problem.isChannelsLast)
+    strides = {strides[0], 1, dims[3] * dims[1], dims[1]};
   CudnnDescriptor &tensor = add(kTensor);
   tensor.set(kTensorType, kTypeDataType, isBetween ? DataType(kFloat32) : toDataType(problem.type));
   tensor.setList(kTensorDims, dims);

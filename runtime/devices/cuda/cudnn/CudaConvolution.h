@@ -10,7 +10,8 @@
 //
 // The library does a residual and an activation only beside a bias.
 //
-// Images are batch x channels x height x width, row-major and dense; an image of one axis has a height of 1. There are
+// Images are batch x channels x height x width, filters filters x channels x height x width, row-major and dense, or,
+// with channels_last, both with the channels behind the width; an image of one axis has a height of 1. There are
 // CHANNELS / FILTER_CHANNELS groups. A pointer to the descriptor stands in the section `rt_cuda_convolutions`, whose
 // bounds the linker knows as __start_rt_cuda_convolutions and __stop_rt_cuda_convolutions, so that the library is
 // opened before the first request, and only by executables that use it.
@@ -32,7 +33,7 @@
 extern "C" {
 #endif
 
-#define RT_CUDA_CONVOLUTION_VERSION 1
+#define RT_CUDA_CONVOLUTION_VERSION 2
 /// Room for the kernel's name with its end; a multiple of 8.
 #define RT_CUDA_CONVOLUTION_NAME_BYTES 48
 /// Scratch memory that a plan may have, beside room for two copies of input, filter and result in another layout. Which
@@ -54,6 +55,7 @@ typedef struct rt_cuda_convolution_desc {
   int64_t type;
   int64_t allows_tf32; ///< factors of type f32 may be rounded to 10 bits of fraction
   int64_t activation;
+  int64_t channels_last;
   // Along height and width.
   int64_t strides[2], dilations[2];
   int64_t pads_before[2], pads_after[2]; ///< zeros

@@ -28,7 +28,7 @@ Status CudaConvolutions::load(Span<const rt_cuda_convolution_desc *const> convol
 bool CudaConvolutions::Less::operator()(const ConvolutionProblem &lhs, const ConvolutionProblem &rhs) const {
   auto words = [](const ConvolutionProblem &p) {
     return std::tie(p.input, p.filter, p.result, p.strides, p.dilations, p.padsBefore, p.padsAfter, p.workspaceBytes,
-                    p.type, p.allowsTf32, p.hasBias, p.hasResidual, p.hasRelu);
+                    p.type, p.allowsTf32, p.isChannelsLast, p.hasBias, p.hasResidual, p.hasRelu);
   };
   return words(lhs) < words(rhs);
 }
@@ -47,6 +47,7 @@ static ConvolutionProblem problemOf(const rt_cuda_convolution_desc &desc, const 
   problem.strides = pair(desc.strides), problem.dilations = pair(desc.dilations);
   problem.padsBefore = pair(desc.pads_before), problem.padsAfter = pair(desc.pads_after);
   problem.type = ConvolutionType(desc.type), problem.allowsTf32 = desc.allows_tf32;
+  problem.isChannelsLast = desc.channels_last;
   problem.hasBias = desc.bias >= 0, problem.hasResidual = desc.residual >= 0;
   problem.hasRelu = desc.activation == RT_CUDA_CONVOLUTION_RELU;
   return problem;

@@ -95,6 +95,17 @@ TEST_P(CudnnPlans, whatTheCompilerGives) {
       }
 }
 
+// The same with the channels last, for types of tensor cores.
+TEST_P(CudnnPlans, channelsLast) {
+  for (ConvolutionProblem problem : kProblems)
+    for (ConvolutionType type : {ConvolutionType::kF16, ConvolutionType::kBF16})
+      for (int bits : {0, 1, 3, 5, 7}) {
+        problem.type = type, problem.isChannelsLast = true;
+        problem.hasBias = bits & 1, problem.hasResidual = bits & 2, problem.hasRelu = bits & 4;
+        EXPECT_EQ(trouble(problem), "") << "problem " << &problem - kProblems << ", type " << int(type) << ", " << bits;
+      }
+}
+
 // With TF32 allowed there are more engines, and without scratch memory fewer.
 TEST_P(CudnnPlans, limits) {
   for (ConvolutionProblem problem : kProblems) {

@@ -94,6 +94,36 @@ protected:
             ASSERT_NEAR(result[Reference::indexOf(shape, n, k, h, w)], reference.at(desc, n, k, h, w), 1e-5)
                 << "image " << n << ", filter " << k << ", row " << h << ", column " << w;
   }
+  /// The same numbers with the channels behind the width.
+  static std::vector<float> turned(const std::vector<float> &numbers, const Shape &shape) {
+    std::vector<float> result(numbers.size());
+    for (int64_t n = 0; n < shape[0]; ++n)
+      for (int64_t c = 0; c < shape[1]; ++c)
+        for (int64_t h = 0; h < shape[2]; ++h)
+          for (int64_t w = 0; w < shape[3]; ++w)
+            result[size_t(((n * shape[2] + h) * shape[3] + w) * shape[1] + c)] =
+                numbers[Reference::indexOf(shape, n, c, h, w)];
+    return result;
+  }
+  /// A convolution of images and filters with their channels last has the numbers of the other, turned.
+  void checkTurned(rt_cuda_convolution_desc desc, Shape input, Shape filter) {
+    Reference reference(desc, input, filter);
+    Shape shape = reference.result;
+    write(0, turned(reference.image, input)), write(1, turned(reference.weights, filter));
+    write(2, reference.bias), write(3, turned(reference.residual, shape));
+    desc.channels_last = 1;
+    run(desc, reference);
+    std::vector<float> expected, result(size_t(Reference::sizeOf(shape)));
+    for (int64_t n = 0; n < shape[0]; ++n)
+      for (int64_t k = 0; k < shape[1]; ++k)
+        for (int64_t h = 0; h < shape[2]; ++h)
+          for (int64_t w = 0; w < shape[3]; ++w)
+            expected.push_back(reference.at(desc, n, k, h, w));
+    expected = turned(expected, shape);
+    ASSERT_NO_FATAL_FAILURE(read(size_t(desc.result), result));
+    for (size_t i = 0; i < expected.size(); ++i)
+      ASSERT_NEAR(result[i], expected[i], 1e-5) << "element " << i;
+  }
   void check(const rt_cuda_convolution_desc &desc, Shape input, Shape filter) {
     Reference reference(desc, input, filter);
     writeAll(reference);
@@ -127,6 +157,19 @@ TEST_F(CudnnTest, epilogues) {
       desc.residual = residual, desc.activation = activation;
       check(desc, {2, 3, 6, 5}, {4, 3, 2, 2});
     }
+}
+
+// Images and filters with their channels last.
+TEST_F(CudnnTest, channelsLast) {
+  rt_cuda_convolution_desc desc = describe();
+  ASSERT_TRUE(load(desc).ok());
+  checkTurned(desc, {2, 3, 9, 7}, {5, 3, 3, 2});
+  checkTurned(desc, {2, 4, 5, 5}, {6, 2, 1, 1});
+  desc.bias = 2, desc.residual = 3, desc.activation = RT_CUDA_CONVOLUTION_RELU;
+  desc.pads_before[0] = desc.pads_after[0] = desc.pads_before[1] = desc.pads_after[1] = 1;
+  checkTurned(desc, {2, 4, 9, 7}, {4, 1, 3, 3});
+  checkTurned(desc, {1, 3, 1, 9}, {4, 3, 3, 3});
+  check(desc, {2, 4, 9, 7}, {4, 1, 3, 3}); // the same problem in the other order is another one
 }
 
 // TF32 rounds the factors, and only where it is allowed.
@@ -253,7 +296,7 @@ TEST_F(CudnnTest, noEngine) {
 TEST_F(CudnnTest, refusesConvolutions) {
   rt_cuda_convolution_desc desc = describe();
   desc.version = 9;
-  EXPECT_EQ(load(desc).message(), "stage 0: kernel 'k_1' calls cuDNN with version 9, expected 1; compile the model "
+  EXPECT_EQ(load(desc).message(), "stage 0: kernel 'k_1' calls cuDNN with version 9, expected 2; compile the model "
                                   "again with this version");
   ctx->cudaKernels = nullptr;
   run(desc, Reference(desc, {1, 1, 1, 1}, {1, 1, 1, 1}));

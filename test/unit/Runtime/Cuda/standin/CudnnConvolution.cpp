@@ -21,7 +21,8 @@ Outcome checkTensor(const State &tensor) {
       !tensor.has({kTensorType, kTensorId, kTensorAlignment}))
     return kBadParameter;
   std::vector<int64_t> packed = {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1};
-  return strides == packed ? kSuccess : kNotSupported;
+  std::vector<int64_t> channelsLast = {packed[0], 1, dims[3] * dims[1], dims[1]};
+  return strides == packed || strides == channelsLast ? kSuccess : kNotSupported;
 }
 
 Outcome checkConvolution(const State &convolution) {
@@ -72,12 +73,29 @@ Outcome checkPointwise(const State &operation) {
   return modeOf(operation) == kAdd && (isBias || dimsOf(other) == y) ? kSuccess : kBadParameter;
 }
 
+/// What has one number per step along an axis lies the same in any order.
+static bool isChannelsLast(const std::shared_ptr<State> &tensor) {
+  std::vector<int64_t> dims = dimsOf(tensor);
+  return dims[1] > 1 && dims[2] * dims[3] > 1 && tensor->numbers(kTensorStrides)[1] == 1;
+}
+static bool isChannelsFirst(const std::shared_ptr<State> &tensor) {
+  std::vector<int64_t> dims = dimsOf(tensor);
+  return dims[1] > 1 && dims[2] * dims[3] > 1 && tensor->numbers(kTensorStrides)[1] != 1;
+}
+
 /// One convolution, and a chain of what follows it.
 Outcome checkGraph(const State &graph) {
   auto found = graph.parts.find(kGraphOperations);
   if (found == graph.parts.end() || found->second.empty() || !graph.has({kGraphHandle}))
     return kBadParameter;
   std::shared_ptr<State> made;
+  bool hasLast = false, hasFirst = false;
+  for (const std::shared_ptr<State> &operation : found->second)
+    for (Attribute attribute : {kForwardInput, kForwardFilter, kForwardResult, kOperationOther, kOperationResult})
+      if (std::shared_ptr<State> tensor = operation->part(attribute))
+        hasLast |= isChannelsLast(tensor), hasFirst |= isChannelsFirst(tensor);
+  if (hasLast && hasFirst)
+    return kNotSupported; // engines read all of a graph in one order
   for (const std::shared_ptr<State> &operation : found->second) {
     bool isForward = operation->kind == kConvolutionForward;
     if (isForward != !made || (made && operation->part(kOperationInput) != made))
@@ -158,7 +176,7 @@ bool canDo(const State &graph, Engine engine) {
 Convolution::Tensor Convolution::makeTensor(const State &state) {
   Tensor tensor;
   DataType type = state.number<DataType>(kTensorType);
-  tensor.dims = state.numbers(kTensorDims);
+  tensor.dims = state.numbers(kTensorDims), tensor.strides = state.numbers(kTensorStrides);
   tensor.type = type == kFloat32 ? Float::kF32 : type == kFloat16 ? Float::kF16 : Float::kBF16;
   tensor.alignment = state.number<int64_t>(kTensorAlignment);
   return tensor;

@@ -37,12 +37,12 @@ public:
 private:
   struct Tensor {
     char *data = nullptr;
-    std::vector<int64_t> dims;
+    std::vector<int64_t> dims, strides;
     Float type = Float::kF32;
     int64_t alignment = 1;
     size_t numBytes() const { return size_t(dims[0] * dims[1] * dims[2] * dims[3]) * bytesOf(type); }
     char *at(int64_t n, int64_t c, int64_t h, int64_t w) const {
-      return data + size_t(((n * dims[1] + c) * dims[2] + h) * dims[3] + w) * bytesOf(type);
+      return data + size_t(n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3]) * bytesOf(type);
     }
     float get(int64_t n, int64_t c, int64_t h, int64_t w) const { return load(at(n, c, h, w), type); }
   };
