@@ -45,48 +45,58 @@ bool split(nn::KernelOp kernel, Value end) {
   return true;
 }
 
-/// Makes constants in kernels weights, which have memory on the device.
-class ConstantOutliner {
+/// Adds weights that are computed when the executables are linked.
+class WeightAdder {
 public:
-  explicit ConstantOutliner(ModuleOp module) : symbols(module), builder(module.getContext()) {}
+  explicit WeightAdder(ModuleOp module) : symbols(module), builder(module.getContext()) {}
 
-  void run(nn::KernelOp kernel, nn::ConstantOp constant) {
-    Location loc = constant.getLoc();
-    builder.setInsertionPoint(kernel->getParentOfType<func::FuncOp>());
-    auto weight =
-        builder.create<nn::WeightOp>(loc, builder.getStringAttr("constant"), TypeAttr::get(constant.getType()),
-                                     nn::FileRangeAttr(), FlatSymbolRefAttr::get(makeKernel(constant)),
-                                     builder.getArrayAttr({}), FlatSymbolRefAttr(), nn::PackingAttr(), StringAttr());
-    StringAttr name = symbols.insert(weight);
-    builder.setInsertionPoint(kernel);
-    auto load = builder.create<nn::LoadWeightOp>(loc, constant.getType(), FlatSymbolRefAttr::get(name));
-    kernel.getInputsMutable().append(load.getResult());
-    constant.replaceAllUsesWith(kernel.getBody().addArgument(constant.getType(), loc));
-    constant.erase();
+  /// The loaded value, in front of `reader`. `source`: a weight that it is made of, or null. `compute`: gets its value.
+  nn::LoadWeightOp add(nn::KernelOp reader, StringRef name, nn::LoadWeightOp source,
+                       function_ref<Value(OpBuilder &, Value)> compute) {
+    Location loc = reader.getLoc();
+    builder.setInsertionPoint(reader->getParentOfType<func::FuncOp>());
+    auto kernel = builder.create<nn::KernelDefOp>(loc, builder.getStringAttr("init"), builder.getI64IntegerAttr(0),
+                                                  /*sym_visibility=*/StringAttr());
+    Block &body = kernel.getBody().emplaceBlock();
+    OpBuilder inner = OpBuilder::atBlockEnd(&body);
+    Value made = compute(inner, source ? body.addArgument(source.getType(), loc) : Value());
+    inner.create<nn::YieldOp>(loc, made);
+    SmallVector<Attribute> operands;
+    if (source)
+      operands.push_back(FlatSymbolRefAttr::get(builder.getContext(), source.getWeight()));
+    auto weight = builder.create<nn::WeightOp>(loc, builder.getStringAttr(name), TypeAttr::get(made.getType()),
+                                               nn::FileRangeAttr(), FlatSymbolRefAttr::get(symbols.insert(kernel)),
+                                               builder.getArrayAttr(operands), FlatSymbolRefAttr(), nn::PackingAttr(),
+                                               StringAttr());
+    return load(reader, symbols.insert(weight), made.getType());
+  }
+
+  nn::LoadWeightOp load(nn::KernelOp reader, StringAttr weight, Type type) {
+    builder.setInsertionPoint(reader);
+    return builder.create<nn::LoadWeightOp>(reader.getLoc(), type, FlatSymbolRefAttr::get(weight));
   }
 
 private:
-  /// What computes the weight when the executables are linked.
-  StringAttr makeKernel(nn::ConstantOp constant) {
-    Location loc = constant.getLoc();
-    auto kernel = builder.create<nn::KernelDefOp>(loc, builder.getStringAttr("init"), builder.getI64IntegerAttr(0),
-                                                  /*sym_visibility=*/StringAttr());
-    OpBuilder inner = OpBuilder::atBlockEnd(&kernel.getBody().emplaceBlock());
-    Value value = inner.clone(*constant)->getResult(0);
-    auto identity = nn::UnaryKindAttr::get(builder.getContext(), nn::UnaryKind::identity);
-    Value copy = inner.create<nn::UnaryOp>(loc, identity, value, FloatAttr(), FloatAttr());
-    inner.create<nn::YieldOp>(loc, copy);
-    return symbols.insert(kernel);
-  }
-
   SymbolTable symbols;
   OpBuilder builder;
 };
 
+/// Makes a constant of a kernel a weight, which has memory on the device.
+void outlineConstant(nn::KernelOp kernel, nn::ConstantOp constant, WeightAdder &weights) {
+  nn::LoadWeightOp load = weights.add(kernel, "constant", nn::LoadWeightOp(), [&](OpBuilder &b, Value) -> Value {
+    Value value = b.clone(*constant)->getResult(0);
+    auto identity = nn::UnaryKindAttr::get(b.getContext(), nn::UnaryKind::identity);
+    return b.create<nn::UnaryOp>(constant.getLoc(), identity, value, FloatAttr(), FloatAttr());
+  });
+  kernel.getInputsMutable().append(load.getResult());
+  constant.replaceAllUsesWith(kernel.getBody().addArgument(constant.getType(), constant.getLoc()));
+  constant.erase();
+}
+
 /// Keeps filters of convolutions whose images have their channels last like that, as weights of their own.
 class FilterTurner {
 public:
-  explicit FilterTurner(ModuleOp module) : symbols(module), builder(module.getContext()) {}
+  explicit FilterTurner(WeightAdder &weights) : weights(weights) {}
 
   bool run(nn::KernelOp kernel) {
     auto convolutions = kernel.getBody().front().getOps<nn::ConvOp>();
@@ -102,60 +112,46 @@ public:
     auto load = kernel.getInputs()[number].getDefiningOp<nn::LoadWeightOp>();
     if (!load)
       return false;
-    RankedTensorType turned = nn::getImageType(nn::getExtents(type), type.getElementType(), /*channelsLast=*/true);
-    StringAttr weight = getTurned(load, turned);
-    builder.setInsertionPoint(kernel);
-    auto made = builder.create<nn::LoadWeightOp>(load.getLoc(), turned, FlatSymbolRefAttr::get(weight));
-    kernel.getInputsMutable()[number].set(made);
-    argument.setType(turned);
-    builder.setInsertionPoint(convolution);
+    nn::LoadWeightOp turned = getTurned(kernel, load, type);
+    kernel.getInputsMutable()[number].set(turned);
+    argument.setType(turned.getType());
+    OpBuilder builder(convolution);
     convolution.getFilterMutable().assign(
         builder.create<nn::TransposeOp>(convolution.getLoc(), type, argument, nn::getFromChannelsLast(type.getRank())));
     return true;
   }
 
 private:
-  /// The weight that is computed from the loaded one when the executables are linked.
-  StringAttr getTurned(nn::LoadWeightOp load, RankedTensorType type) {
-    StringAttr &name = weights[load.getWeight()];
-    if (name)
-      return name;
-    Location loc = load.getLoc();
-    auto source = FlatSymbolRefAttr::get(builder.getContext(), load.getWeight());
-    builder.setInsertionPoint(load->getParentOfType<func::FuncOp>());
-    auto kernel = builder.create<nn::KernelDefOp>(loc, builder.getStringAttr("init"), builder.getI64IntegerAttr(0),
-                                                  /*sym_visibility=*/StringAttr());
-    Block &body = kernel.getBody().emplaceBlock();
-    OpBuilder inner = OpBuilder::atBlockEnd(&body);
-    Value given = body.addArgument(load.getType(), loc);
-    inner.create<nn::YieldOp>(
-        loc, inner.create<nn::TransposeOp>(loc, type, given, nn::getToChannelsLast(type.getRank())).getResult());
-    auto weight =
-        builder.create<nn::WeightOp>(loc, builder.getStringAttr("filter"), TypeAttr::get(type), nn::FileRangeAttr(),
-                                     FlatSymbolRefAttr::get(symbols.insert(kernel)), builder.getArrayAttr({source}),
-                                     FlatSymbolRefAttr(), nn::PackingAttr(), StringAttr());
-    return name = symbols.insert(weight);
+  nn::LoadWeightOp getTurned(nn::KernelOp kernel, nn::LoadWeightOp source, RankedTensorType type) {
+    RankedTensorType turned = nn::getImageType(nn::getExtents(type), type.getElementType(), /*channelsLast=*/true);
+    FlatSymbolRefAttr &known = turnedOf[source.getWeight()];
+    if (known)
+      return weights.load(kernel, known.getAttr(), turned);
+    nn::LoadWeightOp load = weights.add(kernel, "filter", source, [&](OpBuilder &b, Value given) -> Value {
+      return b.create<nn::TransposeOp>(source.getLoc(), turned, given, nn::getToChannelsLast(type.getRank()));
+    });
+    known = load.getWeightAttr();
+    return load;
   }
 
-  SymbolTable symbols;
-  OpBuilder builder;
-  llvm::StringMap<StringAttr> weights; ///< by those that they are made of
+  WeightAdder &weights;
+  llvm::StringMap<FlatSymbolRefAttr> turnedOf; ///< by the weight
 };
 
 struct CudaSplitEpiloguesPass : impl::CudaSplitEpiloguesPassBase<CudaSplitEpiloguesPass> {
   void runOnOperation() override {
     SmallVector<nn::KernelOp> kernels;
     getOperation().walk([&](nn::KernelOp kernel) { kernels.push_back(kernel); });
-    FilterTurner turner(getOperation());
+    WeightAdder weights(getOperation());
+    FilterTurner turner(weights);
     for (nn::KernelOp kernel : kernels)
       numTurned += !kernel.getDefines() && turner.run(kernel);
-    ConstantOutliner outliner(getOperation());
     for (nn::KernelOp kernel : kernels) {
       LibraryEnd end = findEnd(kernel);
       if (!end.value)
         continue;
       for (nn::ConstantOp constant : end.constants)
-        outliner.run(kernel, constant);
+        outlineConstant(kernel, constant, weights);
       numOutlined += end.constants.size();
       numSplit += split(kernel, end.value);
     }

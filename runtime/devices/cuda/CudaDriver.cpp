@@ -51,6 +51,17 @@ static const char *findCalls(void *library, DriverCalls &calls) {
   return nullptr;
 }
 
+int32_t refuse(char *error, int64_t numBytes, const std::string &words) {
+  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
+  return 1;
+}
+
+int32_t checkVersion(uint32_t version, char *error, int64_t numBytes) {
+  if (version == kDeviceVersion)
+    return 0;
+  return refuse(error, numBytes, text("the plug-in has version %u, expected %u", kDeviceVersion, version));
+}
+
 bool startDriver(DriverCalls &calls, int &version, int &numDevices, std::string &error) {
   void *library = dlopen(kDriverLibrary, RTLD_NOW | RTLD_LOCAL);
   if (!library) {

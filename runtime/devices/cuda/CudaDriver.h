@@ -27,6 +27,10 @@ std::string wordsOf(const DriverCalls &calls, Result code);
 std::string versionWords(int version);
 /// "; CUDA_VISIBLE_DEVICES is '1,2'", or nothing where it is not set.
 std::string visibilityWords();
+/// What an entry point of the plug-in returns that fails: 1, and `error` says why.
+int32_t refuse(char *error, int64_t numBytes, const std::string &words);
+/// 0 if the plug-in is asked in its own version, else refused.
+int32_t checkVersion(uint32_t version, char *error, int64_t numBytes);
 /// A printf-style string.
 std::string text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -242,11 +242,6 @@ void explain(void *self, int32_t code, char *words, int64_t numBytes) {
   std::snprintf(words, size_t(numBytes), "%s", said.c_str());
 }
 
-int32_t refuse(char *error, int64_t numBytes, const std::string &words) {
-  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
-  return 1;
-}
-
 void fillTable(Device &device) {
   device.enter = enter, device.freeBytes = freeBytes;
   device.allocate = allocate, device.release = release;
@@ -272,8 +267,8 @@ void fillTable(Device &device) {
 extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(uint32_t version, int32_t index,
                                                                                Device *device, char *error,
                                                                                int64_t numBytes) {
-  if (version != kDeviceVersion)
-    return refuse(error, numBytes, text("the plug-in has version %u, expected %u", kDeviceVersion, version));
+  if (int32_t refused = checkVersion(version, error, numBytes))
+    return refused;
   auto cuda = std::make_unique<Cuda>();
   int driver = 0, count = 0;
   std::string words;

@@ -79,20 +79,12 @@ Result probeLinks(const DriverCalls &calls, DeviceList &list) {
   return outcome;
 }
 
-int32_t refuse(char *error, int64_t numBytes, const std::string &words) {
-  std::snprintf(error, size_t(numBytes), "%s", words.c_str());
-  return 1;
-}
-std::string otherVersion(uint32_t version) {
-  return text("the plug-in has version %u, expected %u", kDeviceVersion, version);
-}
-
 } // namespace
 
 extern "C" __attribute__((visibility("default"))) int32_t penstock_list_devices(uint32_t version, DeviceList *list,
                                                                                 char *error, int64_t numBytes) {
-  if (version != kDeviceVersion)
-    return refuse(error, numBytes, otherVersion(version));
+  if (int32_t refused = checkVersion(version, error, numBytes))
+    return refused;
   DriverCalls calls;
   int driver = 0, count = 0;
   std::string trouble;
@@ -107,8 +99,8 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_list_devices(
 
 extern "C" __attribute__((visibility("default"))) int32_t penstock_probe_devices(uint32_t version, DeviceReport *report,
                                                                                  char *error, int64_t numBytes) {
-  if (version != kDeviceVersion)
-    return refuse(error, numBytes, otherVersion(version));
+  if (int32_t refused = checkVersion(version, error, numBytes))
+    return refused;
   DriverCalls calls;
   int driver = 0, count = 0;
   std::string trouble;
