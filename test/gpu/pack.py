@@ -39,7 +39,6 @@ MAX_REQUESTS = 6
 MIN_SEEDED = 4096
 KERNELS_TIMEOUT_S = 3600
 LIMIT_MIB = 64
-NOT_FOR_GPUS = ("voice-if",)    # its kernels report failures (docs/targets/cuda.md)
 # Of the networks of the onnx package; of the others the compiler derives as many weights as there are.
 SMALL_LIGHT = ("light-squeezenet", "light-shufflenet")
 WITH_FOUR_STAGES = ("minilm", "mobilenet_v2")
@@ -77,13 +76,14 @@ def seed_weights(source, target):
         recipe = {"seed": int.from_bytes(hashlib.sha256(tensor.name.encode()).digest()[:6], "little"), "count": int(array.size),
                   "mean": float(array.mean(dtype=np.float64)), "deviation": float(array.std(dtype=np.float64)),
                   "dtype": array.dtype.name}
-        data = run.uniform(**recipe).tobytes()
+        data = run.weights_of(recipe)
         name = tensor.name
         tensor.CopyFrom(onnx.TensorProto(name=name, dims=tensor.dims, data_type=tensor.data_type, raw_data=data))
-        recipes[hashlib.sha256(data).digest()] = recipe
-        if array.dtype == np.float32:
-            narrowed = recipe | {"dtype": "bfloat16"}
-            recipes[hashlib.sha256(run.uniform(**narrowed).tobytes()).digest()] = narrowed
+        forms = [recipe] + [recipe | {"dtype": "bfloat16"}] * (array.dtype == np.float32)
+        if array.ndim in (3, 4):
+            forms += [form | {"turned": list(array.shape)} for form in forms]
+        for form in forms:
+            recipes.setdefault(hashlib.sha256(run.weights_of(form)).digest(), form)
     onnx.save(proto, str(target))
     return recipes
 
@@ -192,7 +192,7 @@ def pack_model(model, stages, make, where, is_narrow=False):
 
 
 def default_names():
-    names = [name for name, model in models.MODELS.items() if model.tier != "accept" and name not in NOT_FOR_GPUS]
+    names = [name for name, model in models.MODELS.items() if model.tier != "accept"]
     return [name for name in names if not name.startswith("light-") or name in SMALL_LIGHT] + list(MEASURED)
 
 

@@ -51,6 +51,12 @@ def to_bfloat16(values):
     return ((bits + np.uint32(0x7fff) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
+def weights_of(recipe):
+    """The bytes of weights that are made from a seed; of filters that the compiler has turned the channels come last."""
+    values = uniform(*(recipe[key] for key in ("seed", "count", "mean", "deviation", "dtype")))
+    return (np.moveaxis(values.reshape(recipe["turned"]), 1, -1) if "turned" in recipe else values).tobytes()
+
+
 def compared(array):
     """The elements of an output that are kept and compared, in their order."""
     return array.reshape(-1)[::max(1, -(-array.size // MAX_COMPARED))]
@@ -94,7 +100,7 @@ def make_weights(folder, recipe, tensors):
         for part in recipe["parts"]:
             out.seek(part["offset"])
             if "seed" in part:
-                out.write(uniform(part["seed"], part["count"], part["mean"], part["deviation"], part["dtype"]).tobytes())
+                out.write(weights_of(part))
             else:
                 out.write(tensors[part["at"]:part["at"] + part["bytes"]])
 
