@@ -446,8 +446,9 @@ TEST(OneDnn, PostOpsBehindReshapes) {
   last.channelsLast = true;
   for (auto [conv, shape, channels, dims] :
        {std::make_tuple(rows, "s0x24x31", "24x1", Indices{0, 24, 31}), {last, "s0x31x24", "24", Indices{0, 31, 24}}})
-    checkReshaped(reshapedText(convText(conv, false), shape, channels), dims,
-                  [&](const std::vector<Array> &inputs) { return convolve(conv, inputs[0], inputs[1], nullptr); });
+    checkReshaped(
+        reshapedText(convText(conv, false), shape, channels), dims,
+        [&conv = conv](const std::vector<Array> &inputs) { return convolve(conv, inputs[0], inputs[1], nullptr); });
   MatmulCase product{"s0x6x40", "40x25", "s0x6x25"};
   checkReshaped(reshapedText(matmulText(product), "s0x2x3x25", "25"), {0, 2, 3, 25},
                 [&](const std::vector<Array> &inputs) { return multiply(product, inputs[0], inputs[1]); });
