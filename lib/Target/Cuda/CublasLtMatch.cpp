@@ -31,6 +31,26 @@ bool swapsLastTwo(ArrayRef<int64_t> perm) {
   return rank >= 2 && perm[rank - 1] == rank - 2;
 }
 
+/// Where a value lies that is a buffer, perhaps seen in another shape, or with the last two axes swapped. `bufferOf`:
+/// of an input or constant of the kernel. `note`: gets the ops on the way.
+std::optional<Place> findPlace(Value v, function_ref<std::optional<int64_t>(Value)> bufferOf,
+                               function_ref<void(Operation *)> note) {
+  if (std::optional<int64_t> buffer = bufferOf(v))
+    return Place{*buffer};
+  Operation *op = v.getDefiningOp();
+  note(op);
+  if (auto reshape = dyn_cast<ReshapeOp>(op)) {
+    std::optional<Place> inner = findPlace(reshape.getInput(), bufferOf, note);
+    return inner && !inner->isTransposed ? inner : std::nullopt;
+  }
+  auto transpose = dyn_cast<TransposeOp>(op);
+  std::optional<Place> inner = transpose ? findPlace(transpose.getInput(), bufferOf, note) : std::nullopt;
+  if (!inner || !swapsLastTwo(transpose.getPerm()))
+    return std::nullopt;
+  inner->isTransposed = !inner->isTransposed;
+  return inner;
+}
+
 class Matcher : public LibraryMatcher<Matcher, CublasLtKernel, MatmulOp> {
 public:
   Matcher(Block &body, bool allowsTf32, llvm::SetVector<ConstantOp> *constants)
@@ -72,20 +92,7 @@ private:
   // Operands: inputs of the kernel, perhaps seen in another shape, or with the last two axes swapped.
 
   std::optional<Place> resolve(Value v) {
-    if (std::optional<int64_t> buffer = bufferOf(v))
-      return Place{*buffer};
-    Operation *op = v.getDefiningOp();
-    seen.insert(op);
-    if (auto reshape = dyn_cast<ReshapeOp>(op)) {
-      std::optional<Place> inner = resolve(reshape.getInput());
-      return inner && !inner->isTransposed ? inner : std::nullopt;
-    }
-    auto transpose = dyn_cast<TransposeOp>(op);
-    std::optional<Place> inner = transpose ? resolve(transpose.getInput()) : std::nullopt;
-    if (!inner || !swapsLastTwo(transpose.getPerm()))
-      return std::nullopt;
-    inner->isTransposed = !inner->isTransposed;
-    return inner;
+    return findPlace(v, [&](Value operand) { return bufferOf(operand); }, [&](Operation *op) { seen.insert(op); });
   }
 
   // The product.
@@ -187,16 +194,11 @@ std::optional<CublasLtKernel> matchCublasLt(Block &body, bool allowsTf32) {
 }
 
 bool isReadByCublasLt(Value factor) {
-  // Swapped axes of what is seen in another shape are a transpose in memory; the other way round they are not.
-  bool maySwap = true;
-  while (Operation *op = factor.getDefiningOp()) {
-    auto transpose = dyn_cast<TransposeOp>(op);
-    maySwap &= !isa<ReshapeOp>(op);
-    if (!isa<ReshapeOp>(op) && !(maySwap && transpose && swapsLastTwo(transpose.getPerm())))
-      return false;
-    factor = op->getOperand(0);
-  }
-  return true;
+  auto inputOf = [](Value v) -> std::optional<int64_t> {
+    auto argument = dyn_cast<BlockArgument>(v);
+    return argument ? std::optional<int64_t>(argument.getArgNumber()) : std::nullopt;
+  };
+  return findPlace(factor, inputOf, [](Operation *) {}).has_value();
 }
 
 LibraryEnd findCublasLtEnd(Block &body) {

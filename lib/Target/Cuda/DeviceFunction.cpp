@@ -30,6 +30,15 @@ Value getBase(Value memref) {
 
 bool isRepeatable(Operation *op) { return isMemoryEffectFree(op) || isa<UnrealizedConversionCastOp>(op); }
 
+void eraseUnused(func::FuncOp host) {
+  SmallVector<Operation *> ops;
+  for (Operation &op : host.getBody().front().without_terminator())
+    ops.push_back(&op);
+  for (Operation *op : llvm::reverse(ops))
+    if (op->use_empty() && (isRepeatable(op) || isa<memref::LoadOp>(op)))
+      op->erase();
+}
+
 AffineExpr ceilDiv(AffineExpr numerator, int64_t divisor) { return nn::simplifyExtent(numerator.ceilDiv(divisor)); }
 
 AffineExpr product(MLIRContext *context, ArrayRef<AffineExpr> factors) {

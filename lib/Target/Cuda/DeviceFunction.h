@@ -28,6 +28,8 @@ using BlockShape = std::array<int32_t, 3>;
 Value getBase(Value memref);
 /// May others make what the op gives anew?
 bool isRepeatable(Operation *op);
+/// Erases ops of the host function that read or compute what nobody needs.
+void eraseUnused(func::FuncOp host);
 
 class DeviceFunction {
 public:

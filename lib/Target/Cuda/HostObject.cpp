@@ -238,7 +238,7 @@ private:
       b.create<LLVM::CallOp>(loc, declared, arguments);
       call.erase();
     }
-    eraseUnused(host);
+    eraseUnused(host); // the buffers that the words were
   }
 
   /// Of a part of the workspace, whose descriptor `taken` is of.
@@ -251,16 +251,6 @@ private:
         workspace = argument;
     Value offset = b.create<arith::IndexCastOp>(loc, word, view.getByteShift());
     return b.create<LLVM::GEPOp>(loc, pointer, b.getI8Type(), workspace, LLVM::GEPArg(offset));
-  }
-
-  /// The buffers that the words were.
-  static void eraseUnused(func::FuncOp host) {
-    SmallVector<Operation *> ops;
-    for (Operation &op : host.getBody().front().without_terminator())
-      ops.push_back(&op);
-    for (Operation *op : llvm::reverse(ops))
-      if (op->use_empty() && isRepeatable(op))
-        op->erase();
   }
 
   ModuleOp module;

@@ -277,22 +277,11 @@ public:
     LaunchMapper mapper(functions[0], device);
     if (failed(mapper.run()))
       return signalPassFailure();
-    eraseUnused(functions[0]);
+    eraseUnused(functions[0]); // buffers are the device's now
     for (auto constant : llvm::make_early_inc_range(module.getOps<memref::GlobalOp>()))
       constant->moveBefore(device.getBody(), device.getBody()->begin());
     numFunctions += llvm::range_size(device.getOps<gpu::GPUFuncOp>());
     numSerial += mapper.numSerial;
-  }
-
-private:
-  /// Buffers are the device's now.
-  static void eraseUnused(func::FuncOp host) {
-    SmallVector<Operation *> ops;
-    for (Operation &op : host.getBody().front().without_terminator())
-      ops.push_back(&op);
-    for (Operation *op : llvm::reverse(ops))
-      if (op->use_empty() && (isRepeatable(op) || isa<memref::LoadOp>(op)))
-        op->erase();
   }
 };
 

@@ -19,42 +19,43 @@
 namespace penstock {
 namespace rt {
 
-static constexpr int kNumFields = 15;
 static constexpr size_t kMaxLine = 1024;
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE *)>;
 
-bool ProductProblemLess::operator()(const ProductProblem &lhs, const ProductProblem &rhs) const {
-  auto words = [](const ProductProblem &p) {
-    return std::tie(p.batch, p.rows, p.inner, p.columns, p.workspaceBytes, p.alignment, p.type, p.activation,
-                    p.allowsTf32, p.transposesLhs, p.transposesRhs, p.repeatsLhs, p.repeatsRhs, p.hasBias,
-                    p.hasResidual);
-  };
-  return words(lhs) < words(rhs);
+/// All fields of a problem, in the order that they have in the file.
+template <typename Problem> static auto fieldsOf(Problem &p) {
+  return std::tie(p.batch, p.rows, p.inner, p.columns, p.workspaceBytes, p.alignment, p.type, p.activation,
+                  p.allowsTf32, p.transposesLhs, p.transposesRhs, p.repeatsLhs, p.repeatsRhs, p.hasBias, p.hasResidual);
 }
 
-static void writeLine(std::FILE *file, const ProductProblem &p, const ProductChoice &choice) {
-  const int64_t fields[kNumFields] = {p.batch,          p.rows,          p.inner,         p.columns,
-                                      p.workspaceBytes, p.alignment,     int64_t(p.type), int64_t(p.activation),
-                                      p.allowsTf32,     p.transposesLhs, p.transposesRhs, p.repeatsLhs,
-                                      p.repeatsRhs,     p.hasBias,       p.hasResidual};
-  for (int64_t field : fields)
-    std::fprintf(file, "%" PRId64 " ", field);
+bool ProductProblemLess::operator()(const ProductProblem &lhs, const ProductProblem &rhs) const {
+  return fieldsOf(lhs) < fieldsOf(rhs);
+}
+
+static void writeLine(std::FILE *file, const ProductProblem &problem, const ProductChoice &choice) {
+  std::apply([file](auto... fields) { (std::fprintf(file, "%" PRId64 " ", static_cast<int64_t>(fields)), ...); },
+             fieldsOf(problem));
   std::fputc(':', file);
   for (uint64_t word : choice.words)
     std::fprintf(file, " %016" PRIx64, word);
   std::fputc('\n', file);
 }
 
-static bool readLine(const char *line, ProductProblem &p, ProductChoice &choice) {
-  int64_t fields[kNumFields];
-  for (int64_t &field : fields) {
-    int used = 0;
-    if (std::sscanf(line, "%" SCNd64 " %n", &field, &used) != 1 || used == 0)
-      return false;
-    line += used;
-  }
-  if (*line++ != ':')
+/// A number and the blanks behind it; `line` goes on behind them.
+template <typename Field> static bool readField(const char *&line, Field &field) {
+  int64_t number = 0;
+  int used = 0;
+  if (std::sscanf(line, "%" SCNd64 " %n", &number, &used) != 1 || used == 0)
+    return false;
+  field = static_cast<Field>(number);
+  line += used;
+  return true;
+}
+
+static bool readLine(const char *line, ProductProblem &problem, ProductChoice &choice) {
+  bool isWhole = std::apply([&line](auto &...fields) { return (readField(line, fields) && ...); }, fieldsOf(problem));
+  if (!isWhole || *line++ != ':')
     return false;
   for (uint64_t &word : choice.words) {
     int used = 0;
@@ -62,11 +63,6 @@ static bool readLine(const char *line, ProductProblem &p, ProductChoice &choice)
       return false;
     line += used;
   }
-  p.batch = fields[0], p.rows = fields[1], p.inner = fields[2], p.columns = fields[3];
-  p.workspaceBytes = fields[4], p.alignment = fields[5];
-  p.type = ProductType(int32_t(fields[6])), p.activation = ProductActivation(int32_t(fields[7]));
-  p.allowsTf32 = fields[8], p.transposesLhs = fields[9], p.transposesRhs = fields[10];
-  p.repeatsLhs = fields[11], p.repeatsRhs = fields[12], p.hasBias = fields[13], p.hasResidual = fields[14];
   choice.isKnown = true;
   return *line == '\n';
 }
