@@ -27,10 +27,10 @@ namespace rt {
 struct ProductProblem; ///< cuda/cublaslt/Product.h
 struct ProductBuffers;
 struct ProductChoice;
-struct ConvolutionProblem; ///< cuda/cudnn
-struct ConvolutionBuffers;
+struct DnnProblem; ///< cuda/cudnn/Dnn.h
+struct DnnBuffers;
 
-constexpr uint32_t kDeviceVersion = 4;
+constexpr uint32_t kDeviceVersion = 5;
 constexpr int32_t kMaxDevices = 16;
 
 /// Codes that mean the same on every device; others are the driver's own.
@@ -111,11 +111,11 @@ struct Device {
   /// Work that was given to a stream is done all the same.
   int32_t (*dropProduct)(void *self, void *plan) = nullptr;
 
-  /// The same for convolutions. kDeviceNoPlan: the library has none for the problem.
-  int32_t (*openConvolutions)(void *self, char *error, int64_t numBytes) = nullptr;
-  int32_t (*makeConvolution)(void *self, const ConvolutionProblem *problem, void **plan) = nullptr;
-  int32_t (*runConvolution)(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) = nullptr;
-  int32_t (*dropConvolution)(void *self, void *plan) = nullptr;
+  /// The same for problems of another library. kDeviceNoPlan: it has none.
+  int32_t (*openDnn)(void *self, char *error, int64_t numBytes) = nullptr;
+  int32_t (*makeDnnPlan)(void *self, const DnnProblem *problem, void **plan) = nullptr;
+  int32_t (*runDnnPlan)(void *self, void *plan, const DnnBuffers *buffers, void *stream) = nullptr;
+  int32_t (*dropDnnPlan)(void *self, void *plan) = nullptr;
 
   int32_t (*close)(void *self) = nullptr;
   void (*explain)(void *self, int32_t code, char *text, int64_t numBytes) = nullptr;

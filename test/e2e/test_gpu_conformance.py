@@ -15,7 +15,7 @@ import runner
 import tiny
 from test_cuda_stages import H200, machine, reports
 
-CASES = "Reduction.ArgReduce:CublasLtKernel.Epilogues:Reduction.SoftmaxOfLargeNumbers:Selection.Positions:GpuOrdered.SumsOfColumnsAreShared"
+CASES = "Reduction.ArgReduce:CublasLtKernel.Epilogues:Reduction.SoftmaxOfLargeNumbers:Selection.Positions:Contraction.ConvChannelsLast:CudnnAttentionKernel.Masks:GpuOrdered.SumsOfColumnsAreShared"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def failed(lines):
 
 def test_sound_kernels_pass(folder, tmp_path):
     cases = json.loads((folder / "cases.json").read_text())["cases"]
-    assert len(cases) > 50 and any("by cuBLASLt" in case["name"] for case in cases)
+    assert len(cases) > 50 and {"cuBLASLt 13", "cuDNN 9"} <= {case["name"].partition(" by ")[2] for case in cases}
     assert sum(case["name"].startswith("tiny.") for case in cases) >= 2
     report = tmp_path / "report"
     status, lines, counts = conformance(folder, machine(H200, PENSTOCK_STANDIN_REPORT=str(report)), "--json",
@@ -136,10 +136,13 @@ def test_a_process_that_ends_keeps_no_other_case_from_running(folder, tmp_path):
                              "(first_of_rt_cuda_kernels)"]
 
 
-def test_without_cublaslt_its_cases_are_skipped(folder, tmp_path):
-    (tmp_path / "libcuda.so.1").symlink_to(models.BUILD / "test/unit/standin/libcuda.so.1")
+@pytest.mark.parametrize("library, file, other", [("cuBLASLt 13", "libcublasLt.so.13", "libcudnn.so.9"),
+                                                  ("cuDNN 9", "libcudnn.so.9", "libcublasLt.so.13")])
+def test_without_a_library_its_cases_are_skipped(folder, tmp_path, library, file, other):
+    for name in ("libcuda.so.1", other):
+        (tmp_path / name).symlink_to(models.BUILD / "test/unit/standin" / name)
     cases = json.loads((folder / "cases.json").read_text())["cases"]
-    num_of_library = sum("by cuBLASLt" in case["name"] for case in cases)
+    num_of_library = sum(case["name"].endswith(f" by {library}") for case in cases)
     status, lines, counts = conformance(folder, machine(H200) | {"LD_LIBRARY_PATH": str(tmp_path)})
-    assert (status, counts) == (0, (len(cases) - num_of_library, 0, num_of_library))
-    assert any(line.startswith("skipped: ") and "libcublasLt.so.13" in line for line in lines)
+    assert num_of_library > 0 and (status, counts) == (0, (len(cases) - num_of_library, 0, num_of_library))
+    assert any(line.startswith("skipped: ") and file in line for line in lines)

@@ -64,12 +64,23 @@ Status CaseRunner::openDevice(const std::string &path, int64_t mostBytes) {
     return status;
   transport = hub->makeTransport();
   role.role_name = "gpu-conformance";
-  auto bound = [&](const char *name) { return static_cast<const rt_cuda_product_desc *const *>(dlsym(code, name)); };
-  auto begin = bound("first_of_rt_cuda_products"), end = bound("end_of_rt_cuda_products");
-  for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
-    if (Status status = kernels->products().load({begin, size_t(end - begin)}); !status.ok())
-      whyNoProducts = status.message();
+  for (rt::CudaKernels *kernels : {direct.get(), collected.get()}) {
+    openLibrary<rt_cuda_product_desc>("cuBLASLt", "rt_cuda_products", kernels->products());
+    openLibrary<rt_cuda_convolution_desc>("cuDNN", "rt_cuda_convolutions", kernels->dnn());
+    openLibrary<rt_cuda_attention_desc>("cuDNN", "rt_cuda_attentions", kernels->dnn());
+  }
   return Status();
+}
+
+/// Opens the library of the calls in a section, which has none if there are none.
+template <typename Call, typename Calls>
+void CaseRunner::openLibrary(const char *library, const char *section, Calls &calls) {
+  auto bound = [&](const char *which) {
+    return static_cast<const Call *const *>(dlsym(code, rt::format("%s_of_%s", which, section).c_str()));
+  };
+  rt::Span<const Call *const> all = {bound("first"), size_t(bound("end") - bound("first"))};
+  if (Status status = calls.load(all); !status.ok())
+    whyNot[library] = status.message();
 }
 
 CaseRunner::~CaseRunner() {
@@ -164,8 +175,9 @@ bool CaseRunner::isLost() { return !finish("look at the device").ok(); }
 
 Verdict CaseRunner::run(const Case &test) {
   const CaseKernel &kernel = folder.kernels[test.kernel];
-  if (!kernel.library.empty() && !whyNoProducts.empty())
-    return {Verdict::Skipped, whyNoProducts};
+  // Its version comes behind the name.
+  if (auto reason = whyNot.find(kernel.library.substr(0, kernel.library.find(' '))); reason != whyNot.end())
+    return {Verdict::Skipped, reason->second};
   CaseLayout layout(test);
   rt_kernel_fn function = nullptr;
   if (Status status = loadKernel(kernel, function); !status.ok())

@@ -45,6 +45,7 @@ private:
   explicit CaseRunner(const CaseFolder &folder) : folder(folder) {}
   rt::Status openCode(const std::string &path);
   rt::Status openDevice(const std::string &path, int64_t mostBytes);
+  template <typename Call, typename Calls> void openLibrary(const char *library, const char *section, Calls &calls);
   rt::Status loadKernel(const CaseKernel &kernel, rt_kernel_fn &function);
   /// One run by `kernels`; the memory is then in `after`.
   rt::Status runOnce(const Case &test, const CaseLayout &layout, rt_kernel_fn function, rt::CudaKernels &kernels,
@@ -60,7 +61,7 @@ private:
   void *code = nullptr; ///< the library of kernels
   std::unordered_map<std::string, const rt_cuda_kernel *> tables;
   std::unordered_map<std::string, bool> loaded;
-  std::string whyNoProducts; ///< empty: the library is there
+  std::unordered_map<std::string, std::string> whyNot; ///< of libraries that are not there
   rt::Device table;
   unsigned char *pinned = nullptr;
   std::vector<unsigned char> before, first;

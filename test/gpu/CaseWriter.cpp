@@ -134,7 +134,7 @@ void CaseWriter::writeCases(llvm::raw_ostream &out, llvm::ArrayRef<Code> codes, 
                                   {"cases", std::move(cases)}});
 }
 
-/// One library of all objects, whose tables of kernels and of products can be found by name.
+/// One library of all objects, whose tables in `sections` can be found by name.
 static llvm::Error link(const std::vector<std::string> &objects, llvm::StringRef list, llvm::StringRef library,
                         llvm::ArrayRef<llvm::StringRef> sections) {
   if (llvm::Error error = llvm::writeToOutput(list, [&](llvm::raw_ostream &out) {
@@ -188,8 +188,9 @@ llvm::Error CaseWriter::write(llvm::StringRef folder, const TargetBackend &targe
       return error;
   }
   llvm::SmallVector<llvm::StringRef> sections = {"rt_cuda_kernels"};
-  if (codes->size() > sources.size())
-    sections.push_back("rt_cuda_products");
+  for (const char *section : {"rt_cuda_products", "rt_cuda_convolutions", "rt_cuda_attentions"})
+    if (llvm::any_of(*codes, [&](const Code &code) { return llvm::StringRef(code.compiled.object).contains(section); }))
+      sections.push_back(section);
   if (llvm::Error error = link(paths, objects + "/list", (folder + "/" + kKernelsFile).str(), sections))
     return error;
   llvm::sys::fs::remove_directories(objects);

@@ -287,15 +287,17 @@ POINTS = (
         ("misuse is found", tests("unit", r"CublasLtStandin")),
         ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
         ("algorithms kept in the folder, and only what fits is taken", tests("unit e2e", r"TuningTest\.|algorithms_are_kept")),
-        ("attention is two products", tests("lit e2e", r"Target/Cuda/split-attention|test_cuda_attention")),
+        ("attention of f32 is two products", tests("lit e2e", r"Target/Cuda/split-attention|test_cuda_attention.py::test_(products|cut)")),
         ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
         ("our declarations are cuBLASLt's", here("unit", "CudaHeaders")))),
-    Point("c9", "CUDA: convolutions by cuDNN", (
+    Point("c9", "CUDA: convolutions and attention by cuDNN", (
         ("objects that call it give the CPU target's numbers", tests("unit", r"CudnnKernelTests|CudnnKernel\.")),
         ("images, epilogues, TF32 on request, nothing asked twice, failures named", tests("unit", r"CudnnTest\.")),
         ("the library itself has engines for all that, for four kinds of chips", here("unit", "CudnnPlan")),
         ("misuse is found", tests("unit", r"CudnnStandin")),
         ("kernels are cut where it ends, constants that it reads are weights", tests("lit", r"Target/Cuda/split-epilogues")),
+        ("attention of 16 bits reads heads where they lie", tests("unit lit", r"CudnnAttention|Target/Cuda/split-attention")),
+        ("attention in stages of a compiled model", tests("e2e", r"test_cuda_attention.*(narrow|cudnn)")),
         ("stages of a compiled model, and one without the library", tests("e2e", r"test_images|test_no_cudnn")),
         ("our declarations are cuDNN's", here("unit", "CudaHeaders")))),
     Point("c10", "CUDA: one command packs what a machine with a GPU proves", (

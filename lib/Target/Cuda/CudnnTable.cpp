@@ -7,6 +7,7 @@
 
 #include "penstock/Target/Cuda/CudnnTable.h"
 #include "CallTable.h"
+#include "CudnnAttentionMatch.h"
 #include "CudnnMatch.h"
 
 namespace penstock::cuda {
@@ -22,9 +23,17 @@ private:
   std::optional<FoundCall> find(Block &body, StringRef name) const override {
     std::optional<CudnnKernel> kernel = matchCudnn(body, allowsTf32);
     if (!kernel)
-      return std::nullopt;
+      return findAttention(body, name);
     return makeCall(*kernel, name, "rt_cuda_convolution", "rt_cuda_convolutions",
                     kernel->extents[RT_CUDA_CONVOLUTION_WORKSPACE]);
+  }
+
+  static std::optional<FoundCall> findAttention(Block &body, StringRef name) {
+    std::optional<CudnnAttention> kernel = matchCudnnAttention(body);
+    if (!kernel)
+      return std::nullopt;
+    AffineExpr scratch = getAffineConstantExpr(RT_CUDA_ATTENTION_WORKSPACE_BYTES, body.getParentOp()->getContext());
+    return makeCall(*kernel, name, "rt_cuda_attention", "rt_cuda_attentions", scratch);
   }
 
   bool allowsTf32;

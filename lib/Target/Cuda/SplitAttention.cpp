@@ -5,12 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The kernel gets the products in place of the attention and is cut around them. That is tried on a copy first, for
-// only the parts show whether the library does both products.
+// Kernels are cut around what a library shall do: the attention itself, or the products that stand for it. That is
+// tried on a copy first, for only the parts show whether the library does them.
 //
 //===----------------------------------------------------------------------===//
 
 #include "CublasLtMatch.h"
+#include "CudnnAttentionMatch.h"
 #include "CutKernel.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/Dialect/NN/Transforms/Passes.h"
@@ -145,16 +146,108 @@ AttentionOp getAttention(KernelOp kernel) {
   return llvm::hasSingleElement(attentions) ? *attentions.begin() : AttentionOp();
 }
 
+/// Cuts a kernel into parts, which know its name.
 class Splitter {
 public:
   explicit Splitter(KernelOp kernel) : kernel(kernel) {}
 
+protected:
+  void cut(Value value, const char *part) { cuts.push_back({value, (kernel.getName() + part).str()}); }
+  void cutOperand(Value operand, const char *part, function_ref<bool(Value)> isRead) {
+    bool isCut = llvm::any_of(cuts, [&](const Cut &other) { return other.value == operand; });
+    if (!isCut && !isa<BlockArgument>(operand) && !isRead(operand))
+      cut(operand, part);
+  }
+  void cutOperands(AttentionOp op, function_ref<bool(Value)> isRead) {
+    cutOperand(op.getQuery(), ".query", isRead);
+    cutOperand(op.getKey(), ".key", isRead);
+    cutOperand(op.getValue(), ".value", isRead);
+  }
+
+  KernelOp kernel;
+  SmallVector<Cut> cuts;
+};
+
+/// Leaves the attention to cuDNN.
+class AttentionSplitter : public Splitter {
+public:
+  using Splitter::Splitter;
+
   /// The kernels that stand for `kernel`, which is gone.
   SmallVector<KernelOp> run() {
     AttentionOp op = getAttention(kernel);
-    cutOperand(op.getQuery(), ".query");
-    cutOperand(op.getKey(), ".key");
-    cutOperand(op.getValue(), ".value");
+    addMask(op);
+    guardRows(op);
+    cutOperands(op, isReadByCudnn);
+    if (op.getMask())
+      cutOperand(op.getMask(), ".mask", isReshapedInput);
+    attentionPart = cuts.size();
+    Value made = findCudnnResult(op);
+    if (!llvm::is_contained(kernel.getBody().front().getTerminator()->getOperands(), made))
+      cut(made, ".attention");
+    return cutKernel(kernel, cuts);
+  }
+
+  bool isLibrarys(MutableArrayRef<KernelOp> parts) const {
+    return matchCudnnAttention(parts[attentionPart].getBody().front()).has_value();
+  }
+
+private:
+  static bool isReshapedInput(Value value) {
+    while (auto reshape = value.getDefiningOp<ReshapeOp>())
+      value = reshape.getInput();
+    return isa<BlockArgument>(value);
+  }
+
+  static Value constant(OpBuilder &b, AttentionOp op, double number) {
+    Type element = typeOf(op.getQuery()).getElementType();
+    auto type = RankedTensorType::get({}, element);
+    return b.create<ConstantOp>(op.getLoc(), DenseElementsAttr::get(type, b.getFloatAttr(element, number)));
+  }
+  static constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+  /// The library adds masks, so that a condition has to become one.
+  static void addMask(AttentionOp op) {
+    Value mask = op.getMask();
+    if (!mask || !typeOf(mask).getElementType().isInteger(1))
+      return;
+    OpBuilder b(op);
+    Value seen = constant(b, op, 0), hidden = constant(b, op, kHidden);
+    op.getMaskMutable().assign(b.create<SelectOp>(op.getLoc(), mask, seen, hidden).getResult());
+  }
+
+  /// What the library gives for rows that see no position is nobody's to know. The mask tells which these are.
+  static void guardRows(AttentionOp op) {
+    if (!op.getZeroMaskedRows())
+      return;
+    op.removeZeroMaskedRowsAttr();
+    Value mask = op.getMask();
+    if (!mask)
+      return;
+    OpBuilder b(op->getContext());
+    b.setInsertionPointAfter(op);
+    auto max = ReduceKindAttr::get(b.getContext(), ReduceKind::max);
+    auto equal = CompareKindAttr::get(b.getContext(), CompareKind::eq);
+    auto last = b.getDenseI64ArrayAttr(typeOf(mask).getRank() - 1);
+    Value top = b.create<ReduceOp>(op.getLoc(), max, mask, last, b.getUnitAttr());
+    Value isHidden = b.create<CompareOp>(op.getLoc(), equal, top, constant(b, op, kHidden));
+    auto guarded = b.create<SelectOp>(op.getLoc(), isHidden, constant(b, op, 0), op.getResult());
+    if (Attribute tensor = op->removeAttr(kTensorAttr))
+      guarded->setAttr(kTensorAttr, tensor);
+    op.getResult().replaceAllUsesExcept(guarded.getResult(), guarded);
+  }
+
+  size_t attentionPart = 0;
+};
+
+/// Makes the attention two products of cuBLASLt.
+class ProductSplitter : public Splitter {
+public:
+  using Splitter::Splitter;
+
+  SmallVector<KernelOp> run() {
+    AttentionOp op = getAttention(kernel);
+    cutOperands(op, isReadByCublasLt);
     Products products(op);
     products.run();
     scoresPart = cuts.size();
@@ -170,16 +263,6 @@ public:
   }
 
 private:
-  void cut(Value value, const char *part) { cuts.push_back({value, (kernel.getName() + part).str()}); }
-
-  void cutOperand(Value operand, const char *part) {
-    bool isCut = llvm::any_of(cuts, [&](const Cut &other) { return other.value == operand; });
-    if (!isCut && !isReadByCublasLt(operand))
-      cut(operand, part);
-  }
-
-  KernelOp kernel;
-  SmallVector<Cut> cuts;
   size_t scoresPart = 0;
 };
 
@@ -194,15 +277,18 @@ struct CudaSplitAttentionPass : impl::CudaSplitAttentionPassBase<CudaSplitAttent
 private:
   static bool split(KernelOp kernel) {
     AttentionOp attention = getAttention(kernel);
-    if (!attention || !canBeProducts(attention))
-      return false;
-    Splitter trial(cast<KernelOp>(OpBuilder(kernel).clone(*kernel)));
+    return attention && ((canBeCudnns(attention) && split<AttentionSplitter>(kernel)) ||
+                         (canBeProducts(attention) && split<ProductSplitter>(kernel)));
+  }
+
+  template <typename SplitterT> static bool split(KernelOp kernel) {
+    SplitterT trial(cast<KernelOp>(OpBuilder(kernel).clone(*kernel)));
     SmallVector<KernelOp> parts = trial.run();
     bool isLibrarys = trial.isLibrarys(parts);
     for (KernelOp part : llvm::reverse(parts))
       part.erase();
     if (isLibrarys)
-      Splitter(kernel).run();
+      SplitterT(kernel).run();
     return isLibrarys;
   }
 };

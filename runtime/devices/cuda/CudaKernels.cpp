@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "CudaKernels.h"
 
+#include "CudaEntry.h"
 #include "RoleDevice.h"
-#include "lib/Role/Context.h"
 
 #include <algorithm>
 
@@ -34,7 +34,7 @@ Status CudaKernels::load(Span<const rt_cuda_kernel *const> kernels) {
   }
   parameters.reserve(most);
   Status status = theProducts.load(productsOfExecutable());
-  return status.ok() ? theConvolutions.load(convolutionsOfExecutable()) : status;
+  return status.ok() ? theDnn.load() : status;
 }
 
 Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, const uint32_t (&grid)[3],
@@ -60,7 +60,7 @@ Status CudaKernels::launch(const rt_cuda_kernel &kernel, uint32_t function, cons
 
 Status CudaKernels::begin(const Waiting &waits, const uint64_t *arguments) {
   if (!waits.entry)
-    return waits.product.plan ? theProducts.begin(waits.product) : theConvolutions.begin(waits.image);
+    return waits.product.plan ? theProducts.begin(waits.product) : theDnn.begin(waits.dnn);
   parameters.clear();
   for (uint32_t i = 0; i < waits.entry->num_arguments; ++i)
     parameters.push_back(const_cast<uint64_t *>(&arguments[i]));
@@ -83,20 +83,17 @@ Status CudaKernels::beginAll() {
 void CudaKernels::addToKey(const Waiting &waits) {
   auto add = [&](const void *data) { key.push_back(static_cast<int64_t>(reinterpret_cast<uintptr_t>(data))); };
   if (!waits.entry) {
-    auto addCall = [&](std::initializer_list<const void *> all, const CudaPlan &plan) {
-      std::for_each(all.begin(), all.end(), add);
+    auto addCall = [&](const void *desc, const auto &buffers, const CudaPlan &plan) {
+      add(desc);
+      std::for_each(buffers.begin(), buffers.end(), add);
       key.push_back(static_cast<int64_t>(plan.number));
     };
-    // A descriptor tells one library's call from the other's, and has the factor of a product.
-    if (waits.product.plan) {
-      const ProductBuffers &used = waits.product.buffers;
-      addCall({waits.product.desc, used.lhs, used.rhs, used.bias, used.residual, used.result, used.workspace},
-              waits.product);
-    } else {
-      const ConvolutionBuffers &used = waits.image.buffers;
-      addCall({waits.image.desc, used.input, used.filter, used.bias, used.residual, used.result, used.workspace},
-              waits.image);
-    }
+    // A descriptor tells one kind of call from the others, and has the factor of a product.
+    if (waits.product.plan)
+      addCall(waits.product.desc, waits.product.buffers.all(), waits.product);
+    else
+      std::visit([&](const auto &buffers) { addCall(waits.dnn.desc, buffers.all(), waits.dnn); },
+                 waits.dnn.buffers.kinds());
     return;
   }
   add(waits.kernel);
@@ -126,10 +123,10 @@ Status CudaKernels::multiply(const rt_cuda_product_desc &desc, void *const *buff
   return status.ok() && waits.product.plan ? beginOrWait(waits) : status;
 }
 
-Status CudaKernels::convolve(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents) {
+Status CudaKernels::run(const CudaDnnCall &call) {
   Waiting waits;
-  Status status = theConvolutions.prepare(desc, buffers, extents, waits.image);
-  return status.ok() && waits.image.plan ? beginOrWait(waits) : status;
+  waits.dnn = call;
+  return call.plan ? beginOrWait(waits) : Status();
 }
 
 Status CudaKernels::beginOrWait(const Waiting &waits) {
@@ -137,27 +134,17 @@ Status CudaKernels::beginOrWait(const Waiting &waits) {
     return begin(waits, nullptr);
   waiting.push_back(waits);
   // Plans of what waits must not be forgotten.
-  return waiting.size() < std::min(CudaProducts::kMaxPlans, CudaConvolutions::kMaxPlans) ? Status() : flush();
+  return waiting.size() < std::min(CudaProducts::kMaxPlans, CudaDnn::kMaxPlans) ? Status() : flush();
 }
 
 } // namespace rt
 } // namespace penstock
 
-/// What a kernel calls does nothing more once one of them has failed.
-template <typename Call> static void callOf(rt_ctx *ctx, const Call &call) {
-  if (ctx->kernelFailed.load(std::memory_order_relaxed))
-    return;
-  if (!ctx->cudaKernels)
-    return rt_fail(ctx, "a kernel for a CUDA device, and this role has none");
-  if (penstock::rt::Status status = call(*ctx->cudaKernels); !status.ok())
-    rt_fail(ctx, status.message().c_str());
-}
-
 extern "C" void rt_cuda_launch(rt_ctx *ctx, const rt_cuda_kernel *kernel, uint32_t function, const uint32_t grid[3],
                                uint32_t dynamic_shared_bytes, const uint64_t *arguments) {
   uint32_t blocks[3] = {grid[0], grid[1], grid[2]};
-  callOf(ctx,
-         [&](auto &kernels) { return kernels.launch(*kernel, function, blocks, dynamic_shared_bytes, arguments); });
+  penstock::rt::callKernels(
+      ctx, [&](auto &kernels) { return kernels.launch(*kernel, function, blocks, dynamic_shared_bytes, arguments); });
 }
 
 extern "C" void rt_cuda_check(rt_ctx *ctx, const void *word, int64_t number, int64_t lhs, int64_t rhs,
@@ -176,10 +163,5 @@ extern "C" void rt_cuda_check(rt_ctx *ctx, const void *word, int64_t number, int
 
 extern "C" void rt_cuda_product(rt_ctx *ctx, const rt_cuda_product_desc *desc, void *const *buffers,
                                 const int64_t *extents) {
-  callOf(ctx, [&](auto &kernels) { return kernels.multiply(*desc, buffers, extents); });
-}
-
-extern "C" void rt_cuda_convolution(rt_ctx *ctx, const rt_cuda_convolution_desc *desc, void *const *buffers,
-                                    const int64_t *extents) {
-  callOf(ctx, [&](auto &kernels) { return kernels.convolve(*desc, buffers, extents); });
+  penstock::rt::callKernels(ctx, [&](auto &kernels) { return kernels.multiply(*desc, buffers, extents); });
 }

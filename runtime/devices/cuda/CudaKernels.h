@@ -14,7 +14,7 @@
 #define PENSTOCK_RT_DEVICES_CUDAKERNELS_H
 
 #include "CudaProducts.h"
-#include "cudnn/CudaConvolutions.h"
+#include "cudnn/CudaDnn.h"
 #include "penstock/rt/CudaKernel.h"
 
 #include <unordered_map>
@@ -25,7 +25,7 @@ namespace rt {
 class CudaKernels {
 public:
   /// The stage must outlive the kernels.
-  explicit CudaKernels(DeviceStage &stage) : stage(stage), theProducts(stage), theConvolutions(stage) {}
+  explicit CudaKernels(DeviceStage &stage) : stage(stage), theProducts(stage), theDnn(stage) {}
   /// `kernels`: as the linker bounds them, __start_rt_cuda_kernels to __stop_rt_cuda_kernels. kMismatch: one comes from
   /// another version of the compiler, or has no code for this device. kSystem: a library that the executable's kernels
   /// call is missing.
@@ -36,9 +36,9 @@ public:
   /// See rt_cuda_product.
   Status multiply(const rt_cuda_product_desc &desc, void *const *buffers, const int64_t *extents);
   CudaProducts &products() { return theProducts; }
-  /// See rt_cuda_convolution.
-  Status convolve(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents);
-  CudaConvolutions &convolutions() { return theConvolutions; }
+  /// A call that dnn() has prepared; nothing without a plan.
+  Status run(const CudaDnnCall &call);
+  CudaDnn &dnn() { return theDnn; }
   /// From now on launches wait for flush().
   void collect() { isCollecting = true; }
   /// Begins what was collected; its failures are those of its launches.
@@ -51,8 +51,8 @@ private:
     uint32_t grid[3] = {}, sharedBytes = 0;
     size_t firstArgument = 0;
     CudaProduct product;
-    CudaConvolution image;
-    bool isFirst() const { return product.isFirst || image.isFirst; }
+    CudaDnnCall dnn;
+    bool isFirst() const { return product.isFirst || dnn.isFirst; }
   };
   Status begin(const Waiting &launch, const uint64_t *arguments);
   Status beginAll();
@@ -65,7 +65,7 @@ private:
   std::vector<uint64_t> collected; ///< arguments of all that wait
   std::vector<int64_t> key;        ///< of their graph
   CudaProducts theProducts;
-  CudaConvolutions theConvolutions;
+  CudaDnn theDnn;
   std::unordered_map<const rt_cuda_kernel *, std::vector<void *>> functions;
   std::vector<void *> parameters; ///< addresses of the arguments of one launch
 };

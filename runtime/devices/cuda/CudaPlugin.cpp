@@ -198,26 +198,24 @@ int32_t dropProduct(void *, void *plan) {
   return 0;
 }
 
-int32_t openConvolutions(void *self, char *error, int64_t numBytes) {
-  return openLibrary(self, &Cuda::dnn, error, numBytes);
-}
+int32_t openDnn(void *self, char *error, int64_t numBytes) { return openLibrary(self, &Cuda::dnn, error, numBytes); }
 int32_t translateDnn(dnn::Outcome outcome) {
   return dnn::isNotSupported(outcome) ? int32_t(kDeviceNoPlan) : outcome ? kFirstOfDnn + outcome : 0;
 }
-int32_t makeConvolution(void *self, const ConvolutionProblem *problem, void **plan) {
+int32_t makeDnnPlan(void *self, const DnnProblem *problem, void **plan) {
   (void)callsOf(self);
-  std::unique_ptr<ConvolutionPlan> made;
+  std::unique_ptr<CudnnPlan> made;
   dnn::Outcome outcome = static_cast<Cuda *>(self)->dnn->make(*problem, made);
   *plan = made.release();
   return translateDnn(outcome);
 }
-int32_t runConvolution(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) {
+int32_t runDnnPlan(void *self, void *plan, const DnnBuffers *buffers, void *stream) {
   (void)callsOf(self);
-  return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<ConvolutionPlan *>(plan), *buffers,
+  return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<CudnnPlan *>(plan), *buffers,
                                                           static_cast<cuda::Stream>(stream)));
 }
-int32_t dropConvolution(void *, void *plan) {
-  delete static_cast<ConvolutionPlan *>(plan);
+int32_t dropDnnPlan(void *, void *plan) {
+  delete static_cast<CudnnPlan *>(plan);
   return 0;
 }
 
@@ -257,8 +255,8 @@ void fillTable(Device &device) {
   device.openProducts = openProducts, device.describeProducts = describeProducts;
   device.makeProduct = makeProduct;
   device.runProduct = runProduct, device.dropProduct = dropProduct;
-  device.openConvolutions = openConvolutions, device.makeConvolution = makeConvolution;
-  device.runConvolution = runConvolution, device.dropConvolution = dropConvolution;
+  device.openDnn = openDnn, device.makeDnnPlan = makeDnnPlan;
+  device.runDnnPlan = runDnnPlan, device.dropDnnPlan = dropDnnPlan;
   device.close = closeDevice, device.explain = explain;
 }
 

@@ -80,3 +80,43 @@ func.func @main(%x: tensor<4xf32>, %y: tensor<4xf32>) -> (tensor<4xf32>, tensor<
   %6 = nn.binary mul %5, %half : tensor<4xf32>, tensor<f32>
   return %1, %6 : tensor<4xf32>, tensor<4xf32>
 }
+
+// -----
+
+// Constants as rounding to bf16 leaves them; one that is another number after all is not taken.
+// CHECK-LABEL: func.func @main(%arg0
+// CHECK-NEXT:  %[[Y:.*]] = nn.unary gelu_tanh %arg0
+// CHECK-NEXT:  return %[[Y]]
+func.func @main(%x: tensor<4x8xbf16>) -> tensor<4x8xbf16> {
+  %three = nn.constant dense<3.0> : tensor<bf16>
+  %small = nn.constant dense<4.467770e-02> : tensor<bf16>
+  %root = nn.constant dense<7.968750e-01> : tensor<bf16>
+  %one = nn.constant dense<1.0> : tensor<bf16>
+  %half = nn.constant dense<0.5> : tensor<bf16>
+  %0 = nn.binary pow %x, %three : tensor<4x8xbf16>, tensor<bf16>
+  %1 = nn.binary mul %0, %small : tensor<4x8xbf16>, tensor<bf16>
+  %2 = nn.binary add %x, %1 : tensor<4x8xbf16>, tensor<4x8xbf16>
+  %3 = nn.binary mul %2, %root : tensor<4x8xbf16>, tensor<bf16>
+  %4 = nn.unary tanh %3 : tensor<4x8xbf16>
+  %5 = nn.binary add %4, %one : tensor<4x8xbf16>, tensor<bf16>
+  %6 = nn.binary mul %x, %half : tensor<4x8xbf16>, tensor<bf16>
+  %7 = nn.binary mul %6, %5 : tensor<4x8xbf16>, tensor<4x8xbf16>
+  return %7 : tensor<4x8xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @main(%arg0
+// CHECK-NOT:   gelu
+// CHECK:       nn.unary erf
+func.func @main(%x: tensor<4x8xbf16>) -> tensor<4x8xbf16> {
+  %root = nn.constant dense<1.429690e+00> : tensor<bf16>
+  %one = nn.constant dense<1.0> : tensor<bf16>
+  %half = nn.constant dense<0.5> : tensor<bf16>
+  %0 = nn.binary div %x, %root : tensor<4x8xbf16>, tensor<bf16>
+  %1 = nn.unary erf %0 : tensor<4x8xbf16>
+  %2 = nn.binary add %1, %one : tensor<4x8xbf16>, tensor<bf16>
+  %3 = nn.binary mul %x, %2 : tensor<4x8xbf16>, tensor<4x8xbf16>
+  %4 = nn.binary mul %3, %half : tensor<4x8xbf16>, tensor<bf16>
+  return %4 : tensor<4x8xbf16>
+}

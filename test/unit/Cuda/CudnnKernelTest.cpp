@@ -25,7 +25,7 @@ rt::Status openConvolutions(rt::CudaKernels &kernels) {
   rt_cuda_convolution_desc any = {};
   any.version = RT_CUDA_CONVOLUTION_VERSION;
   const rt_cuda_convolution_desc *list[] = {&any};
-  return kernels.convolutions().load({list, 1});
+  return kernels.dnn().load({list, 1});
 }
 
 const testing::Environment *const environment = observeLibrary(

@@ -66,14 +66,17 @@ def CudaMapLaunchesPass : Pass<"cuda-map-launches", "::mlir::ModuleOp"> {
 }
 
 def CudaSplitAttentionPass : Pass<"cuda-split-attention", "::mlir::ModuleOp"> {
-  let summary = "make attention two products of cuBLASLt with a softmax between";
+  let summary = "leave attention to cuDNN, or make it two products of cuBLASLt with a softmax between";
   let description = [{
     Requires: kernels in the form of `nn-fuse-kernels`.
-    Ensures:  a kernel with an attention of f32, f16 or bf16 is: the scores, a product that has the scale; the weights, which
-              are the softmax of scores and mask; their product with the value, and what follows it. Query, key and value
-              that are not the library's to read as they lie are kernels too. Rows of heads that share a head of the key are
-              one matrix. Scores are f32, the weights of the operands' type.
-    Does not: touch an attention of another type, or one of which the library does not do a product.
+    Ensures:  an attention of f16 or bf16 that cuDNN does is a kernel of its own, with the reshapes, transposes and slices
+              that say where its operands and its result lie. Operands that do not lie like that are kernels too; a condition
+              becomes a mask that is added.
+              Another kernel with an attention of f32, f16 or bf16 is: the scores, a product that has the scale; the weights,
+              which are the softmax of scores and mask; their product with the value, and what follows it. Query, key and
+              value that are not the library's to read as they lie are kernels too. Rows of heads that share a head of the
+              key are one matrix. Scores are f32, the weights of the operands' type.
+    Does not: touch an attention of another type, or one of which no library does it.
 
     Before:
     ```mlir
@@ -106,7 +109,7 @@ def CudaSplitAttentionPass : Pass<"cuda-split-attention", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let statistics = [Statistic<"numSplit", "num-split", "attentions that became products">];
+  let statistics = [Statistic<"numSplit", "num-split", "attentions that are left to a library">];
 }
 
 def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {

@@ -18,11 +18,21 @@ namespace {
 struct Product {
   SmallVector<Value> factors;
   double number = 1.0;
+  double tolerance = 1e-5; ///< of the number, relative: what rounding constants to the type may have done
+
+  bool isNear(double expected) const { return std::abs(number - expected) <= tolerance * std::abs(expected); }
 };
+
+/// Two roundings to the type, or what exporters write of a constant in decimal.
+double getTolerance(Value value) {
+  Type element = getElementTypeOrSelf(value.getType());
+  return element.isBF16() ? 0x1p-8 : element.isF16() ? 0x1p-11 : 1e-5;
+}
 
 /// Takes products and quotients by numbers apart, at most a few levels deep: every exporter nests x, 1/2 and the rest
 /// in an order of its own.
 void collectFactors(Value value, Product &product, int depth = 3) {
+  product.tolerance = getTolerance(value);
   if (std::optional<double> number = getUniform(value)) {
     product.number *= *number;
     return;
@@ -49,7 +59,7 @@ Value matchScaledErf(Value value) {
     return {};
   Product inner;
   collectFactors(erf.getInput(), inner);
-  return inner.factors.size() == 1 && near(inner.number, 1.0 / std::sqrt(2.0)) ? inner.factors[0] : Value();
+  return inner.factors.size() == 1 && inner.isNear(1.0 / std::sqrt(2.0)) ? inner.factors[0] : Value();
 }
 
 /// tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) gives x.
@@ -59,7 +69,7 @@ Value matchScaledTanh(Value value) {
     return {};
   Product inner;
   collectFactors(tanh.getInput(), inner);
-  if (inner.factors.size() != 1 || !near(inner.number, std::sqrt(2.0 / 3.14159265358979323846)))
+  if (inner.factors.size() != 1 || !inner.isNear(std::sqrt(2.0 / 3.14159265358979323846)))
     return {};
   BinaryOp sum = getBinary(inner.factors[0], BinaryKind::add);
   if (!sum)
@@ -67,7 +77,7 @@ Value matchScaledTanh(Value value) {
   for (auto [x, cubic] : {std::pair(sum.getLhs(), sum.getRhs()), std::pair(sum.getRhs(), sum.getLhs())}) {
     Product cube;
     collectFactors(cubic, cube, 4);
-    if (!near(cube.number, 0.044715))
+    if (!cube.isNear(0.044715))
       continue;
     if (cube.factors.size() == 3 && llvm::all_equal(cube.factors) && cube.factors[0] == x)
       return x;
@@ -85,7 +95,7 @@ struct RaisedActivation {
 
 /// The two factors of a gelu: x and 1 + erf(x / sqrt 2), times a half.
 std::optional<RaisedActivation> matchGelu(const Product &product) {
-  if (product.factors.size() != 2 || !near(product.number, 0.5))
+  if (product.factors.size() != 2 || !product.isNear(0.5))
     return std::nullopt;
   for (int i : {0, 1}) {
     Value x = product.factors[i], inner = getOtherThan(product.factors[1 - i], BinaryKind::add, 1.0);
@@ -126,7 +136,7 @@ std::optional<RaisedActivation> matchHardSwish(const Product &product) {
     return std::nullopt;
   for (int i : {0, 1}) {
     Value x = product.factors[i], gate = product.factors[1 - i];
-    if (near(product.number, 1.0 / 6.0))
+    if (product.isNear(1.0 / 6.0))
       if (Value inner = matchClamp(gate, 6.0); inner && getOtherThan(inner, BinaryKind::add, 3.0) == x)
         return RaisedActivation{UnaryKind::hard_swish, x};
     UnaryOp sigmoid = getUnary(gate, UnaryKind::hard_sigmoid);

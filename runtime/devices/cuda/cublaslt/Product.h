@@ -16,6 +16,7 @@
 #ifndef PENSTOCK_RT_DEVICES_PRODUCT_H
 #define PENSTOCK_RT_DEVICES_PRODUCT_H
 
+#include <array>
 #include <cstdint>
 
 namespace penstock {
@@ -43,6 +44,8 @@ struct ProductBuffers {
   const void *residual = nullptr; ///< of the result's shape; may be the result
   void *result = nullptr, *workspace = nullptr;
   float alpha = 1;
+
+  std::array<const void *, 6> all() const { return {lhs, rhs, bias, residual, result, workspace}; }
 };
 
 /// An algorithm as the library has it, which may be kept for the same library and device.

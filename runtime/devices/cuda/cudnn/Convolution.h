@@ -19,6 +19,7 @@
 
 #include <array>
 #include <cstdint>
+#include <tuple>
 
 namespace penstock {
 namespace rt {
@@ -36,6 +37,13 @@ struct ConvolutionProblem {
   bool allowsTf32 = false;
   bool isChannelsLast = false;                                ///< in memory; shapes stay as they are
   bool hasBias = false, hasResidual = false, hasRelu = false; ///< the others only with a bias
+
+  /// All of them, in some order.
+  auto fields() const {
+    return std::tie(input, filter, result, strides, dilations, padsBefore, padsAfter, workspaceBytes, type, allowsTf32,
+                    isChannelsLast, hasBias, hasResidual, hasRelu);
+  }
+  bool operator<(const ConvolutionProblem &other) const { return fields() < other.fields(); }
 };
 
 struct ConvolutionBuffers {
@@ -43,6 +51,8 @@ struct ConvolutionBuffers {
   const void *bias = nullptr;     ///< one element per filter
   const void *residual = nullptr; ///< of the result's shape
   void *result = nullptr, *workspace = nullptr;
+
+  std::array<const void *, 6> all() const { return {input, filter, bias, residual, result, workspace}; }
 };
 
 } // namespace rt

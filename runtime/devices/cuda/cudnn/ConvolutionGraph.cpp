@@ -6,49 +6,26 @@
 //===----------------------------------------------------------------------===//
 #include "ConvolutionGraph.h"
 
-#include "penstock/rt/Abi.h"
-
 namespace penstock {
 namespace rt {
 namespace cuda {
 
 using namespace dnn;
 
-/// What engines may rely on; more brings nothing.
-static constexpr int64_t kAlignmentBytes = 16;
-static_assert(RT_ALIGNMENT % kAlignmentBytes == 0, "buffers are aligned to this");
-
-ConvolutionGraph::ConvolutionGraph(const Calls &calls, ConvolutionPlan &plan)
-    : calls(calls), plan(plan), problem(plan.problem),
-      numLeft(1 + problem.hasResidual + problem.hasBias + problem.hasRelu) {}
-
-CudnnDescriptor &ConvolutionGraph::add(Kind kind) {
-  plan.parts.push_back(std::make_unique<CudnnDescriptor>(calls, kind));
-  return *plan.parts.back();
-}
-
-void ConvolutionGraph::finish(CudnnDescriptor &descriptor) {
-  descriptor.finish();
-  if (outcome == dnn::kSuccess)
-    outcome = descriptor.outcome;
-}
+ConvolutionGraph::ConvolutionGraph(const Calls &calls, const ConvolutionProblem &problem, CudnnPlan &plan)
+    : CudnnGraph(calls, plan), problem(problem), numLeft(1 + problem.hasResidual + problem.hasBias + problem.hasRelu) {}
 
 static DataType toDataType(ConvolutionType type) {
   return type == ConvolutionType::kF32 ? kFloat32 : type == ConvolutionType::kF16 ? kFloat16 : kBFloat16;
 }
 
 Opaque ConvolutionGraph::addTensor(int64_t id, const ConvolutionProblem::Shape &dims, bool isBetween) {
-  ConvolutionProblem::Shape strides = {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1};
+  Tensor tensor{id, dims, {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1}};
   if (problem.isChannelsLast)
-    strides = {strides[0], 1, dims[3] * dims[1], dims[1]};
-  CudnnDescriptor &tensor = add(kTensor);
-  tensor.set(kTensorType, kTypeDataType, isBetween ? DataType(kFloat32) : toDataType(problem.type));
-  tensor.setList(kTensorDims, dims);
-  tensor.setList(kTensorStrides, strides);
-  tensor.set(kTensorId, kTypeInt64, id);
-  tensor.set(kTensorAlignment, kTypeInt64, kAlignmentBytes);
-  tensor.set(kTensorIsVirtual, kTypeBoolean, isBetween);
-  finish(tensor);
+    tensor.strides = {tensor.strides[0], 1, dims[3] * dims[1], dims[1]};
+  tensor.type = isBetween ? DataType(kFloat32) : toDataType(problem.type);
+  tensor.isBetween = isBetween;
+  add(tensor);
   return tensor.opaque;
 }
 
@@ -75,42 +52,24 @@ void ConvolutionGraph::addConvolution() {
   operation.set(kForwardResult, kTypeDescriptor, made);
   operation.set(kForwardAlpha, kTypeFloat, 1.0f);
   operation.set(kForwardBeta, kTypeFloat, 0.0f);
-  finish(operation);
-  operations.push_back(operation.opaque);
+  finishOperation(operation);
 }
 
-void ConvolutionGraph::addPointwise(PointwiseMode mode, Opaque other) {
-  CudnnDescriptor &pointwise = add(kPointwise);
-  pointwise.set(kPointwiseModeOf, kTypePointwiseMode, mode);
-  pointwise.set(kPointwisePrecision, kTypeDataType, DataType(kFloat32));
-  finish(pointwise);
+void ConvolutionGraph::addElementwise(PointwiseMode mode, Opaque other) {
   Opaque from = made;
   made = addMade();
-  CudnnDescriptor &operation = add(kPointwiseOperation);
-  operation.set(kOperationPointwise, kTypeDescriptor, pointwise.opaque);
-  operation.set(kOperationInput, kTypeDescriptor, from);
-  if (other)
-    operation.set(kOperationOther, kTypeDescriptor, other);
-  operation.set(kOperationResult, kTypeDescriptor, made);
-  finish(operation);
-  operations.push_back(operation.opaque);
+  addPointwise(mode, from, other, made);
 }
 
 Outcome ConvolutionGraph::make(Handle handle, Opaque &graph) {
   addConvolution();
   if (problem.hasResidual)
-    addPointwise(kAdd, addTensor(kResidualId, problem.result));
+    addElementwise(kAdd, addTensor(kResidualId, problem.result));
   if (problem.hasBias)
-    addPointwise(kAdd, addTensor(kBiasId, {1, problem.filter[0], 1, 1}));
+    addElementwise(kAdd, addTensor(kBiasId, {1, problem.filter[0], 1, 1}));
   if (problem.hasRelu)
-    addPointwise(kRelu, nullptr);
-  CudnnDescriptor &whole = add(kOperationGraph);
-  whole.setMany(kGraphOperations, kTypeDescriptor, int64_t(operations.size()), operations.data());
-  if (handle)
-    whole.set(kGraphHandle, kTypeHandle, handle);
-  finish(whole);
-  graph = whole.opaque;
-  return outcome;
+    addElementwise(kRelu, nullptr);
+  return finishGraph(handle, graph);
 }
 
 } // namespace cuda

@@ -7,39 +7,32 @@
 #ifndef PENSTOCK_RT_DEVICES_CONVOLUTIONGRAPH_H
 #define PENSTOCK_RT_DEVICES_CONVOLUTIONGRAPH_H
 
-#include "Cudnn.h"
+#include "CudnnGraph.h"
 
 namespace penstock {
 namespace rt {
 namespace cuda {
 
-/// Names of the tensors that have memory; those between operations come after them.
-enum TensorId : int64_t { kInputId = 1, kFilterId, kBiasId, kResidualId, kResultId, kFirstBetweenId };
-
 /// The convolution, then the residual, the bias and the activation, in the order in which engines do them.
-class ConvolutionGraph {
+class ConvolutionGraph : private CudnnGraph {
 public:
-  /// Descriptors become parts of the plan.
-  ConvolutionGraph(const dnn::Calls &calls, ConvolutionPlan &plan);
-  /// `handle`: null for a device that is not there. A failure is that of the first call that failed.
+  /// Names of the tensors that have memory; those between operations come after them.
+  enum TensorId : int64_t { kInputId = 1, kFilterId, kBiasId, kResidualId, kResultId, kFirstBetweenId };
+
+  ConvolutionGraph(const dnn::Calls &calls, const ConvolutionProblem &problem, CudnnPlan &plan);
+  /// See CudnnGraph::finishGraph.
   dnn::Outcome make(dnn::Handle handle, dnn::Opaque &graph);
 
 private:
-  CudnnDescriptor &add(dnn::Kind kind);
-  void finish(CudnnDescriptor &descriptor);
   dnn::Opaque addTensor(int64_t id, const ConvolutionProblem::Shape &dims, bool isBetween = false);
   /// What the next operation makes: the result, if it is the last.
   dnn::Opaque addMade();
   void addConvolution();
-  void addPointwise(dnn::PointwiseMode mode, dnn::Opaque other);
+  void addElementwise(dnn::PointwiseMode mode, dnn::Opaque other);
 
-  const dnn::Calls &calls;
-  ConvolutionPlan &plan;
   const ConvolutionProblem &problem;
-  dnn::Outcome outcome = dnn::kSuccess;
   int64_t numLeft, nextId = kFirstBetweenId;
   dnn::Opaque made = nullptr; ///< by the last operation
-  std::vector<dnn::Opaque> operations;
 };
 
 } // namespace cuda

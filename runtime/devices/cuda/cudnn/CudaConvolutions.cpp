@@ -4,34 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-#include "CudaConvolutions.h"
-
-#include <tuple>
-
-// Of the linker, where an object of the executable has the section.
-extern "C" {
-extern const rt_cuda_convolution_desc *const __start_rt_cuda_convolutions[] __attribute__((weak, visibility("hidden")));
-extern const rt_cuda_convolution_desc *const __stop_rt_cuda_convolutions[] __attribute__((weak, visibility("hidden")));
-}
+#include "CudaDnn.h"
 
 namespace penstock {
 namespace rt {
-
-Span<const rt_cuda_convolution_desc *const> convolutionsOfExecutable() {
-  return {__start_rt_cuda_convolutions, size_t(__stop_rt_cuda_convolutions - __start_rt_cuda_convolutions)};
-}
-
-Status CudaConvolutions::load(Span<const rt_cuda_convolution_desc *const> convolutions) {
-  return openLibrary(stage, "cuDNN", convolutions, RT_CUDA_CONVOLUTION_VERSION, &Device::openConvolutions, isOpen);
-}
-
-bool CudaConvolutions::Less::operator()(const ConvolutionProblem &lhs, const ConvolutionProblem &rhs) const {
-  auto words = [](const ConvolutionProblem &p) {
-    return std::tie(p.input, p.filter, p.result, p.strides, p.dilations, p.padsBefore, p.padsAfter, p.workspaceBytes,
-                    p.type, p.allowsTf32, p.isChannelsLast, p.hasBias, p.hasResidual, p.hasRelu);
-  };
-  return words(lhs) < words(rhs);
-}
 
 static ConvolutionProblem problemOf(const rt_cuda_convolution_desc &desc, const int64_t *extents) {
   auto at = [extents](int index) { return extents[index]; };
@@ -67,35 +43,24 @@ static std::string wordsOf(const rt_cuda_convolution_desc &desc, const Convoluti
                 desc.name);
 }
 
-Status CudaConvolutions::prepare(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents,
-                                 CudaConvolution &convolution) {
-  if (!isOpen)
-    return fail(Code::kProgram, "%s: the convolution of kernel '%s' was not loaded", stage.who().c_str(), desc.name);
+Status CudaDnn::prepare(const rt_cuda_convolution_desc &desc, void *const *buffers, const int64_t *extents,
+                        CudaDnnCall &call) {
+  call.desc = &desc, call.name = desc.name, call.kind = "convolution";
+  if (Status status = checkOpen(call); !status.ok())
+    return status;
   ConvolutionProblem problem = problemOf(desc, extents);
   if (isEmpty(problem.result))
     return Status();
   if (isEmpty(problem.input) || isEmpty(problem.filter))
     return fail(Code::kInvalid, "%s: cannot %s: expected extents of at least 1", stage.who().c_str(),
                 wordsOf(desc, problem).c_str());
-  convolution.desc = &desc;
-  ConvolutionBuffers &used = convolution.buffers;
+  ConvolutionBuffers used;
   used.input = buffers[desc.input], used.filter = buffers[desc.filter];
   used.bias = problem.hasBias ? buffers[desc.bias] : nullptr;
   used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
   used.result = buffers[desc.result], used.workspace = scratchIn(buffers[desc.workspace]);
-  const Device &device = stage.device();
-  auto make = [&](void **plan) { return device.makeConvolution(device.self, &problem, plan); };
-  if (int32_t code = plans.find(problem, make, convolution))
-    return deviceFailure(device, stage.who(), wordsOf(desc, problem).c_str(), code);
-  return Status();
-}
-
-Status CudaConvolutions::begin(const CudaConvolution &convolution) {
-  const Device &device = stage.device();
-  if (int32_t code = device.runConvolution(device.self, convolution.plan, &convolution.buffers, stage.compute().handle))
-    return deviceFailure(device, stage.who(),
-                         format("run the convolution of kernel '%s'", convolution.desc->name).c_str(), code);
-  return Status();
+  call.buffers = used;
+  return find(problem, wordsOf(desc, problem), call);
 }
 
 } // namespace rt

@@ -7,6 +7,7 @@
 #include "Cudnn.h"
 
 #include "../CudaDriver.h"
+#include "AttentionGraph.h"
 #include "ConvolutionGraph.h"
 
 #include <algorithm>
@@ -102,13 +103,29 @@ Cudnn::~Cudnn() {
     (void)calls.destroy(handle);
 }
 
-Outcome Cudnn::make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan) const {
-  auto made = std::make_unique<ConvolutionPlan>(problem);
+Cudnn::Limits Cudnn::limitsOf(const ConvolutionProblem &problem) {
+  // Tensor cores take f32 as TF32.
+  return {problem.workspaceBytes, problem.type != ConvolutionType::kF32 || problem.allowsTf32};
+}
+
+static Outcome makeGraph(const Calls &calls, const ConvolutionProblem &problem, CudnnPlan &plan, Handle handle,
+                         Opaque &graph) {
+  return ConvolutionGraph(calls, problem, plan).make(handle, graph);
+}
+static Outcome makeGraph(const Calls &calls, const AttentionProblem &problem, CudnnPlan &plan, Handle handle,
+                         Opaque &graph) {
+  return AttentionGraph(calls, problem, plan).make(handle, graph);
+}
+
+Outcome Cudnn::make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan) const {
+  auto made = std::make_unique<CudnnPlan>(problem);
   Opaque graph = nullptr;
-  Outcome outcome = ConvolutionGraph(calls, *made).make(handle, graph);
+  Outcome outcome =
+      std::visit([&](const auto &kind) { return makeGraph(calls, kind, *made, handle, graph); }, problem.kinds());
+  Limits limits = std::visit([](const auto &kind) { return limitsOf(kind); }, problem.kinds());
   for (HeuristicMode mode : {kHeuristicA, kHeuristicFallback})
     if (outcome == dnn::kSuccess && !made->plan)
-      outcome = choose(*made, graph, mode);
+      outcome = choose(*made, limits, graph, mode);
   if (outcome == dnn::kSuccess && !made->plan)
     outcome = dnn::kNotSupported;
   if (outcome == dnn::kSuccess)
@@ -117,10 +134,10 @@ Outcome Cudnn::make(const ConvolutionProblem &problem, std::unique_ptr<Convoluti
 }
 
 /// What an engine must not say of itself.
-static bool isRefused(const ConvolutionProblem &problem, Note note) {
+static bool isRefused(bool allowsTensorCores, Note note) {
   switch (note) {
-  case kTensorCore: // which takes f32 as TF32
-    return problem.type == ConvolutionType::kF32 && !problem.allowsTf32;
+  case kTensorCore:
+    return !allowsTensorCores;
   case kDownConvertsInputs:
   case kReducedPrecision:
   case kNondeterministic:
@@ -132,7 +149,7 @@ static bool isRefused(const ConvolutionProblem &problem, Note note) {
   }
 }
 
-Outcome Cudnn::allows(const ConvolutionProblem &problem, CudnnDescriptor &config, bool &isAllowed) const {
+Outcome Cudnn::allows(const Limits &limits, CudnnDescriptor &config, bool &isAllowed) const {
   CudnnDescriptor engine(calls, kEngine);
   Note notes[kMaxNotes] = {};
   int64_t count = 0;
@@ -140,13 +157,13 @@ Outcome Cudnn::allows(const ConvolutionProblem &problem, CudnnDescriptor &config
     config.get(kConfigEngine, kTypeDescriptor, 1, count, &engine.opaque);
   if (config.outcome == dnn::kSuccess)
     engine.get(kEngineNotes, kTypeNote, kMaxNotes, count, notes);
-  isAllowed =
-      std::none_of(notes, notes + std::min(count, kMaxNotes), [&](Note note) { return isRefused(problem, note); });
+  isAllowed = std::none_of(notes, notes + std::min(count, kMaxNotes),
+                           [&](Note note) { return isRefused(limits.allowsTensorCores, note); });
   return config.outcome ? config.outcome : engine.outcome;
 }
 
 /// Takes the first engine of those that the heuristic lists. None: the plan has none.
-Outcome Cudnn::choose(ConvolutionPlan &plan, Opaque graph, HeuristicMode mode) const {
+Outcome Cudnn::choose(CudnnPlan &plan, const Limits &limits, Opaque graph, HeuristicMode mode) const {
   CudnnDescriptor heuristic(calls, kHeuristic);
   heuristic.set(kHeuristicGraph, kTypeDescriptor, graph);
   heuristic.set(kHeuristicModeOf, kTypeHeuristicMode, mode);
@@ -169,16 +186,16 @@ Outcome Cudnn::choose(ConvolutionPlan &plan, Opaque graph, HeuristicMode mode) c
     heuristic.get(kHeuristicResults, kTypeDescriptor, count, count, opaque.data());
   for (size_t i = 0; i < size_t(count) && heuristic.outcome == dnn::kSuccess && !plan.plan; ++i) {
     bool isAllowed = false;
-    if (Outcome outcome = allows(plan.problem, *configs[i], isAllowed))
+    if (Outcome outcome = allows(limits, *configs[i], isAllowed))
       return outcome;
     if (isAllowed)
-      tryEngine(plan, std::move(configs[i]));
+      tryEngine(plan, limits, std::move(configs[i]));
   }
   return heuristic.outcome;
 }
 
 /// An engine that the library cannot use after all, or only with more scratch memory, is passed over.
-void Cudnn::tryEngine(ConvolutionPlan &plan, std::unique_ptr<CudnnDescriptor> config) const {
+void Cudnn::tryEngine(CudnnPlan &plan, const Limits &limits, std::unique_ptr<CudnnDescriptor> config) const {
   auto made = std::make_unique<CudnnDescriptor>(calls, kExecutionPlan);
   made->set(kPlanConfig, kTypeDescriptor, config->opaque);
   if (device)
@@ -188,29 +205,47 @@ void Cudnn::tryEngine(ConvolutionPlan &plan, std::unique_ptr<CudnnDescriptor> co
   made->finish();
   int64_t numBytes = 0, count = 0;
   made->get(kPlanWorkspaceBytes, kTypeInt64, 1, count, &numBytes);
-  if (made->outcome || numBytes > plan.problem.workspaceBytes)
+  if (made->outcome || numBytes > limits.workspaceBytes)
     return;
   plan.plan = made->opaque, plan.usedBytes = numBytes;
   plan.parts.push_back(std::move(config));
   plan.parts.push_back(std::move(made));
 }
 
-Outcome Cudnn::run(const ConvolutionPlan &plan, const ConvolutionBuffers &buffers, Stream stream) const {
+Cudnn::Operands Cudnn::operandsOf(const CudnnPlan &plan, const ConvolutionBuffers &buffers) {
+  using Id = ConvolutionGraph::TensorId;
+  const auto &problem = std::get<ConvolutionProblem>(plan.problem);
+  Operands operands = {{Id::kInputId, buffers.input}, {Id::kFilterId, buffers.filter}, {Id::kResultId, buffers.result}};
+  if (problem.hasBias)
+    operands.emplace_back(Id::kBiasId, buffers.bias);
+  if (problem.hasResidual)
+    operands.emplace_back(Id::kResidualId, buffers.residual);
+  return operands;
+}
+
+Cudnn::Operands Cudnn::operandsOf(const CudnnPlan &plan, const AttentionBuffers &buffers) {
+  using Id = AttentionGraph::TensorId;
+  const auto &problem = std::get<AttentionProblem>(plan.problem);
+  Operands operands = {{Id::kQueryId, buffers.query},
+                       {Id::kKeyId, buffers.key},
+                       {Id::kValueId, buffers.value},
+                       {Id::kScaleId, &problem.scale},
+                       {Id::kResultId, buffers.result}};
+  if (problem.hasMask)
+    operands.emplace_back(Id::kMaskId, buffers.mask);
+  return operands;
+}
+
+Outcome Cudnn::run(const CudnnPlan &plan, const DnnBuffers &buffers, Stream stream) const {
   std::vector<int64_t> ids;
   std::vector<const void *> pointers;
-  auto add = [&](bool isUsed, int64_t id, const void *data) {
-    if (isUsed)
-      ids.push_back(id), pointers.push_back(data);
-  };
-  add(true, kInputId, buffers.input);
-  add(true, kFilterId, buffers.filter);
-  add(plan.problem.hasBias, kBiasId, buffers.bias);
-  add(plan.problem.hasResidual, kResidualId, buffers.residual);
-  add(true, kResultId, buffers.result);
+  for (auto [id, data] : std::visit([&](const auto &kind) { return operandsOf(plan, kind); }, buffers.kinds()))
+    ids.push_back(id), pointers.push_back(data);
+  void *workspace = std::visit([](const auto &kind) { return kind.workspace; }, buffers.kinds());
   CudnnDescriptor pack(calls, kVariantPack);
   pack.setList(kPackIds, ids);
   pack.setMany(kPackPointers, kTypePointer, int64_t(pointers.size()), pointers.data());
-  pack.set(kPackWorkspace, kTypePointer, buffers.workspace);
+  pack.set(kPackWorkspace, kTypePointer, workspace);
   pack.finish();
   Outcome outcome = pack.outcome ? pack.outcome : calls.setStream(handle, stream);
   return outcome ? outcome : calls.execute(handle, plan.plan, pack.opaque);

@@ -3,9 +3,9 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Part of libpenstock-cuda.so. A convolution and what follows it is one graph of operations, for which the library's
-// heuristic lists engines; the first is taken that is deterministic, computes in f32 as far as was asked, and needs no
-// more scratch memory than is allowed.
+// Part of libpenstock-cuda.so. A convolution and what follows it is one graph of operations, and so is an attention.
+// The library's heuristic lists engines for a graph; the first is taken that is deterministic, computes in f32 as far
+// as was asked, and needs no more scratch memory than is allowed.
 //
 // Threads: any, one call at a time. Errors: cuDNN's codes, which wordsOf() explains.
 //
@@ -13,8 +13,8 @@
 #ifndef PENSTOCK_RT_DEVICES_CUDNN_H
 #define PENSTOCK_RT_DEVICES_CUDNN_H
 
-#include "Convolution.h"
 #include "CudnnApi.h"
+#include "Dnn.h"
 
 #include <memory>
 #include <string>
@@ -50,16 +50,16 @@ private:
   const dnn::Calls &calls;
 };
 
-/// A convolution with its engine.
-class ConvolutionPlan {
+/// A graph of operations with its engine.
+class CudnnPlan {
 public:
-  explicit ConvolutionPlan(const ConvolutionProblem &problem) : problem(problem) {}
+  explicit CudnnPlan(const DnnProblem &problem) : problem(problem) {}
   int64_t workspaceBytes() const { return usedBytes; }
+  const DnnProblem problem;
 
 private:
   friend class Cudnn;
-  friend class ConvolutionGraph;
-  ConvolutionProblem problem;
+  friend class CudnnGraph;
   std::vector<std::unique_ptr<CudnnDescriptor>> parts; ///< those that the plan refers to
   dnn::Opaque plan = nullptr;                          ///< one of them
   int64_t usedBytes = 0;
@@ -77,16 +77,28 @@ public:
   Cudnn &operator=(const Cudnn &) = delete;
 
   /// dnn::kNotSupported: no engine does it.
-  dnn::Outcome make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan) const;
-  dnn::Outcome run(const ConvolutionPlan &plan, const ConvolutionBuffers &buffers, Stream stream) const;
+  dnn::Outcome make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan) const;
+  /// `buffers`: of the problem's kind.
+  dnn::Outcome run(const CudnnPlan &plan, const DnnBuffers &buffers, Stream stream) const;
   const char *wordsOf(dnn::Outcome outcome) const { return calls.outcomeString(outcome); }
 
 private:
   Cudnn() = default;
   static std::unique_ptr<Cudnn> load(const char *path, std::string &error);
-  dnn::Outcome choose(ConvolutionPlan &plan, dnn::Opaque graph, dnn::HeuristicMode mode) const;
-  void tryEngine(ConvolutionPlan &plan, std::unique_ptr<CudnnDescriptor> config) const;
-  dnn::Outcome allows(const ConvolutionProblem &problem, CudnnDescriptor &config, bool &isAllowed) const;
+  /// What an engine may do.
+  struct Limits {
+    int64_t workspaceBytes = 0;
+    bool allowsTensorCores = true;
+  };
+  /// Tensors that have memory, by their ids.
+  using Operands = std::vector<std::pair<int64_t, const void *>>;
+  static Limits limitsOf(const ConvolutionProblem &problem);
+  static Limits limitsOf(const AttentionProblem &problem) { return {problem.workspaceBytes}; }
+  static Operands operandsOf(const CudnnPlan &plan, const ConvolutionBuffers &buffers);
+  static Operands operandsOf(const CudnnPlan &plan, const AttentionBuffers &buffers);
+  dnn::Outcome choose(CudnnPlan &plan, const Limits &limits, dnn::Opaque graph, dnn::HeuristicMode mode) const;
+  void tryEngine(CudnnPlan &plan, const Limits &limits, std::unique_ptr<CudnnDescriptor> config) const;
+  dnn::Outcome allows(const Limits &limits, CudnnDescriptor &config, bool &isAllowed) const;
 
   dnn::Calls calls;
   dnn::Handle handle = nullptr;

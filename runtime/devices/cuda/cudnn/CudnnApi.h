@@ -23,6 +23,7 @@ using Attribute = int32_t;
 using ValueType = int32_t; ///< of an attribute
 using DataType = int32_t;
 using PointwiseMode = int32_t;
+using ReductionMode = int32_t;
 using ConvolutionMode = int32_t;
 using HeuristicMode = int32_t;
 using Note = int32_t; ///< what an engine says of its numbers
@@ -50,6 +51,10 @@ enum : Kind {
   kOperationGraph = 15,
   kVariantPack = 16,
   kTensor = 17,
+  kProduct = 18,
+  kProductOperation = 19,
+  kReduction = 21,
+  kReductionOperation = 22,
   kDeviceProperties = 38
 };
 enum : ValueType {
@@ -64,6 +69,7 @@ enum : ValueType {
   kTypeNote = 11,
   kTypePointwiseMode = 14,
   kTypeDescriptor = 15,
+  kTypeReductionMode = 18,
   kTypeChar = 24
 };
 enum : Attribute {
@@ -103,14 +109,34 @@ enum : Attribute {
   kTensorStrides = 903,
   kTensorId = 906,
   kTensorIsVirtual = 907,
+  kTensorIsByValue = 908,
   kPackIds = 1000,
   kPackPointers = 1001,
   kPackWorkspace = 1003,
   kEngineNotes = 1303,
+  kProductPrecision = 1500,
+  kOperationLhs = 1520,
+  kOperationRhs = 1521,
+  kOperationMade = 1522,
+  kOperationProduct = 1523,
+  kReductionModeOf = 1600,
+  kReductionPrecision = 1601,
+  kOperationReduced = 1610,
+  kOperationReducedTo = 1611,
+  kOperationReduction = 1612,
   kDeviceJson = 2702
 };
 enum : DataType { kFloat32 = 0, kFloat16 = 2, kBFloat16 = 9 };
-enum : PointwiseMode { kAdd = 0, kRelu = 100 };
+enum : PointwiseMode {
+  kAdd = 0,
+  kMultiply = 1,
+  kDivide = 6,
+  kSubtract = 9,
+  kExponential = 13,
+  kLogarithm = 15,
+  kRelu = 100
+};
+enum : ReductionMode { kReduceAdd = 0, kReduceMax = 3 };
 enum : ConvolutionMode { kCrossCorrelation = 1 };
 enum : HeuristicMode { kHeuristicFallback = 2, kHeuristicA = 3 };
 enum : Note {

@@ -4,11 +4,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Where cuDNN is installed it makes plans without a device, from a device's properties. So what the compiler gives to
-// it is shown to have engines, on every kind of chip: nothing is run.
+// it is shown to have engines, on every kind of chip. Those of attentions are compiled for the chip: the driver here
+// loads what comes out (standin/CodeOnlyDriver.cpp). Nothing is run.
 //
 //===----------------------------------------------------------------------===//
 #include "Cudnn.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 using namespace penstock::rt;
@@ -67,14 +69,15 @@ protected:
   void SetUp() override {
     if (std::string(PENSTOCK_TEST_CUDNN).empty())
       GTEST_SKIP() << "no libcudnn.so.9 in /usr/local/cuda";
+    ASSERT_TRUE(dlopen(PENSTOCK_TEST_DRIVER, RTLD_NOW | RTLD_GLOBAL)) << dlerror();
     std::string error;
     auto [arch, numProcessors] = GetParam();
     library = Cudnn::openWithout(PENSTOCK_TEST_CUDNN, describeDevice(arch, numProcessors), error);
     ASSERT_TRUE(library) << error;
   }
   /// Empty: there is a plan.
-  std::string trouble(const ConvolutionProblem &problem) {
-    std::unique_ptr<ConvolutionPlan> plan;
+  template <typename Problem> std::string trouble(const Problem &problem) {
+    std::unique_ptr<CudnnPlan> plan;
     if (dnn::Outcome outcome = library->make(problem, plan))
       return library->wordsOf(outcome);
     EXPECT_LE(plan->workspaceBytes(), problem.workspaceBytes);
@@ -123,6 +126,63 @@ TEST_P(CudnnPlans, whatItDoesNot) {
   EXPECT_EQ(trouble(problem), "CUDNN_STATUS_NOT_SUPPORTED");
   problem.hasResidual = true;
   EXPECT_EQ(trouble(problem), "CUDNN_STATUS_NOT_SUPPORTED");
+}
+
+/// Heads beside each other in rows.
+AttentionProblem describeAttention(int64_t batch, int64_t heads, int64_t keyHeads, int64_t rows, int64_t positions,
+                                   int64_t features, int64_t valueFeatures) {
+  auto inRows = [](int64_t numHeads, int64_t numRows, int64_t numFeatures) {
+    return AttentionProblem::Strides{numHeads * numRows * numFeatures, numFeatures, numHeads * numFeatures};
+  };
+  AttentionProblem problem;
+  problem.batch = batch, problem.heads = heads, problem.keyHeads = keyHeads, problem.rows = rows;
+  problem.positions = positions, problem.features = features, problem.valueFeatures = valueFeatures;
+  problem.query = inRows(heads, rows, features), problem.key = inRows(keyHeads, positions, features);
+  problem.value = inRows(keyHeads, positions, valueFeatures), problem.result = inRows(heads, rows, valueFeatures);
+  problem.workspaceBytes = 32 << 20;
+  return problem;
+}
+
+const AttentionProblem kAttentions[] = {
+    describeAttention(1, 12, 12, 197, 197, 64, 64), describeAttention(32, 12, 12, 128, 128, 64, 64),
+    describeAttention(1, 32, 8, 1, 4096, 128, 128), // one token after many
+    describeAttention(2, 6, 2, 3, 5, 8, 24),        describeAttention(1, 1, 1, 1, 1, 8, 8),
+    describeAttention(3, 4, 1, 17, 1, 256, 256),    describeAttention(1, 2, 2, 33, 2049, 72, 40)};
+
+// Attentions in both types, and with masks that are the same for some axes or for none: another kind for each shape.
+TEST_P(CudnnPlans, attentions) {
+  size_t number = 0;
+  for (AttentionProblem problem : kAttentions) {
+    problem.scale = 0.125f;
+    for (AttentionType type : {AttentionType::kF16, AttentionType::kBF16}) {
+      problem.type = type;
+      EXPECT_EQ(trouble(problem), "") << "problem " << number << ", type " << int(type);
+    }
+    const std::array<int64_t, 3> kMasks[] = {{problem.batch, problem.heads, problem.rows},
+                                             {problem.batch, 1, 1},
+                                             {1, 1, problem.rows},
+                                             {1, problem.heads, 1}};
+    problem.hasMask = true, problem.mask = kMasks[number % 4];
+    EXPECT_EQ(trouble(problem), "") << "problem " << number << ", with a mask";
+    ++number;
+  }
+}
+
+// Operands that lie in the rows of one product, and by heads.
+TEST_P(CudnnPlans, attentionsWhereTheyLie) {
+  AttentionProblem problem = describeAttention(2, 12, 12, 128, 128, 64, 64);
+  problem.query = problem.key = problem.value = {128 * 2304, 64, 2304};
+  EXPECT_EQ(trouble(problem), "");
+  problem.query = problem.key = problem.value = {2304, 64, 2 * 2304}; // rows before images
+  problem.result = {768, 64, 2 * 768};
+  EXPECT_EQ(trouble(problem), "");
+  problem.query = problem.key = problem.value = problem.result = {12 * 128 * 64, 128 * 64, 64};
+  EXPECT_EQ(trouble(problem), "");
+}
+
+// What the compiler leaves to products: features that are not multiples of 8.
+TEST_P(CudnnPlans, attentionsItDoesNot) {
+  EXPECT_EQ(trouble(describeAttention(1, 2, 2, 16, 16, 12, 12)), "CUDNN_STATUS_NOT_SUPPORTED");
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, CudnnPlans,

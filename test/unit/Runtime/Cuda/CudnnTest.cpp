@@ -69,7 +69,7 @@ protected:
   }
   Status load(const rt_cuda_convolution_desc &desc) {
     const rt_cuda_convolution_desc *list[] = {&desc};
-    return kernels->convolutions().load({list, 1});
+    return kernels->dnn().load({list, 1});
   }
 
   void writeAll(const Reference &reference) {
@@ -201,10 +201,10 @@ TEST_F(CudnnTest, steadyState) {
   EXPECT_EQ(standin::numCalls("cudnnBackendExecute on"), 10);
   EXPECT_EQ(standin::numCalls("cudnnCreate"), 1);
   EXPECT_EQ(standin::numCalls("cuMemAlloc"), 1);
-  for (int64_t width = 1; width <= int64_t(CudaConvolutions::kMaxPlans) + 9; ++width)
+  for (int64_t width = 1; width <= int64_t(CudaDnn::kMaxPlans) + 9; ++width)
     run(desc, Reference(desc, {1, 1, 1, width}, {1, 1, 1, 1}));
   EXPECT_FALSE(ctx->kernelFailed) << ctx->kernelMessage;
-  EXPECT_EQ(kernels->convolutions().numPlans(), size_t(CudaConvolutions::kMaxPlans));
+  EXPECT_EQ(kernels->dnn().numPlans(), size_t(CudaDnn::kMaxPlans));
 }
 
 // Convolutions that wait are begun in their order, beside products; new ones outside of a graph, for the library may
@@ -317,17 +317,20 @@ TEST(CudnnStandin, findsMisuse) {
   ASSERT_TRUE(DeviceStage::open(device->table, "stage 0", {{"arena", 4096}, {"other", 4096}}, Watch(), stage).ok());
   const Device &table = device->table;
   char error[64] = "";
-  ASSERT_EQ(table.openConvolutions(table.self, error, sizeof(error)), 0);
-  ConvolutionProblem problem;
-  problem.input = problem.result = {1, 1, 2, 2}, problem.filter = {1, 1, 1, 1}, problem.workspaceBytes = 256;
+  ASSERT_EQ(table.openDnn(table.self, error, sizeof(error)), 0);
+  ConvolutionProblem convolution;
+  convolution.input = convolution.result = {1, 1, 2, 2}, convolution.filter = {1, 1, 1, 1};
+  convolution.workspaceBytes = 256;
+  DnnProblem problem = convolution;
   void *plan = nullptr;
-  ASSERT_EQ(table.makeConvolution(table.self, &problem, &plan), 0);
+  ASSERT_EQ(table.makeDnnPlan(table.self, &problem, &plan), 0);
   auto *arena = static_cast<char *>(stage->part(0));
   ConvolutionBuffers buffers;
   auto use = [&](size_t input, size_t filter, size_t result) {
     buffers.input = arena + input, buffers.filter = arena + filter, buffers.result = arena + result;
     buffers.workspace = stage->part(1);
-    return table.runConvolution(table.self, plan, &buffers, stage->compute().handle);
+    DnnBuffers all = buffers;
+    return table.runDnnPlan(table.self, plan, &all, stage->compute().handle);
   };
   EXPECT_EQ(stage->runGraph({0}, [&] { return use(0, 64, 128), Status(); }).code(), Code::kOk);
   EXPECT_EQ(use(0, 64, 128), 0);
@@ -338,7 +341,7 @@ TEST(CudnnStandin, findsMisuse) {
       (std::vector<std::string>{"out of place: an engine of cuDNN is used for the first time while a graph is recorded",
                                 "out of place: a convolution is written over what it reads",
                                 "out of place: a tensor that is not aligned as was said when the engine was chosen"}));
-  EXPECT_EQ(table.dropConvolution(table.self, plan), 0);
+  EXPECT_EQ(table.dropDnnPlan(table.self, plan), 0);
   stage.reset(), device.reset();
   standin::reset();
 }

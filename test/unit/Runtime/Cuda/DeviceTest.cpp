@@ -119,7 +119,7 @@ TEST(CudaDevice, pluginsOfAnotherVersion) {
   Device device;
   DeviceReport report;
   Links links;
-  const char *expected = "the plug-in has version 4, expected 99";
+  const char *expected = "the plug-in has version 5, expected 99";
   EXPECT_EQ(versionWords<OpenDeviceFn>(PENSTOCK_TEST_CUDA, kOpenDeviceName, device), expected);
   EXPECT_EQ(versionWords<ProbeDevicesFn>(PENSTOCK_TEST_CUDA, kProbeDevicesName, report), expected);
   EXPECT_EQ(versionWords<OpenLinksFn>(PENSTOCK_TEST_NCCL, kOpenLinksName, links),

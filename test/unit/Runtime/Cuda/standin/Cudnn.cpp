@@ -3,12 +3,13 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Graphs of one convolution and what may follow it. A convolution is work on a stream, done in double precision,
-// element by element. Descriptors take what the library's header lists for them, and only before they are finished.
-// The heuristic lists engines as the library does: first those that the program must not take.
+// Graphs of one convolution and what may follow it, and of an attention. Each is work on a stream, done in double
+// precision, element by element. Descriptors take what the library's header lists for them, and only before they are
+// finished. The heuristic lists engines as the library does: first those that the program must not take.
 //
 //===----------------------------------------------------------------------===//
 #include "Cudnn.h"
+#include "CudnnAttention.h"
 #include "CudnnConvolution.h"
 
 using namespace standin;
@@ -45,6 +46,16 @@ constexpr Rule kRules[] = {{kPointwise, kPointwiseModeOf, kTypePointwiseMode},
                            {kPointwiseOperation, kOperationInput, kTypeDescriptor},
                            {kPointwiseOperation, kOperationOther, kTypeDescriptor},
                            {kPointwiseOperation, kOperationResult, kTypeDescriptor},
+                           {kProduct, kProductPrecision, kTypeDataType},
+                           {kProductOperation, kOperationProduct, kTypeDescriptor},
+                           {kProductOperation, kOperationLhs, kTypeDescriptor},
+                           {kProductOperation, kOperationRhs, kTypeDescriptor},
+                           {kProductOperation, kOperationMade, kTypeDescriptor},
+                           {kReduction, kReductionModeOf, kTypeReductionMode},
+                           {kReduction, kReductionPrecision, kTypeDataType},
+                           {kReductionOperation, kOperationReduction, kTypeDescriptor},
+                           {kReductionOperation, kOperationReduced, kTypeDescriptor},
+                           {kReductionOperation, kOperationReducedTo, kTypeDescriptor},
                            {kOperationGraph, kGraphHandle, kTypeHandle},
                            {kOperationGraph, kGraphOperations, kTypeDescriptor},
                            {kTensor, kTensorAlignment, kTypeInt64},
@@ -53,6 +64,7 @@ constexpr Rule kRules[] = {{kPointwise, kPointwiseModeOf, kTypePointwiseMode},
                            {kTensor, kTensorStrides, kTypeInt64},
                            {kTensor, kTensorId, kTypeInt64},
                            {kTensor, kTensorIsVirtual, kTypeBoolean},
+                           {kTensor, kTensorIsByValue, kTypeBoolean},
                            {kVariantPack, kPackIds, kTypeInt64},
                            {kVariantPack, kPackPointers, kTypePointer},
                            {kVariantPack, kPackWorkspace, kTypePointer}};
@@ -105,6 +117,16 @@ Outcome setParts(State &state, Attribute attribute, int64_t count, const void *v
   return dnn::kSuccess;
 }
 
+bool canDoGraph(const State &graph, Engine engine) {
+  return isAttention(graph) ? canAttend(graph) : canDo(graph, engine);
+}
+
+int64_t scratchOf(const State &graph, Engine engine) {
+  if (!isAttention(graph) || engine == Engine::kRoomy)
+    return workspaceOf(graph, engine);
+  return engine == Engine::kFallback ? 0 : kAttentionWorkspaceBytes;
+}
+
 /// Whether all that was told fits together.
 Outcome check(State &state) {
   switch (state.kind) {
@@ -118,15 +140,23 @@ Outcome check(State &state) {
     return checkForward(state);
   case kPointwiseOperation:
     return checkPointwise(state);
+  case kProduct:
+    return state.number<DataType>(kProductPrecision) == kFloat32 ? dnn::kSuccess : kBadParameter;
+  case kReduction:
+    return state.has({kReductionModeOf, kReductionPrecision}) ? dnn::kSuccess : kBadParameter;
+  case kProductOperation:
+    return checkProduct(state);
+  case kReductionOperation:
+    return checkReduction(state);
   case kOperationGraph:
-    return checkGraph(state);
+    return isAttention(state) ? checkAttention(state) : checkGraph(state);
   case kHeuristic:
     return state.part(kHeuristicGraph) && state.has({kHeuristicModeOf}) ? dnn::kSuccess : kBadParameter;
   case kExecutionPlan:
     if (!state.part(kPlanConfig) || !state.has({kPlanHandle}))
       return kBadParameter;
     state.graph = state.part(kPlanConfig)->graph, state.engine = state.part(kPlanConfig)->engine;
-    return canDo(*state.graph, state.engine) ? dnn::kSuccess : kNotSupported;
+    return canDoGraph(*state.graph, state.engine) ? dnn::kSuccess : kNotSupported;
   case kVariantPack:
     return state.has({kPackIds, kPackPointers, kPackWorkspace}) ? dnn::kSuccess : kBadParameter;
   default:
@@ -145,7 +175,8 @@ Outcome fill(Opaque opaque, Kind kind, const std::shared_ptr<State> &graph, Engi
 
 Outcome listEngines(const State &heuristic, int64_t room, int64_t *count, void *values) {
   std::shared_ptr<State> graph = heuristic.part(kHeuristicGraph);
-  std::vector<Engine> engines = enginesFor(*graph, heuristic.number<HeuristicMode>(kHeuristicModeOf));
+  auto mode = heuristic.number<HeuristicMode>(kHeuristicModeOf);
+  std::vector<Engine> engines = isAttention(*graph) ? attentionEnginesFor(mode) : enginesFor(*graph, mode);
   *count = room == 0 ? int64_t(engines.size()) : std::min<int64_t>(room, int64_t(engines.size()));
   for (int64_t i = 0; i < (room == 0 ? 0 : *count); ++i)
     if (Outcome outcome = fill(static_cast<Opaque *>(values)[i], kEngineConfig, graph, engines[size_t(i)]))
@@ -162,21 +193,25 @@ Outcome run(const State &plan, const State &pack, void *stream) {
   for (size_t i = 0; i < ids.size(); ++i)
     data[ids[i]] = reinterpret_cast<char *>(pointers[i]);
   auto *workspace = reinterpret_cast<char *>(pack.number<int64_t>(kPackWorkspace));
-  Convolution convolution;
-  if (Outcome outcome = convolution.bind(*plan.graph, plan.engine, data))
+  std::shared_ptr<BoundGraph> graph;
+  if (isAttention(*plan.graph))
+    graph = std::make_shared<Attention>();
+  else
+    graph = std::make_shared<Convolution>(plan.engine);
+  if (Outcome outcome = graph->bind(*plan.graph, data))
     return outcome;
   if (!plan.hasRun && isCapturing())
     addFault("out of place: an engine of cuDNN is used for the first time while a graph is recorded");
   plan.hasRun = true;
   if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0)
     addFault("out of place: scratch memory that is not aligned to 256 bytes");
-  convolution.checkPlaces();
+  graph->checkPlaces();
   auto work = std::make_shared<standin::Operation>();
-  work->name = "convolution";
-  work->accesses = convolution.accesses();
-  if (int64_t numBytes = workspaceOf(*plan.graph, plan.engine))
+  work->name = graph->name();
+  work->accesses = graph->accesses();
+  if (int64_t numBytes = scratchOf(*plan.graph, plan.engine))
     work->accesses.push_back({workspace, size_t(numBytes), true});
-  work->run = [convolution] { convolution.run(); };
+  work->run = [graph] { graph->run(); };
   return enqueue(stream, work) == 0 ? int32_t(dnn::kSuccess) : int32_t(kExecutionFailed);
 }
 
@@ -276,7 +311,7 @@ Outcome cudnnBackendGetAttribute(Opaque descriptor, Attribute attribute, ValueTy
   }
   if (state->kind != kExecutionPlan || attribute != kPlanWorkspaceBytes || type != kTypeInt64 || room != 1)
     return kBadParameter;
-  *static_cast<int64_t *>(values) = workspaceOf(*state->graph, state->engine);
+  *static_cast<int64_t *>(values) = scratchOf(*state->graph, state->engine);
   return dnn::kSuccess;
 }
 Outcome cudnnBackendExecute(Handle handle, Opaque plan, Opaque pack) {

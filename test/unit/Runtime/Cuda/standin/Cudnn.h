@@ -21,7 +21,7 @@ namespace dnn {
 using namespace penstock::rt::cuda::dnn;
 using penstock::rt::cuda::Stream;
 
-/// How a convolution may be done, in the order in which the heuristic lists them.
+/// How a graph may be done, in the order in which the heuristic lists them.
 enum class Engine : uint8_t { kTf32, kUnordered, kRoomy, kPlain, kFallback };
 
 struct State {
@@ -55,6 +55,18 @@ struct State {
     auto found = parts.find(attribute);
     return found == parts.end() || found->second.empty() ? nullptr : found->second.front();
   }
+};
+
+/// A graph with buffers.
+class BoundGraph {
+public:
+  virtual ~BoundGraph() = default;
+  /// kBadParameter: not the buffers of the graph.
+  virtual Outcome bind(const State &graph, const std::map<int64_t, char *> &data) = 0;
+  virtual void checkPlaces() const = 0;
+  virtual std::vector<Access> accesses() const = 0;
+  virtual void run() const = 0;
+  virtual const char *name() const = 0;
 };
 
 } // namespace dnn

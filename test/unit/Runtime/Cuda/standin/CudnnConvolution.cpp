@@ -20,9 +20,15 @@ Outcome checkTensor(const State &tensor) {
   if (dims.size() != 4 || strides.size() != 4 || *std::min_element(dims.begin(), dims.end()) < 1 ||
       !tensor.has({kTensorType, kTensorId, kTensorAlignment}))
     return kBadParameter;
+  return *std::min_element(strides.begin(), strides.end()) > 0 ? kSuccess : kBadParameter;
+}
+
+/// In one of the two orders that images may have.
+static bool isImage(const std::shared_ptr<State> &tensor) {
+  std::vector<int64_t> dims = tensor->numbers(kTensorDims), strides = tensor->numbers(kTensorStrides);
   std::vector<int64_t> packed = {dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1};
   std::vector<int64_t> channelsLast = {packed[0], 1, dims[3] * dims[1], dims[1]};
-  return strides == packed || strides == channelsLast ? kSuccess : kNotSupported;
+  return strides == packed || strides == channelsLast;
 }
 
 Outcome checkConvolution(const State &convolution) {
@@ -64,13 +70,16 @@ static PointwiseMode modeOf(const State &operation) {
 
 Outcome checkPointwise(const State &operation) {
   std::vector<int64_t> x = dimsOf(operation.part(kOperationInput)), y = dimsOf(operation.part(kOperationResult));
-  std::shared_ptr<State> other = operation.part(kOperationOther);
+  std::vector<int64_t> other = dimsOf(operation.part(kOperationOther));
   if (!operation.part(kOperationPointwise) || x.empty() || x != y)
     return kBadParameter;
-  if (modeOf(operation) == kRelu)
-    return other ? kBadParameter : kSuccess;
-  bool isBias = dimsOf(other) == std::vector<int64_t>{1, y[1], 1, 1};
-  return modeOf(operation) == kAdd && (isBias || dimsOf(other) == y) ? kSuccess : kBadParameter;
+  bool isUnary = modeOf(operation) == kRelu || modeOf(operation) == kExponential || modeOf(operation) == kLogarithm;
+  if (isUnary != other.empty())
+    return kBadParameter;
+  for (size_t i = 0; i < other.size(); ++i)
+    if (other[i] != 1 && other[i] != y[i])
+      return kBadParameter;
+  return kSuccess;
 }
 
 /// What has one number per step along an axis lies the same in any order.
@@ -89,12 +98,12 @@ Outcome checkGraph(const State &graph) {
   if (found == graph.parts.end() || found->second.empty() || !graph.has({kGraphHandle}))
     return kBadParameter;
   std::shared_ptr<State> made;
-  bool hasLast = false, hasFirst = false;
+  bool hasLast = false, hasFirst = false, areImages = true;
   for (const std::shared_ptr<State> &operation : found->second)
     for (Attribute attribute : {kForwardInput, kForwardFilter, kForwardResult, kOperationOther, kOperationResult})
       if (std::shared_ptr<State> tensor = operation->part(attribute))
-        hasLast |= isChannelsLast(tensor), hasFirst |= isChannelsFirst(tensor);
-  if (hasLast && hasFirst)
+        hasLast |= isChannelsLast(tensor), hasFirst |= isChannelsFirst(tensor), areImages &= isImage(tensor);
+  if (!areImages || (hasLast && hasFirst))
     return kNotSupported; // engines read all of a graph in one order
   for (const std::shared_ptr<State> &operation : found->second) {
     bool isForward = operation->kind == kConvolutionForward;
@@ -113,8 +122,14 @@ Outcome checkGraph(const State &graph) {
 //===----------------------------------------------------------------------===//
 
 static bool isBias(const State &operation) {
-  return modeOf(operation) == kAdd && dimsOf(operation.part(kOperationOther))[0] == 1 &&
-         dimsOf(operation.part(kOperationOther))[2] == 1 && dimsOf(operation.part(kOperationOther))[3] == 1;
+  int64_t numFilters = dimsOf(operation.part(kOperationResult))[1];
+  return modeOf(operation) == kAdd &&
+         dimsOf(operation.part(kOperationOther)) == std::vector<int64_t>{1, numFilters, 1, 1};
+}
+
+static bool isResidual(const State &operation) {
+  return modeOf(operation) == kAdd &&
+         dimsOf(operation.part(kOperationOther)) == dimsOf(operation.part(kOperationResult));
 }
 
 /// What the precompiled engines do: nothing, or a residual or none, a bias, relu or nothing.
@@ -122,7 +137,7 @@ static bool isKnownPattern(const State &graph) {
   std::string pattern;
   for (const std::shared_ptr<State> &operation : graph.parts.at(kGraphOperations))
     if (operation->kind == kPointwiseOperation)
-      pattern += modeOf(*operation) == kRelu ? 'r' : isBias(*operation) ? 'b' : 'a';
+      pattern += modeOf(*operation) == kRelu ? 'r' : isBias(*operation) ? 'b' : isResidual(*operation) ? 'a' : '?';
   for (const char *known : {"", "b", "br", "ab", "abr"})
     if (pattern == known)
       return true;
@@ -182,7 +197,7 @@ Convolution::Tensor Convolution::makeTensor(const State &state) {
   return tensor;
 }
 
-Outcome Convolution::bind(const State &graph, Engine engine, const std::map<int64_t, char *> &data) {
+Outcome Convolution::bind(const State &graph, const std::map<int64_t, char *> &data) {
   bool isComplete = true;
   size_t numBound = 0;
   auto take = [&](const std::shared_ptr<State> &state) {

@@ -25,14 +25,14 @@ std::vector<Note> notesOf(Engine engine);
 int64_t workspaceOf(const State &graph, Engine engine);
 bool canDo(const State &graph, Engine engine);
 
-/// A graph with buffers.
-class Convolution {
+class Convolution final : public BoundGraph {
 public:
-  /// kBadParameter: not the buffers of the graph.
-  Outcome bind(const State &graph, Engine engine, const std::map<int64_t, char *> &data);
-  void checkPlaces() const;
-  std::vector<Access> accesses() const;
-  void run() const;
+  explicit Convolution(Engine engine) : engine(engine) {}
+  Outcome bind(const State &graph, const std::map<int64_t, char *> &data) override;
+  void checkPlaces() const override;
+  std::vector<Access> accesses() const override;
+  void run() const override;
+  const char *name() const override { return "convolution"; }
 
 private:
   struct Tensor {
@@ -49,6 +49,7 @@ private:
   static Tensor makeTensor(const State &state);
   double sumAt(int64_t n, int64_t k, int64_t h, int64_t w) const;
 
+  Engine engine;
   Tensor input, filter, result;
   std::vector<Tensor> summands;
   std::vector<int64_t> strides, dilations, pads;
