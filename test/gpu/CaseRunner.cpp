@@ -11,7 +11,6 @@
 #include "penstock/rt/Types.h"
 
 #include <cstring>
-#include <dlfcn.h>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -25,23 +24,11 @@ static constexpr int64_t kMostCopied = 1 << 20, kEnd = 1 << 16;
 Status CaseRunner::open(const std::string &path, const CaseFolder &folder, int64_t mostBytes,
                         std::unique_ptr<CaseRunner> &runner) {
   std::unique_ptr<CaseRunner> made(new CaseRunner(folder));
-  if (Status status = made->openCode(path); !status.ok())
+  if (Status status = made->code.open(path); !status.ok())
     return status;
   if (Status status = made->openDevice(path, mostBytes); !status.ok())
     return status;
   runner = std::move(made);
-  return Status();
-}
-
-Status CaseRunner::openCode(const std::string &path) {
-  std::string library = path + "/" + kKernelsFile;
-  code = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!code)
-    return rt::fail(rt::Code::kInvalid, "cannot open '%s': %s", library.c_str(), dlerror());
-  auto bound = [&](const char *name) { return static_cast<const rt_cuda_kernel *const *>(dlsym(code, name)); };
-  auto begin = bound("first_of_rt_cuda_kernels"), end = bound("end_of_rt_cuda_kernels");
-  for (auto kernel = begin; kernel != end; ++kernel)
-    tables[(*kernel)->name] = *kernel;
   return Status();
 }
 
@@ -58,17 +45,6 @@ Status CaseRunner::openDevice(const std::string &path, int64_t mostBytes) {
   direct = std::make_unique<rt::CudaKernels>(*stage);
   collected = std::make_unique<rt::CudaKernels>(*stage);
   collected->collect();
-  rt::ControlLayout control;
-  control.numRoles = 1;
-  if (Status status = rt::InprocHub::create(control, hub); !status.ok())
-    return status;
-  transport = hub->makeTransport();
-  role.role_name = "gpu-conformance";
-  auto bound = [&](const char *name) { return static_cast<const rt_cuda_product_desc *const *>(dlsym(code, name)); };
-  auto begin = bound("first_of_rt_cuda_products"), end = bound("end_of_rt_cuda_products");
-  for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
-    if (Status status = kernels->products().load({begin, size_t(end - begin)}); !status.ok())
-      whyNoProducts = status.message();
   return Status();
 }
 
@@ -79,21 +55,15 @@ CaseRunner::~CaseRunner() {
     (void)table.releaseHost(table.self, pinned);
   if (table.self)
     (void)table.close(table.self);
-  if (code)
-    dlclose(code);
 }
 
 Status CaseRunner::loadKernel(const CaseKernel &kernel, rt_kernel_fn &function) {
-  function = reinterpret_cast<rt_kernel_fn>(dlsym(code, kernel.symbol.c_str()));
-  auto found = tables.find(kernel.symbol);
-  if (!function || (kernel.library.empty() && found == tables.end()))
-    return rt::fail(rt::Code::kInvalid, "'%s' has no kernel '%s'", kKernelsFile, kernel.symbol.c_str());
-  if (!kernel.library.empty() || loaded[kernel.symbol])
-    return Status();
+  if (Status status = code.find(kernel, function); !status.ok() || loaded.count(kernel.symbol))
+    return status;
   for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
-    if (Status status = kernels->load({&found->second, 1}); !status.ok())
+    if (Status status = code.load(kernel, *kernels); !status.ok())
       return status;
-  loaded[kernel.symbol] = true;
+  loaded.insert(kernel.symbol);
   return Status();
 }
 
@@ -124,14 +94,11 @@ Status CaseRunner::runOnce(const Case &test, const CaseLayout &layout, rt_kernel
   std::memcpy(pinned, before.data(), size_t(layout.numBytes()));
   if (Status status = copy(layout, /*in=*/true); !status.ok())
     return status;
-  rt_ctx ctx(role, *transport, hub->control(), rt::RoleOptions());
-  ctx.cudaKernels = &kernels;
   std::vector<void *> buffers;
   for (int64_t offset : layout.offsets())
     buffers.push_back(static_cast<unsigned char *>(stage->part(0)) + offset);
-  function(&ctx, buffers.data(), test.symbols.data());
-  if (ctx.kernelFailed)
-    return rt::fail(rt::Code::kKernel, "%s", ctx.kernelMessage.c_str());
+  if (Status status = code.call(function, kernels, buffers, test.symbols); !status.ok())
+    return status;
   if (Status status = kernels.flush(); !status.ok())
     return status;
   return copy(layout, /*in=*/false);
@@ -164,8 +131,9 @@ bool CaseRunner::isLost() { return !finish("look at the device").ok(); }
 
 Verdict CaseRunner::run(const Case &test) {
   const CaseKernel &kernel = folder.kernels[test.kernel];
-  if (!kernel.library.empty() && !whyNoProducts.empty())
-    return {Verdict::Skipped, whyNoProducts};
+  for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
+    if (Status status = code.openLibrary(kernel, *kernels); !status.ok())
+      return {Verdict::Skipped, status.message()};
   CaseLayout layout(test);
   rt_kernel_fn function = nullptr;
   if (Status status = loadKernel(kernel, function); !status.ok())

@@ -134,7 +134,7 @@ void CaseWriter::writeCases(llvm::raw_ostream &out, llvm::ArrayRef<Code> codes, 
                                   {"cases", std::move(cases)}});
 }
 
-/// One library of all objects, whose tables of kernels and of products can be found by name.
+/// One library of all objects, in which the bounds of sections can be found by name.
 static llvm::Error link(const std::vector<std::string> &objects, llvm::StringRef list, llvm::StringRef library,
                         llvm::ArrayRef<llvm::StringRef> sections) {
   if (llvm::Error error = llvm::writeToOutput(list, [&](llvm::raw_ostream &out) {
@@ -187,9 +187,12 @@ llvm::Error CaseWriter::write(llvm::StringRef folder, const TargetBackend &targe
     if (llvm::Error error = writeFile(path, [&](llvm::raw_ostream &out) { out << code.compiled.object; }))
       return error;
   }
-  llvm::SmallVector<llvm::StringRef> sections = {"rt_cuda_kernels"};
-  if (codes->size() > sources.size())
-    sections.push_back("rt_cuda_products");
+  llvm::SmallVector<llvm::StringRef> sections;
+  for (llvm::StringRef section : {"rt_cuda_kernels", "rt_cuda_products", "rt_cuda_convolutions"})
+    if (llvm::any_of(*codes, [&](const Code &code) { // an object names its sections
+          return llvm::StringRef(code.compiled.object).contains(section);
+        }))
+      sections.push_back(section);
   if (llvm::Error error = link(paths, objects + "/list", (folder + "/" + kKernelsFile).str(), sections))
     return error;
   llvm::sys::fs::remove_directories(objects);
