@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Runs kernels as a stage does: the plug-in, the stage's memory and stream, images loaded and launched by CudaKernels,
-// products by cuBLASLt, convolutions by cuDNN. Each case runs twice, over different rubbish: launch by launch, then with its launches in one
-// graph. Both times the results must be the CPU target's, with the same bits, and nothing else may have changed.
+// products by cuBLASLt, convolutions by cuDNN. Each case runs twice, over different rubbish: launch by launch, then
+// with its launches in one graph. Both times the results must be the CPU target's, with the same bits, and nothing else
+// may have changed.
 //
 // Threads: one.
 //

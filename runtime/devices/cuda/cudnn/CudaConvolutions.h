@@ -48,6 +48,8 @@ public:
   Status begin(const CudaConvolution &convolution);
 
   size_t numPlans() const { return plans.size(); }
+  /// That have plans.
+  std::vector<ConvolutionProblem> problems() const { return plans.problems(); }
 
 private:
   DeviceStage &stage;

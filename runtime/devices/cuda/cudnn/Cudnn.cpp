@@ -102,13 +102,16 @@ Cudnn::~Cudnn() {
     (void)calls.destroy(handle);
 }
 
-Outcome Cudnn::make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan) const {
+Outcome Cudnn::make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan, int64_t *next) const {
   auto made = std::make_unique<ConvolutionPlan>(problem);
   Opaque graph = nullptr;
+  int64_t number = 0;
   Outcome outcome = ConvolutionGraph(calls, *made).make(handle, graph);
   for (HeuristicMode mode : {kHeuristicA, kHeuristicFallback})
     if (outcome == dnn::kSuccess && !made->plan)
-      outcome = choose(*made, graph, mode);
+      outcome = choose(*made, graph, mode, next ? *next : 0, number);
+  if (next)
+    *next = number;
   if (outcome == dnn::kSuccess && !made->plan)
     outcome = dnn::kNotSupported;
   if (outcome == dnn::kSuccess)
@@ -145,8 +148,9 @@ Outcome Cudnn::allows(const ConvolutionProblem &problem, CudnnDescriptor &config
   return config.outcome ? config.outcome : engine.outcome;
 }
 
-/// Takes the first engine of those that the heuristic lists. None: the plan has none.
-Outcome Cudnn::choose(ConvolutionPlan &plan, Opaque graph, HeuristicMode mode) const {
+/// Takes the first engine of those that the heuristic lists, from the one with number `first` on. None: the plan has
+/// none. `number`: of the next engine.
+Outcome Cudnn::choose(ConvolutionPlan &plan, Opaque graph, HeuristicMode mode, int64_t first, int64_t &number) const {
   CudnnDescriptor heuristic(calls, kHeuristic);
   heuristic.set(kHeuristicGraph, kTypeDescriptor, graph);
   heuristic.set(kHeuristicModeOf, kTypeHeuristicMode, mode);
@@ -169,6 +173,8 @@ Outcome Cudnn::choose(ConvolutionPlan &plan, Opaque graph, HeuristicMode mode) c
     heuristic.get(kHeuristicResults, kTypeDescriptor, count, count, opaque.data());
   for (size_t i = 0; i < size_t(count) && heuristic.outcome == dnn::kSuccess && !plan.plan; ++i) {
     bool isAllowed = false;
+    if (number++ < first)
+      continue;
     if (Outcome outcome = allows(plan.problem, *configs[i], isAllowed))
       return outcome;
     if (isAllowed)

@@ -76,15 +76,18 @@ public:
   Cudnn(const Cudnn &) = delete;
   Cudnn &operator=(const Cudnn &) = delete;
 
+  /// `next`, if given: the first so many engines that are listed are passed over; one beyond the taken one, then.
   /// dnn::kNotSupported: no engine does it.
-  dnn::Outcome make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan) const;
+  dnn::Outcome make(const ConvolutionProblem &problem, std::unique_ptr<ConvolutionPlan> &plan,
+                    int64_t *next = nullptr) const;
   dnn::Outcome run(const ConvolutionPlan &plan, const ConvolutionBuffers &buffers, Stream stream) const;
   const char *wordsOf(dnn::Outcome outcome) const { return calls.outcomeString(outcome); }
 
 private:
   Cudnn() = default;
   static std::unique_ptr<Cudnn> load(const char *path, std::string &error);
-  dnn::Outcome choose(ConvolutionPlan &plan, dnn::Opaque graph, dnn::HeuristicMode mode) const;
+  dnn::Outcome choose(ConvolutionPlan &plan, dnn::Opaque graph, dnn::HeuristicMode mode, int64_t first,
+                      int64_t &number) const;
   void tryEngine(ConvolutionPlan &plan, std::unique_ptr<CudnnDescriptor> config) const;
   dnn::Outcome allows(const ConvolutionProblem &problem, CudnnDescriptor &config, bool &isAllowed) const;
 

@@ -169,6 +169,18 @@ Result cuMemcpyDtoHAsync_v2(void *to, Address from, size_t numBytes, Stream stre
   return code;
 }
 
+/// What the plug-in does not call.
+__attribute__((visibility("default"))) Result cuMemcpyDtoDAsync_v2(Address to, Address from, size_t numBytes,
+                                                                   Stream stream) {
+  Entry entry("cuMemcpyDtoDAsync", std::to_string(numBytes) + " " + nameOf(stream));
+  void *target = reinterpret_cast<void *>(uintptr_t(to)), *source = reinterpret_cast<void *>(uintptr_t(from));
+  auto copy = std::make_shared<Operation>();
+  copy->name = "copy";
+  copy->accesses = {{source, numBytes, false}, {target, numBytes, true}};
+  copy->run = [=] { std::memcpy(target, source, numBytes); };
+  return giveCopy(entry, stream, copy);
+}
+
 Result cuLaunchKernel(Function function, uint32_t gridX, uint32_t gridY, uint32_t gridZ, uint32_t blockX,
                       uint32_t blockY, uint32_t blockZ, uint32_t sharedBytes, Stream stream, void **parameters,
                       void **) {
