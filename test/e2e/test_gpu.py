@@ -34,7 +34,8 @@ def packed(tmp_path_factory):
     out = scratch / "gpu"
     out.mkdir()
     pack.write_archive(where, out / "pack.tar.xz")
-    (out / "run.py").write_bytes((HERE / "run.py").read_bytes())
+    for script in ("run.py", "timeline.py"):
+        (out / script).write_bytes((HERE / script).read_bytes())
     return out, row
 
 
@@ -69,6 +70,10 @@ def test_every_folder_in_every_form(packed, tmp_path):
     rows = json.loads((tmp_path / "rows.json").read_text())["folders"]
     assert [row["folder"] for row in rows] == ["1.penstock", "2.penstock", "2.penstock --all-in-one", "2-nccl.penstock"]
     assert all("latency_ms" in row and "stream_ms" in row for row in rows)
+    assert [len(row["device"]["idle"]) for row in rows] == [1, 2, 2, 2]
+    for row in rows:
+        assert all(0 <= share < 1 for share in row["device"]["idle"]) and 0 <= row["device"]["overlap"] <= 1
+        assert row["device"]["exposed"] is None and f"{row['folder']}: " in done.stdout and ", copies behind kernels " in done.stdout
 
 
 def test_without_a_gpu(packed):
