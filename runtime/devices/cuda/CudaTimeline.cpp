@@ -116,22 +116,25 @@ void CudaTimeline::write() {
     std::fprintf(stderr, "warning: cannot write '%s.%d': %s\n", path.c_str(), int(getpid()), std::strerror(errno));
     return;
   }
-  std::fprintf(file,
-               "{\"displayTimeUnit\": \"ms\", \"otherData\": {\"device\": %d, \"bus\": \"%s\", \"spans_lost\": %s},\n"
-               "\"traceEvents\": [\n{\"name\": \"process_name\", \"ph\": \"M\", \"pid\": %d, \"tid\": 0, \"args\": {\"name\": "
-               "\"device %d\"}}",
-               facts.index, facts.bus, spans.size() < kMaxSpans ? "false" : "true", int(getpid()), facts.index);
+  std::fprintf(
+      file,
+      "{\"displayTimeUnit\": \"ms\", \"otherData\": {\"device\": %d, \"bus\": \"%s\", \"spans_lost\": %s},\n"
+      "\"traceEvents\": [\n{\"name\": \"process_name\", \"ph\": \"M\", \"pid\": %d, \"tid\": 0, \"args\": {\"name\": "
+      "\"device %d\"}}",
+      facts.index, facts.bus, spans.size() < kMaxSpans ? "false" : "true", int(getpid()), facts.index);
   std::map<Stream, int> rows;
   for (const Span &span : spans) {
     float beginMs = 0, lengthMs = 0;
-    if (calls.elapsed(&beginMs, origin, span.begin) != kSuccess || calls.elapsed(&lengthMs, span.begin, span.end) != kSuccess)
+    if (calls.elapsed(&beginMs, origin, span.begin) != kSuccess ||
+        calls.elapsed(&lengthMs, span.begin, span.end) != kSuccess)
       continue;
     int row = rows.emplace(span.stream, int(rows.size())).first->second;
-    std::fprintf(file,
-                 ",\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"ts\": %.3f, \"dur\": %.3f, \"pid\": %d, \"tid\": %d, "
-                 "\"args\": {\"bytes\": %lld}}",
-                 span.name, span.category, double(originNs) * 1e-3 + double(beginMs) * 1e3, double(lengthMs) * 1e3,
-                 int(getpid()), row, (long long)span.numBytes);
+    std::fprintf(
+        file,
+        ",\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"ts\": %.3f, \"dur\": %.3f, \"pid\": %d, \"tid\": %d, "
+        "\"args\": {\"bytes\": %lld}}",
+        span.name, span.category, double(originNs) * 1e-3 + double(beginMs) * 1e3, double(lengthMs) * 1e3,
+        int(getpid()), row, (long long)span.numBytes);
   }
   std::fprintf(file, "\n]}\n");
   if (std::fclose(file) != 0)
