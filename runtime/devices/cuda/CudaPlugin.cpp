@@ -214,7 +214,7 @@ int32_t makeProduct(void *self, const ProductProblem *problem, ProductChoice *ch
   return translateBlas(outcome);
 }
 int32_t runProduct(void *self, void *plan, const ProductBuffers *buffers, void *stream) {
-  return timed(self, "compute", "product", 0, stream, [&] {
+  return timed(self, "compute", "library call", 0, stream, [&] {
     return translateBlas(static_cast<Cuda *>(self)->blas->run(*static_cast<ProductPlan *>(plan), *buffers,
                                                               static_cast<cuda::Stream>(stream)));
   });
@@ -238,7 +238,7 @@ int32_t makeConvolution(void *self, const ConvolutionProblem *problem, void **pl
   return translateDnn(outcome);
 }
 int32_t runConvolution(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) {
-  return timed(self, "compute", "convolution", 0, stream, [&] {
+  return timed(self, "compute", "library call", 0, stream, [&] {
     return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<ConvolutionPlan *>(plan), *buffers,
                                                             static_cast<cuda::Stream>(stream)));
   });
