@@ -189,3 +189,38 @@ def test_report():
     assert "GPU X, driver 580.1" in text and "2 of 3 runs" in text
     assert "| a | 1 of 2 | 2.penstock: other bits than with one stage |" in text
     assert "| b-f32-1 | 2.000 | 1.000 | 3.000 | 1.500 | | 0.67 |" in text
+
+
+def timed(name, us, share, hand_us=None, touched=100):
+    row = {"name": name, "us": us, "gb_s": 1000 * share, "copy_share": share, "touched_bytes": touched}
+    return row | ({"tflop_s": 5.0, "hand_us": hand_us, "hand_number": 2, "hand_ways": 7} if hand_us else {})
+
+
+def test_report_of_kernels():
+    """Promises by kind, batch and type, with the kernel that is farthest from each; a line per kernel; what was not timed."""
+    bench = {"copy_gb_s": 4000.4, "touched_bytes": 100, "failed": [], "skipped": [{"name": "convolution: d, batch 1, f32", "words": "no cuDNN"}],
+             "cases": [timed("product: a, batch 1, f32", 10.1, 0.2, 10.0), timed("product: b, batch 1, f32", 11.0, 0.3, 10.0),
+                       timed("product: a, batch 1, bf16", 10.0, 0.2, 10.0), timed("elementwise: c, batch 32, f32", 5.0, 0.8),
+                       timed("norm: c, batch 32, f32", 5.0, 0.86, touched=50), timed("transpose: e, batch 32, f32", 5.0, 0.5)]}
+    text = report.write({"machine": {}, "folders": [{"model": "bench", "folder": "kernels", "status": "pass", "words": "", "bench": bench}]}, {})
+    assert "reads and writes 4000 GB/s." in text and "- convolution: d, batch 1, f32: no cuDNN" in text
+    slower, bandwidth = "at most 2% slower than by hand", "85% of a copy's bandwidth"
+    for line in (f"| product, batch 1, f32 | {slower} | 1 of 2 | b: +10.0% of the time by hand, missed by 8.0 points |",
+                 f"| product, batch 1, bf16 | {slower} | 1 of 1 | a: +0.0% of the time by hand |",
+                 f"| elementwise, batch 32, f32 | {bandwidth} | 0 of 1 | c: 80% of a copy, missed by 5.0 points |",
+                 f"| norm, batch 32, f32 | {bandwidth} | 1 of 1 | c: 86% of a copy |",
+                 "| product: b, batch 1, f32 | 11.00 | 300 | 30% | 5.0 | 10.00 | 2, 7 |",
+                 "| norm: c, batch 32, f32 | 5.00 | 860 | 86% (caches) | | | |"):
+        assert line in text.splitlines(), line
+    assert "| transpose, " not in text and "| transpose: e, " in text
+
+
+def test_report_of_devices():
+    def row(model, folder, **device):
+        return {"model": model, "folder": folder, "status": "pass", "words": "", "device": {"overlap": None, "exposed": None} | device}
+    text = report.write({"machine": {}, "folders": [
+        row("a-f32-32", "1.penstock", idle=[0.04]), row("b-f32-32", "1.penstock", idle=[0.07]), row("b-f32-1", "1.penstock", idle=[0.5]),
+        row("a-f32-32", "2.penstock", idle=[0.1, 0.2], overlap=0.9, exposed=0.1)]}, {})
+    for line in ("| a-f32-32 | 1.penstock | 4.0% | | |", "| b-f32-32 | 1.penstock | 7.0%, missed by 2.0 points | | |",
+                 "| b-f32-1 | 1.penstock | 50.0% | | |", "| a-f32-32 | 2.penstock | 10.0%, 20.0% | 90% | 10.0%, missed by 5.0 points |"):
+        assert line in text.splitlines(), line

@@ -48,8 +48,10 @@ Address addressOf(const void *data) { return static_cast<Address>(reinterpret_ca
 template <typename Call>
 int32_t timed(void *self, const char *category, const char *name, int64_t numBytes, void *stream, const Call &call) {
   CudaTimeline *timeline = static_cast<Cuda *>(self)->timeline.get();
+  if (!timeline)
+    return call();
   (void)callsOf(self);
-  return timeline ? timeline->time(category, name, numBytes, static_cast<cuda::Stream>(stream), call) : call();
+  return timeline->time(category, name, numBytes, static_cast<cuda::Stream>(stream), call);
 }
 
 /// Codes of the driver that have a meaning on every device.
@@ -215,6 +217,7 @@ int32_t makeProduct(void *self, const ProductProblem *problem, ProductChoice *ch
 }
 int32_t runProduct(void *self, void *plan, const ProductBuffers *buffers, void *stream) {
   return timed(self, "compute", "library call", 0, stream, [&] {
+    (void)callsOf(self);
     return translateBlas(static_cast<Cuda *>(self)->blas->run(*static_cast<ProductPlan *>(plan), *buffers,
                                                               static_cast<cuda::Stream>(stream)));
   });
@@ -239,6 +242,7 @@ int32_t makeConvolution(void *self, const ConvolutionProblem *problem, void **pl
 }
 int32_t runConvolution(void *self, void *plan, const ConvolutionBuffers *buffers, void *stream) {
   return timed(self, "compute", "library call", 0, stream, [&] {
+    (void)callsOf(self);
     return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<ConvolutionPlan *>(plan), *buffers,
                                                             static_cast<cuda::Stream>(stream)));
   });
