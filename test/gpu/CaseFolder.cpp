@@ -45,7 +45,14 @@ static std::vector<CaseTensor> tensorsOf(const json &list) {
   return tensors;
 }
 
-static void fill(const json &file, CaseFolder &folder) {
+/// Whether its bytes are in the data, or it has none.
+static bool isWhole(const CaseTensor &tensor, bool hasContents, const CaseFolder &folder) {
+  if (!hasContents)
+    return tensor.offset == kNoContents;
+  return tensor.offset >= 0 && uint64_t(tensor.offset + tensor.numBytes) <= folder.data.size();
+}
+
+static void fill(const json &file, bool hasContents, CaseFolder &folder) {
   if (file.at("version") != kCasesVersion)
     throw std::runtime_error("another version");
   for (const json &entry : file.at("kernels"))
@@ -60,20 +67,20 @@ static void fill(const json &file, CaseFolder &folder) {
       throw std::runtime_error("a case without a kernel");
     for (const auto *tensors : {&made.inputs, &made.results})
       for (const CaseTensor &tensor : *tensors)
-        if (tensor.offset < 0 || uint64_t(tensor.offset + tensor.numBytes) > folder.data.size())
-          throw std::runtime_error("a tensor outside of the data");
+        if (!isWhole(tensor, hasContents, folder))
+          throw std::runtime_error(hasContents ? "a tensor outside of the data" : "a tensor with contents");
     folder.cases.push_back(std::move(made));
   }
 }
 
-rt::Status CaseFolder::read(const std::string &path, CaseFolder &folder) {
+rt::Status CaseFolder::read(const std::string &path, bool hasContents, CaseFolder &folder) {
   std::string text;
   if (rt::Status status = readFile(path + "/" + kCasesFile, text); !status.ok())
     return status;
   if (rt::Status status = readFile(path + "/" + kDataFile, folder.data); !status.ok())
     return status;
   try {
-    fill(json::parse(text), folder);
+    fill(json::parse(text), hasContents, folder);
   } catch (const std::exception &error) {
     return rt::fail(rt::Code::kInvalid, "'%s/%s' is no list of cases: %s", path.c_str(), kCasesFile, error.what());
   }

@@ -13,7 +13,8 @@
 //   libpenstock-cuda.so  the plug-in
 //   gpu_conformance      the program that runs them
 //
-// gpu_cases writes it, gpu_conformance reads it. Units: bytes.
+// A folder of kernels that are to be timed has no bytes of tensors, and gpu_bench instead. gpu_cases writes both kinds.
+// Units: bytes.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_TEST_GPU_CASEFOLDER_H
@@ -28,13 +29,15 @@ namespace penstock::test {
 
 constexpr int64_t kCasesVersion = 1;
 constexpr const char *kCasesFile = "cases.json", *kDataFile = "data.bin", *kKernelsFile = "libkernels.so",
-                     *kPluginFile = "libpenstock-cuda.so", *kRunnerFile = "gpu_conformance";
+                     *kPluginFile = "libpenstock-cuda.so", *kRunnerFile = "gpu_conformance", *kBenchFile = "gpu_bench";
+/// Offset of a tensor that has no bytes in the data.
+constexpr int64_t kNoContents = -1;
 
 /// A tensor, and where its bytes are in the data: what goes in, or what must come out.
 struct CaseTensor {
   int32_t dtype = 0; ///< rt_dtype
   std::vector<int64_t> dims;
-  int64_t offset = 0, numBytes = 0;
+  int64_t offset = kNoContents, numBytes = 0;
 };
 
 struct CaseKernel {
@@ -56,8 +59,8 @@ struct CaseFolder {
   std::vector<Case> cases;
   std::string data;
 
-  /// kSystem, kInvalid: the folder cannot be read or is not a whole one.
-  static rt::Status read(const std::string &path, CaseFolder &folder);
+  /// `hasContents`: tensors have. kSystem, kInvalid: the folder cannot be read or is not a whole one.
+  static rt::Status read(const std::string &path, bool hasContents, CaseFolder &folder);
 };
 
 } // namespace penstock::test

@@ -11,7 +11,6 @@
 #include "penstock/rt/Types.h"
 
 #include <cstring>
-#include <dlfcn.h>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -25,23 +24,11 @@ static constexpr int64_t kMostCopied = 1 << 20, kEnd = 1 << 16;
 Status CaseRunner::open(const std::string &path, const CaseFolder &folder, int64_t mostBytes,
                         std::unique_ptr<CaseRunner> &runner) {
   std::unique_ptr<CaseRunner> made(new CaseRunner(folder));
-  if (Status status = made->openCode(path); !status.ok())
+  if (Status status = made->code.open(path); !status.ok())
     return status;
   if (Status status = made->openDevice(path, mostBytes); !status.ok())
     return status;
   runner = std::move(made);
-  return Status();
-}
-
-Status CaseRunner::openCode(const std::string &path) {
-  std::string library = path + "/" + kKernelsFile;
-  code = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!code)
-    return rt::fail(rt::Code::kInvalid, "cannot open '%s': %s", library.c_str(), dlerror());
-  auto bound = [&](const char *name) { return static_cast<const rt_cuda_kernel *const *>(dlsym(code, name)); };
-  auto begin = bound("first_of_rt_cuda_kernels"), end = bound("end_of_rt_cuda_kernels");
-  for (auto kernel = begin; kernel != end; ++kernel)
-    tables[(*kernel)->name] = *kernel;
   return Status();
 }
 
@@ -58,29 +45,7 @@ Status CaseRunner::openDevice(const std::string &path, int64_t mostBytes) {
   direct = std::make_unique<rt::CudaKernels>(*stage);
   collected = std::make_unique<rt::CudaKernels>(*stage);
   collected->collect();
-  rt::ControlLayout control;
-  control.numRoles = 1;
-  if (Status status = rt::InprocHub::create(control, hub); !status.ok())
-    return status;
-  transport = hub->makeTransport();
-  role.role_name = "gpu-conformance";
-  for (rt::CudaKernels *kernels : {direct.get(), collected.get()}) {
-    openLibrary<rt_cuda_product_desc>("cuBLASLt", "rt_cuda_products", kernels->products());
-    openLibrary<rt_cuda_convolution_desc>("cuDNN", "rt_cuda_convolutions", kernels->dnn());
-    openLibrary<rt_cuda_attention_desc>("cuDNN", "rt_cuda_attentions", kernels->dnn());
-  }
   return Status();
-}
-
-/// Opens the library of the calls in a section, which has none if there are none.
-template <typename Call, typename Calls>
-void CaseRunner::openLibrary(const char *library, const char *section, Calls &calls) {
-  auto bound = [&](const char *which) {
-    return static_cast<const Call *const *>(dlsym(code, rt::format("%s_of_%s", which, section).c_str()));
-  };
-  rt::Span<const Call *const> all = {bound("first"), size_t(bound("end") - bound("first"))};
-  if (Status status = calls.load(all); !status.ok())
-    whyNot[library] = status.message();
 }
 
 CaseRunner::~CaseRunner() {
@@ -90,21 +55,15 @@ CaseRunner::~CaseRunner() {
     (void)table.releaseHost(table.self, pinned);
   if (table.self)
     (void)table.close(table.self);
-  if (code)
-    dlclose(code);
 }
 
 Status CaseRunner::loadKernel(const CaseKernel &kernel, rt_kernel_fn &function) {
-  function = reinterpret_cast<rt_kernel_fn>(dlsym(code, kernel.symbol.c_str()));
-  auto found = tables.find(kernel.symbol);
-  if (!function || (kernel.library.empty() && found == tables.end()))
-    return rt::fail(rt::Code::kInvalid, "'%s' has no kernel '%s'", kKernelsFile, kernel.symbol.c_str());
-  if (!kernel.library.empty() || loaded[kernel.symbol])
-    return Status();
+  if (Status status = code.find(kernel, function); !status.ok() || loaded.count(kernel.symbol))
+    return status;
   for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
-    if (Status status = kernels->load({&found->second, 1}); !status.ok())
+    if (Status status = code.load(kernel, *kernels); !status.ok())
       return status;
-  loaded[kernel.symbol] = true;
+  loaded.insert(kernel.symbol);
   return Status();
 }
 
@@ -135,14 +94,11 @@ Status CaseRunner::runOnce(const Case &test, const CaseLayout &layout, rt_kernel
   std::memcpy(pinned, before.data(), size_t(layout.numBytes()));
   if (Status status = copy(layout, /*in=*/true); !status.ok())
     return status;
-  rt_ctx ctx(role, *transport, hub->control(), rt::RoleOptions());
-  ctx.cudaKernels = &kernels;
   std::vector<void *> buffers;
   for (int64_t offset : layout.offsets())
     buffers.push_back(static_cast<unsigned char *>(stage->part(0)) + offset);
-  function(&ctx, buffers.data(), test.symbols.data());
-  if (ctx.kernelFailed)
-    return rt::fail(rt::Code::kKernel, "%s", ctx.kernelMessage.c_str());
+  if (Status status = code.call(function, kernels, buffers, test.symbols); !status.ok())
+    return status;
   if (Status status = kernels.flush(); !status.ok())
     return status;
   return copy(layout, /*in=*/false);
@@ -175,9 +131,9 @@ bool CaseRunner::isLost() { return !finish("look at the device").ok(); }
 
 Verdict CaseRunner::run(const Case &test) {
   const CaseKernel &kernel = folder.kernels[test.kernel];
-  // Its version comes behind the name.
-  if (auto reason = whyNot.find(kernel.library.substr(0, kernel.library.find(' '))); reason != whyNot.end())
-    return {Verdict::Skipped, reason->second};
+  for (rt::CudaKernels *kernels : {direct.get(), collected.get()})
+    if (Status status = code.openLibrary(kernel, *kernels); !status.ok())
+      return {Verdict::Skipped, status.message()};
   CaseLayout layout(test);
   rt_kernel_fn function = nullptr;
   if (Status status = loadKernel(kernel, function); !status.ok())

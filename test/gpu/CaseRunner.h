@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Runs kernels as a stage does: the plug-in, the stage's memory and stream, images loaded and launched by CudaKernels,
-// products by cuBLASLt. Each case runs twice, over different rubbish: launch by launch, then with its launches in one
-// graph. Both times the results must be the CPU target's, with the same bits, and nothing else may have changed.
+// products by cuBLASLt, convolutions by cuDNN. Each case runs twice, over different rubbish: launch by launch, then
+// with its launches in one graph. Both times the results must be the CPU target's, with the same bits, and nothing else
+// may have changed.
 //
 // Threads: one.
 //
@@ -15,14 +16,12 @@
 #ifndef PENSTOCK_TEST_GPU_CASERUNNER_H
 #define PENSTOCK_TEST_GPU_CASERUNNER_H
 
+#include "CaseCode.h"
 #include "CaseFolder.h"
 #include "CaseLayout.h"
-#include "CudaKernels.h"
-#include "lib/Role/Context.h"
-#include "transports/inproc/Inproc.h"
 
 #include <memory>
-#include <unordered_map>
+#include <unordered_set>
 
 namespace penstock::test {
 
@@ -43,9 +42,7 @@ public:
 
 private:
   explicit CaseRunner(const CaseFolder &folder) : folder(folder) {}
-  rt::Status openCode(const std::string &path);
   rt::Status openDevice(const std::string &path, int64_t mostBytes);
-  template <typename Call, typename Calls> void openLibrary(const char *library, const char *section, Calls &calls);
   rt::Status loadKernel(const CaseKernel &kernel, rt_kernel_fn &function);
   /// One run by `kernels`; the memory is then in `after`.
   rt::Status runOnce(const Case &test, const CaseLayout &layout, rt_kernel_fn function, rt::CudaKernels &kernels,
@@ -58,19 +55,14 @@ private:
   bool isLost();
 
   const CaseFolder &folder;
-  void *code = nullptr; ///< the library of kernels
-  std::unordered_map<std::string, const rt_cuda_kernel *> tables;
-  std::unordered_map<std::string, bool> loaded;
-  std::unordered_map<std::string, std::string> whyNot; ///< of libraries that are not there
+  CaseCode code;
+  std::unordered_set<std::string> loaded;
   rt::Device table;
   unsigned char *pinned = nullptr;
   std::vector<unsigned char> before, first;
   rt::DeviceEvent event;
   std::unique_ptr<rt::DeviceStage> stage;
   std::unique_ptr<rt::CudaKernels> direct, collected;
-  std::unique_ptr<rt::InprocHub> hub;
-  std::unique_ptr<rt::Transport> transport;
-  rt_role_desc role = {};
 };
 
 } // namespace penstock::test

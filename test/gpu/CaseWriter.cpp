@@ -7,7 +7,6 @@
 
 #include "CaseWriter.h"
 
-#include "CaseFolder.h"
 #include "penstock/Dialect/NN/IR/Extents.h"
 #include "penstock/Dialect/Rt/IR/RtOps.h"
 #include "penstock/Support/Error.h"
@@ -37,22 +36,26 @@ CaseWriter::Tensor CaseWriter::store(mlir::RankedTensorType type, const Array &a
   auto [known, isNew] = offsetOfBytes.try_emplace(bytes, data.size());
   if (isNew)
     data += bytes;
-  return {rtir::getRuntimeType(element).value_or(0), array.dims, known->second};
+  return {rtir::getRuntimeType(element).value_or(0), array.dims, static_cast<int64_t>(known->second)};
+}
+
+size_t CaseWriter::addSource(const std::string &text, const std::string &name) {
+  auto [known, isNew] = sourceOfText.try_emplace(text, sources.size());
+  if (!isNew)
+    return known->second;
+  // A kernel without code is named by its place.
+  modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context), name));
+  sources.push_back({text, modules.back() ? *modules.back()->getOps<nn::KernelDefOp>().begin() : nn::KernelDefOp()});
+  return known->second;
 }
 
 void CaseWriter::add(Kernel &kernel, const std::string &test, const std::vector<Array> &inputs,
                      const std::vector<int64_t> &symbols, const std::vector<Array> &results) {
   std::string text;
   llvm::raw_string_ostream(text) << *kernel.op;
-  auto [known, isNew] = sourceOfText.try_emplace(text, sources.size());
-  if (isNew) {
-    // A kernel without code is named by its place.
-    modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context), test));
-    sources.push_back({text, *modules.back()->getOps<nn::KernelDefOp>().begin()});
-  }
   Run run;
   run.name = test + "#" + std::to_string(++numRunsOfTest[test]);
-  run.source = known->second;
+  run.source = addSource(text, test);
   run.symbols = symbols;
   for (size_t i = 0; i < inputs.size(); ++i)
     run.inputs.push_back(store(kernel.typeOf(i), inputs[i]));
@@ -63,18 +66,41 @@ void CaseWriter::add(Kernel &kernel, const std::string &test, const std::vector<
   runs.push_back(std::move(run));
 }
 
+llvm::Error CaseWriter::addTimed(const std::string &name, const std::string &text) {
+  Run run;
+  run.name = name;
+  run.source = addSource(text, name);
+  Source &source = sources[run.source];
+  if (!source.op)
+    return userError("'{0}' is no kernel:\n{1}", name, text);
+  source.isTimed = true;
+  auto add = [](std::vector<Tensor> &tensors, mlir::TypeRange types) {
+    for (mlir::Type type : types) {
+      auto tensor = llvm::cast<mlir::RankedTensorType>(type);
+      tensors.push_back({rtir::getRuntimeType(tensor.getElementType()).value_or(0), tensor.getShape().vec()});
+    }
+  };
+  add(run.inputs, source.op.getBody().getArgumentTypes());
+  add(run.results, source.op.getResultTypes());
+  runs.push_back(std::move(run));
+  return llvm::Error::success();
+}
+
 llvm::Expected<std::vector<CaseWriter::Code>> CaseWriter::compile(const TargetBackend &target) {
   std::vector<nn::KernelDefOp> all, taken;
-  std::vector<Code> codes;
+  std::vector<Code> codes, ofTaken;
   for (size_t i = 0; i < sources.size(); ++i) {
-    all.push_back(sources[i].op);
-    codes.push_back({i, {}});
-  }
-  for (size_t i = 0; i < sources.size(); ++i)
-    if (!target.getLibrary()->describe(sources[i].op, target.getProfile()).empty()) {
+    bool isTaken = !target.getLibrary()->describe(sources[i].op, target.getProfile()).empty();
+    if (isTaken) {
       taken.push_back(sources[i].op);
+      ofTaken.push_back({i, {}});
+    }
+    if (!isTaken || !sources[i].isTimed) {
+      all.push_back(sources[i].op);
       codes.push_back({i, {}});
     }
+  }
+  codes.insert(codes.end(), ofTaken.begin(), ofTaken.end());
   std::string error;
   mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
     llvm::raw_string_ostream stream(error);
@@ -98,7 +124,7 @@ template <typename Tensors> static json::Array toJson(const Tensors &tensors) {
   for (const auto &tensor : tensors)
     list.push_back(json::Object{{"type", rtir::getRuntimeTypeName(tensor.dtype)},
                                 {"dims", json::Array(tensor.dims)},
-                                {"offset", static_cast<int64_t>(tensor.offset)}});
+                                {"offset", tensor.offset}});
   return list;
 }
 
@@ -120,12 +146,13 @@ void CaseWriter::writeCases(llvm::raw_ostream &out, llvm::ArrayRef<Code> codes, 
         says << run.name << ": a sum over nothing, which is not " << code.compiled.library << "'s\n";
         continue;
       }
-      cases.push_back(json::Object{{"name", isLibrary ? run.name + " by " + code.compiled.library : run.name},
-                                   {"kernel", static_cast<int64_t>(number)},
-                                   {"symbols", json::Array(run.symbols)},
-                                   {"inputs", toJson(run.inputs)},
-                                   {"results", toJson(run.results)},
-                                   {"workspace", nn::evaluate(code.compiled.workspaceBytes, run.symbols).value_or(0)}});
+      cases.push_back(json::Object{
+          {"name", isLibrary && !sources[run.source].isTimed ? run.name + " by " + code.compiled.library : run.name},
+          {"kernel", static_cast<int64_t>(number)},
+          {"symbols", json::Array(run.symbols)},
+          {"inputs", toJson(run.inputs)},
+          {"results", toJson(run.results)},
+          {"workspace", nn::evaluate(code.compiled.workspaceBytes, run.symbols).value_or(0)}});
     }
   says << kernels.size() << " kernels, " << cases.size() << " cases, " << data.size() << " bytes of tensors\n";
   out << json::Value(json::Object{{"version", kCasesVersion},
@@ -134,7 +161,7 @@ void CaseWriter::writeCases(llvm::raw_ostream &out, llvm::ArrayRef<Code> codes, 
                                   {"cases", std::move(cases)}});
 }
 
-/// One library of all objects, whose tables in `sections` can be found by name.
+/// One library of all objects, in which the bounds of sections can be found by name.
 static llvm::Error link(const std::vector<std::string> &objects, llvm::StringRef list, llvm::StringRef library,
                         llvm::ArrayRef<llvm::StringRef> sections) {
   if (llvm::Error error = llvm::writeToOutput(list, [&](llvm::raw_ostream &out) {
@@ -187,9 +214,11 @@ llvm::Error CaseWriter::write(llvm::StringRef folder, const TargetBackend &targe
     if (llvm::Error error = writeFile(path, [&](llvm::raw_ostream &out) { out << code.compiled.object; }))
       return error;
   }
-  llvm::SmallVector<llvm::StringRef> sections = {"rt_cuda_kernels"};
-  for (const char *section : {"rt_cuda_products", "rt_cuda_convolutions", "rt_cuda_attentions"})
-    if (llvm::any_of(*codes, [&](const Code &code) { return llvm::StringRef(code.compiled.object).contains(section); }))
+  llvm::SmallVector<llvm::StringRef> sections;
+  for (llvm::StringRef section : {"rt_cuda_kernels", "rt_cuda_products", "rt_cuda_convolutions", "rt_cuda_attentions"})
+    if (llvm::any_of(*codes, [&](const Code &code) { // an object names its sections
+          return llvm::StringRef(code.compiled.object).contains(section);
+        }))
       sections.push_back(section);
   if (llvm::Error error = link(paths, objects + "/list", (folder + "/" + kKernelsFile).str(), sections))
     return error;
@@ -201,11 +230,13 @@ llvm::Error CaseWriter::write(llvm::StringRef folder, const TargetBackend &targe
     return error;
   if (llvm::Error error = copyProgram(PENSTOCK_TEST_CUDA, folder, kPluginFile))
     return error;
-  if (llvm::Error error = copyProgram(PENSTOCK_TEST_CONFORMANCE, folder, kRunnerFile))
+  bool isTimed = llvm::any_of(sources, [](const Source &source) { return source.isTimed; });
+  const char *program = isTimed ? kBenchFile : kRunnerFile;
+  if (llvm::Error error = copyProgram(isTimed ? PENSTOCK_TEST_BENCH : PENSTOCK_TEST_CONFORMANCE, folder, program))
     return error;
-  std::string runner = (folder + "/" + kRunnerFile).str();
-  if (std::error_code code = llvm::sys::fs::setPermissions(runner, llvm::sys::fs::all_read | llvm::sys::fs::all_exe |
-                                                                       llvm::sys::fs::owner_write))
-    return worldError("cannot make '{0}' a program: {1}", runner, code.message());
+  std::string made = (folder + "/" + program).str();
+  if (std::error_code code = llvm::sys::fs::setPermissions(made, llvm::sys::fs::all_read | llvm::sys::fs::all_exe |
+                                                                     llvm::sys::fs::owner_write))
+    return worldError("cannot make '{0}' a program: {1}", made, code.message());
   return llvm::Error::success();
 }

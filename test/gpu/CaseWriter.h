@@ -7,6 +7,7 @@
 #ifndef PENSTOCK_TEST_GPU_CASEWRITER_H
 #define PENSTOCK_TEST_GPU_CASEWRITER_H
 
+#include "CaseFolder.h"
 #include "KernelHarness.h"
 #include "penstock/Target/TargetBackend.h"
 
@@ -22,16 +23,19 @@ public:
   /// A run of a kernel on the CPU target. `test`: which test it is of.
   void add(Kernel &kernel, const std::string &test, const std::vector<Array> &inputs,
            const std::vector<int64_t> &symbols, const std::vector<Array> &results);
+  /// A kernel without symbols that is to be timed: its tensors have no contents.
+  llvm::Error addTimed(const std::string &name, const std::string &text);
   size_t numRuns() const { return runs.size(); }
 
-  /// Each kernel as generated code, and again as the library's where it takes it. `says` hears what is left out.
+  /// Each kernel as generated code, and again as the library's where it takes it; of kernels that are to be timed only
+  /// the latter there. `says` hears what is left out.
   llvm::Error write(llvm::StringRef folder, const TargetBackend &target, llvm::raw_ostream &says);
 
 private:
   struct Tensor {
     int32_t dtype = 0;
     std::vector<int64_t> dims;
-    size_t offset = 0;
+    int64_t offset = kNoContents; ///< in the data
   };
   struct Run {
     std::string name;
@@ -44,12 +48,15 @@ private:
   struct Source {
     std::string text;
     nn::KernelDefOp op;
+    bool isTimed = false;
   };
   struct Code {
     size_t source = 0;
     kernels::CompiledKernel compiled;
   };
 
+  /// The number of the source with this text.
+  size_t addSource(const std::string &text, const std::string &name);
   Tensor store(mlir::RankedTensorType type, const Array &array);
   llvm::Expected<std::vector<Code>> compile(const TargetBackend &target);
   void writeCases(llvm::raw_ostream &out, llvm::ArrayRef<Code> codes, const TargetBackend &target,

@@ -275,7 +275,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   CaseFolder folder;
-  if (rt::Status status = CaseFolder::read(options.folder, folder); !status.ok()) {
+  if (rt::Status status = CaseFolder::read(options.folder, /*hasContents=*/true, folder); !status.ok()) {
     std::fprintf(stderr, "gpu_conformance: %s\n", status.message().c_str());
     return status.exitStatus();
   }

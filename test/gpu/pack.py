@@ -3,7 +3,8 @@
 
 usage: pack.py [--build FOLDER] [--arch CHIPS] [--stages 1,2] [MODEL]...
 
-Writes FOLDER/gpu: run.py, peers.py, report.py, and pack.tar.xz with the cases of all kernels (without MODEL) and folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
+Writes FOLDER/gpu: run.py, timeline.py, peers.py, report.py, and pack.tar.xz with the cases of all kernels and kernels to be timed
+(without MODEL) and folders of whole models, requests, and what ONNX Runtime makes of them. Weights of
 models that are not trained are made from seeds on both machines, so that the pack holds what is trained and what the
 compiler has derived. A model that does not compile is left out with a line that says why; exit status 1 then.
 """
@@ -196,10 +197,9 @@ def default_names():
     return [name for name in names if not name.startswith("light-") or name in SMALL_LIGHT] + list(MEASURED)
 
 
-def pack_kernels(build, arch, where):
-    """The kernels' tests as a folder, with the program that runs them (test/gpu/GpuCases.cpp)."""
-    done = subprocess.run([build / "test/unit/gpu_cases", where / "kernels", "--arch", arch, "--gtest_brief=1"],
-                          capture_output=True, text=True, timeout=KERNELS_TIMEOUT_S)
+def pack_kernels(build, folder, *flags):
+    """A folder with kernels and the program that runs or times them (test/gpu/GpuCases.cpp); what it says of them."""
+    done = subprocess.run([build / "test/unit/gpu_cases", folder, *flags], capture_output=True, text=True, timeout=KERNELS_TIMEOUT_S)
     if done.returncode != 0:
         raise runner.Failure(f"gpu_cases: exit status {done.returncode}\n" + "\n".join(done.stdout.splitlines()[-15:]))
     return done.stdout.splitlines()[-1]
@@ -239,7 +239,9 @@ def main():
         where, rows = pathlib.Path(scratch) / "pack", []
         where.mkdir()
         if not options.models:
-            print(f"packed kernels: {pack_kernels(options.build, options.arch, where)}", flush=True)
+            for name, flag in (("kernels", "--gtest_brief=1"), ("bench", "--bench")):
+                words = pack_kernels(options.build, where / name, "--arch", options.arch, flag)
+                print(f"packed {name}: {words}", flush=True)
         for name in names:
             try:
                 model, is_narrow = measured_model(name) if name in MEASURED else (models.MODELS[name], False)
@@ -252,7 +254,7 @@ def main():
                 failed |= isinstance(error, runner.Failure)
         (where / "index.json").write_text(json.dumps(rows))
         write_archive(where, out / "pack.tar.xz")
-    for script in ("run.py", "peers.py", "report.py"):
+    for script in ("run.py", "timeline.py", "peers.py", "report.py"):
         shutil.copy(HERE / script, out / script)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2 ** 20
     print(f"{out}: {size:.1f} MiB; run {out / 'run.py'} on a machine with a GPU")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Run what ./dev gpu has packed on a machine with GPUs: every kernel's cases, whole models, the same bits whatever the cut,
-and how long each takes.
+and with --requests how long each takes, what GPUs do in that time, and how fast single kernels are.
 
 usage: run.py [--only PATTERN] [--sanitize] [--json FILE] [--requests N] [PACK.tar.xz]
 
@@ -27,6 +27,8 @@ import tempfile
 import time
 
 import numpy as np
+
+import timeline
 
 RUN_TIMEOUT_S = 120
 # Outputs with more elements are compared at every n-th of them.
@@ -109,11 +111,12 @@ class Failure(Exception):
     """What went wrong in a folder, with what the program printed."""
 
 
-def launch(folder, *flags):
+def launch(folder, *flags, more=None):
+    """Its standard output; `more`: in its environment."""
     command = [str(folder / "launch"), *map(str, flags)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=RUN_TIMEOUT_S,
-                              env=environment(), stdin=subprocess.DEVNULL)
+                              env=environment() | (more or {}), stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         raise Failure(f"ran longer than {RUN_TIMEOUT_S} s")
     if done.returncode != 0:
@@ -172,6 +175,22 @@ def run_kernels(folder, sanitize):
     return row
 
 
+def run_bench(folder):
+    """A row as of a model, from the program that times kernels."""
+    program, report = folder / "gpu_bench", folder / "report.json"
+    program.chmod(0o755)
+    done = subprocess.run([str(program), str(folder), "--json", str(report)], capture_output=True, text=True, errors="replace",
+                          env=environment())
+    lines = done.stdout.splitlines() or done.stderr.splitlines() or ["it printed nothing"]
+    words = "; ".join([*(line for line in lines if line.startswith(("failed: ", "skipped: ")))][:MAX_WORDS] + [lines[-1]])
+    row = {"model": "bench", "folder": "kernels", "status": "pass" if done.returncode == 0 else "fail", "words": words}
+    if report.exists():
+        row["bench"] = json.loads(report.read_text())
+    print("\n".join(lines[:-1]))
+    print(f"{row['status']:4} bench: {words}", flush=True)
+    return row
+
+
 class Model:
     """One model of the pack, with its folders."""
 
@@ -200,6 +219,16 @@ class Model:
         return [(folder, form, " ".join((folder, *form))) for folder in self.row["folders"]
                 for form in (((),) if folder == "1.penstock" or "-nccl" in folder else ((), ("--all-in-one",)))]
 
+    def watch(self, folder, count, form):
+        """What the GPUs do while the requests of measure() run."""
+        with tempfile.TemporaryDirectory() as scratch:
+            launch(self.root / folder, "--inputs", self.requests[0], "--repeat", NUM_FIRST + count, *form,
+                   more={"PENSTOCK_CUDA_TIMELINE": f"{scratch}/stage"})
+            files = list(pathlib.Path(scratch).iterdir())
+            if not files:
+                raise Failure("no stage has written what its device did")
+            return timeline.shares(files)
+
     def measure(self, folder, count, form):
         """Milliseconds of one request at a time, and of each of many: of `count`, after those that begin."""
         def seconds_of(repeat, flags):
@@ -207,6 +236,13 @@ class Model:
                                      *form))["seconds"]
         return {key: (seconds_of(NUM_FIRST + count, flags) - seconds_of(NUM_FIRST, flags)) / count * 1e3
                 for key, flags in (("latency_ms", ("--inflight", 1)), ("stream_ms", ()))}
+
+
+def words_of(shares):
+    idle = ", ".join(f"{share:.1%}" for share in shares["idle"])
+    more = "".join(f", {words} {shares[key]:.1%}" for key, words in (("overlap", "copies behind kernels"), ("exposed", "exposed"))
+                   if shares[key] is not None)
+    return f", idle {idle}{more}"
 
 
 def run_model(model, count, results):
@@ -220,10 +256,12 @@ def run_model(model, count, results):
             row["status"] = "pass"
             if count > 0:
                 row.update(model.measure(folder, count, form))
+                row["device"] = model.watch(folder, count, form)
         except Failure as error:
             row["status"], row["words"] = "fail", str(error)
         row["seconds"] = round(time.monotonic() - begin, 2)
         timing = "".join(f", {key} {row[key]:.3f}" for key in ("latency_ms", "stream_ms") if key in row)
+        timing += words_of(row["device"]) if "device" in row else ""
         print(f"{row['status']:4} {model.name} {words}: {row['words']}{timing} ({row['seconds']} s)", flush=True)
         results.append(row)
 
@@ -233,7 +271,7 @@ def main():
     parser.add_argument("--only", default="*", metavar="PATTERN", help="models whose name matches")
     parser.add_argument("--sanitize", action="store_true", help="the cases of kernels under compute-sanitizer")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--requests", type=int, default=0, metavar="N", help="measure each folder with N requests")
+    parser.add_argument("--requests", type=int, default=0, metavar="N", help="measure each folder with N requests, and kernels")
     parser.add_argument("pack", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).with_name("pack.tar.xz"))
     options = parser.parse_args()
     if count_gpus() == 0:
@@ -247,6 +285,8 @@ def main():
             archive.extractall(root, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         if (root / "kernels").is_dir() and fnmatch.fnmatch("kernels", options.only):
             results.append(run_kernels(root / "kernels", options.sanitize))
+        if options.requests > 0 and (root / "bench").is_dir() and fnmatch.fnmatch("bench", options.only):
+            results.append(run_bench(root / "bench"))
         for row in json.loads((root / "index.json").read_text()):
             if fnmatch.fnmatch(row["name"], options.only):
                 run_model(Model(root, row), options.requests, results)

@@ -301,5 +301,7 @@ POINTS = (
         ("stages of a compiled model, and one without the library", tests("e2e", r"test_images|test_no_cudnn")),
         ("our declarations are cuDNN's", here("unit", "CudaHeaders")))),
     Point("c10", "CUDA: one command packs what a machine with a GPU proves", (
-        ("packed, unpacked and judged, against the stand-in; a wrong result is found; skipped without a GPU", tests("e2e", r"test_gpu\.")),)),
+        ("packed, unpacked and judged, against the stand-in; a wrong result is found; skipped without a GPU", tests("e2e", r"test_gpu\.")),
+        ("kernels are timed beside the libraries, and what is promised of them is judged", tests("e2e", r"test_gpu_bench|test_report_of")),
+        ("what a device does is seen in its own time", tests("unit e2e", r"Timeline\.|test_(idle_time|copies_behind|exposed)")))),
 )

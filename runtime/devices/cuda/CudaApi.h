@@ -55,7 +55,7 @@ enum : Attribute {
   kPeerNativeAtomics = 3, ///< of two devices
 };
 constexpr uint32_t kStreamNonBlocking = 1;
-constexpr uint32_t kEventWithoutTiming = 2;
+constexpr uint32_t kEventWithTiming = 0, kEventWithoutTiming = 2;
 constexpr CaptureMode kCaptureThreadLocal = 1;
 /// Dynamic shared memory that a kernel may have without asking for more.
 constexpr int32_t kDefaultDynamicShared = 48 * 1024;

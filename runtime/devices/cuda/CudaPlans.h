@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <vector>
 
 namespace penstock {
 namespace rt {
@@ -70,6 +71,12 @@ public:
   CudaPlans &operator=(const CudaPlans &) = delete;
 
   size_t size() const { return plans.size(); }
+  std::vector<Problem> problems() const {
+    std::vector<Problem> list;
+    for (const auto &[problem, kept] : plans)
+      list.push_back(problem);
+    return list;
+  }
   /// `make`: asks the library, int32_t(void **plan); a code that is not 0 is returned, and no plan is kept.
   template <typename Make> int32_t find(const Problem &problem, const Make &make, CudaPlan &found) {
     auto known = plans.find(problem);

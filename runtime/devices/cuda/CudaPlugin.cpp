@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "CudaDriver.h"
+#include "CudaTimeline.h"
 #include "cublaslt/CublasLt.h"
 #include "cudnn/Cudnn.h"
 
@@ -28,6 +29,7 @@ struct Cuda {
   std::mutex mutex; ///< guards the opening of libraries
   std::unique_ptr<CublasLt> blas;
   std::unique_ptr<Cudnn> dnn;
+  std::unique_ptr<CudaTimeline> timeline; ///< null: nobody wants it
 };
 
 /// Codes from here on are a library's.
@@ -41,6 +43,16 @@ const DriverCalls &callsOf(void *self) {
 }
 
 Address addressOf(const void *data) { return static_cast<Address>(reinterpret_cast<uintptr_t>(data)); }
+
+/// Gives what `call` does to the stream, with its place on the timeline.
+template <typename Call>
+int32_t timed(void *self, const char *category, const char *name, int64_t numBytes, void *stream, const Call &call) {
+  CudaTimeline *timeline = static_cast<Cuda *>(self)->timeline.get();
+  if (!timeline)
+    return call();
+  (void)callsOf(self);
+  return timeline->time(category, name, numBytes, static_cast<cuda::Stream>(stream), call);
+}
 
 /// Codes of the driver that have a meaning on every device.
 int32_t translate(Result code) {
@@ -83,10 +95,14 @@ int32_t allocateHost(void *self, int64_t numBytes, void **data) {
 int32_t releaseHost(void *self, void *data) { return callsOf(self).releaseHost(data); }
 
 int32_t copyIn(void *self, void *to, const void *from, int64_t numBytes, void *stream) {
-  return callsOf(self).copyIn(addressOf(to), from, size_t(numBytes), static_cast<cuda::Stream>(stream));
+  return timed(self, "copy", "copy in", numBytes, stream, [&] {
+    return callsOf(self).copyIn(addressOf(to), from, size_t(numBytes), static_cast<cuda::Stream>(stream));
+  });
 }
 int32_t copyOut(void *self, void *to, const void *from, int64_t numBytes, void *stream) {
-  return callsOf(self).copyOut(to, addressOf(from), size_t(numBytes), static_cast<cuda::Stream>(stream));
+  return timed(self, "copy", "copy out", numBytes, stream, [&] {
+    return callsOf(self).copyOut(to, addressOf(from), size_t(numBytes), static_cast<cuda::Stream>(stream));
+  });
 }
 
 int32_t makeStream(void *self, int32_t urgent, void **stream) {
@@ -135,18 +151,27 @@ int32_t findKernel(void *self, void *handle, const char *name, int32_t sharedByt
 }
 int32_t launch(void *self, const Launch *launch, void *stream) {
   const uint32_t *grid = launch->grid, *block = launch->block;
-  return callsOf(self).launch(static_cast<Function>(launch->kernel), grid[0], grid[1], grid[2], block[0], block[1],
-                              block[2], launch->sharedBytes, static_cast<cuda::Stream>(stream), launch->parameters,
-                              nullptr);
+  return timed(self, "compute", "launch", 0, stream, [&] {
+    return callsOf(self).launch(static_cast<Function>(launch->kernel), grid[0], grid[1], grid[2], block[0], block[1],
+                                block[2], launch->sharedBytes, static_cast<cuda::Stream>(stream), launch->parameters,
+                                nullptr);
+  });
+}
+
+void markRecording(void *self, void *stream, bool isRecording) {
+  if (CudaTimeline *timeline = static_cast<Cuda *>(self)->timeline.get())
+    timeline->record(static_cast<cuda::Stream>(stream), isRecording);
 }
 
 int32_t beginGraph(void *self, void *stream) {
+  markRecording(self, stream, true);
   return callsOf(self).beginGraph(static_cast<cuda::Stream>(stream), kCaptureThreadLocal);
 }
 int32_t endGraph(void *self, void *stream, void **graph) {
   const DriverCalls &calls = callsOf(self);
   Graph captured = nullptr;
   GraphExec made = nullptr;
+  markRecording(self, stream, false);
   Result code = calls.endGraph(static_cast<cuda::Stream>(stream), &captured);
   if (code == kSuccess)
     code = calls.makeExecutable(&made, captured, 0);
@@ -156,7 +181,9 @@ int32_t endGraph(void *self, void *stream, void **graph) {
   return translate(code);
 }
 int32_t runGraph(void *self, void *graph, void *stream) {
-  return callsOf(self).runGraph(static_cast<GraphExec>(graph), static_cast<cuda::Stream>(stream));
+  return timed(self, "compute", "graph", 0, stream, [&] {
+    return callsOf(self).runGraph(static_cast<GraphExec>(graph), static_cast<cuda::Stream>(stream));
+  });
 }
 int32_t dropGraph(void *self, void *graph) { return callsOf(self).dropExecutable(static_cast<GraphExec>(graph)); }
 
@@ -189,9 +216,11 @@ int32_t makeProduct(void *self, const ProductProblem *problem, ProductChoice *ch
   return translateBlas(outcome);
 }
 int32_t runProduct(void *self, void *plan, const ProductBuffers *buffers, void *stream) {
-  (void)callsOf(self);
-  return translateBlas(static_cast<Cuda *>(self)->blas->run(*static_cast<ProductPlan *>(plan), *buffers,
-                                                            static_cast<cuda::Stream>(stream)));
+  return timed(self, "compute", "library call", 0, stream, [&] {
+    (void)callsOf(self);
+    return translateBlas(static_cast<Cuda *>(self)->blas->run(*static_cast<ProductPlan *>(plan), *buffers,
+                                                              static_cast<cuda::Stream>(stream)));
+  });
 }
 int32_t dropProduct(void *, void *plan) {
   delete static_cast<ProductPlan *>(plan);
@@ -210,9 +239,11 @@ int32_t makeDnnPlan(void *self, const DnnProblem *problem, void **plan) {
   return translateDnn(outcome);
 }
 int32_t runDnnPlan(void *self, void *plan, const DnnBuffers *buffers, void *stream) {
-  (void)callsOf(self);
-  return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<CudnnPlan *>(plan), *buffers,
-                                                          static_cast<cuda::Stream>(stream)));
+  return timed(self, "compute", "library call", 0, stream, [&] {
+    (void)callsOf(self);
+    return translateDnn(static_cast<Cuda *>(self)->dnn->run(*static_cast<CudnnPlan *>(plan), *buffers,
+                                                            static_cast<cuda::Stream>(stream)));
+  });
 }
 int32_t dropDnnPlan(void *, void *plan) {
   delete static_cast<CudnnPlan *>(plan);
@@ -223,6 +254,9 @@ int32_t closeDevice(void *self) {
   std::unique_ptr<Cuda> cuda(static_cast<Cuda *>(self));
   (void)callsOf(self);
   cuda->blas.reset(), cuda->dnn.reset();
+  if (cuda->timeline)
+    cuda->timeline->write();
+  cuda->timeline.reset();
   return cuda->calls.releaseContext(cuda->device);
 }
 
@@ -292,6 +326,7 @@ extern "C" __attribute__((visibility("default"))) int32_t penstock_open_device(u
         text("cannot use CUDA device %d (%s): %s", index, device->facts.name, wordsOf(cuda->calls, code).c_str()));
   }
   std::snprintf(device->library, sizeof(device->library), "CUDA %s", versionWords(driver).c_str());
+  cuda->timeline = CudaTimeline::open(cuda->calls, device->facts);
   fillTable(*device);
   device->self = cuda.release();
   return 0;

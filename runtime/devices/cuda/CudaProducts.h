@@ -49,6 +49,8 @@ public:
   void keepTuning() { tuning.save(); }
 
   size_t numPlans() const { return plans.size(); }
+  /// That have plans.
+  std::vector<ProductProblem> problems() const { return plans.problems(); }
 
 private:
   Status find(const rt_cuda_product_desc &desc, const ProductProblem &problem, CudaProduct &product);

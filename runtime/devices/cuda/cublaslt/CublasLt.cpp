@@ -57,17 +57,41 @@ CublasLt::~CublasLt() {
     (void)calls.destroy(handle);
 }
 
-Outcome CublasLt::make(const ProductProblem &problem, ProductChoice &choice, std::unique_ptr<ProductPlan> &plan) const {
+static ProductChoice toChoice(const Algorithm &algorithm) {
+  ProductChoice choice;
   static_assert(sizeof(choice.words) == sizeof(Algorithm), "a choice is an algorithm");
+  std::memcpy(choice.words, &algorithm, sizeof(choice.words));
+  choice.isKnown = true;
+  return choice;
+}
+
+Outcome CublasLt::make(const ProductProblem &problem, ProductChoice &choice, std::unique_ptr<ProductPlan> &plan) const {
   auto made = std::make_unique<ProductPlan>(calls);
   Outcome outcome = made->describe(problem);
   if (outcome == blas::kSuccess && !made->accepts(problem, choice, handle)) {
-    outcome = made->choose(problem, handle);
-    std::memcpy(choice.words, &made->chosen.algorithm, sizeof(choice.words));
-    choice.isKnown = outcome == blas::kSuccess;
+    std::vector<Heuristic> found(1);
+    outcome = made->choose(problem, handle, found);
+    choice = ProductChoice();
+    if (outcome == blas::kSuccess) {
+      made->chosen = found.front();
+      choice = toChoice(made->chosen.algorithm);
+    }
   }
   if (outcome == blas::kSuccess)
     plan = std::move(made);
+  return outcome;
+}
+
+Outcome CublasLt::list(const ProductProblem &problem, size_t room, std::vector<ProductChoice> &choices) const {
+  ProductPlan plan(calls);
+  std::vector<Heuristic> found(room);
+  Outcome outcome = plan.describe(problem);
+  if (outcome == blas::kSuccess)
+    outcome = plan.choose(problem, handle, found);
+  if (outcome == blas::kSuccess)
+    for (const Heuristic &one : found)
+      if (one.state == blas::kSuccess)
+        choices.push_back(toChoice(one.algorithm));
   return outcome;
 }
 
@@ -171,8 +195,8 @@ bool ProductPlan::accepts(const ProductProblem &problem, const ProductChoice &ch
   return true;
 }
 
-/// The heuristic's first choice.
-Outcome ProductPlan::choose(const ProductProblem &problem, Handle handle) {
+/// The heuristic's choices, as many as there is room for, the best first. At least one, or kNotSupported.
+Outcome ProductPlan::choose(const ProductProblem &problem, Handle handle, std::vector<Heuristic> &found) const {
   Preference preference = nullptr;
   Outcome outcome = calls.makePreference(&preference);
   if (outcome != blas::kSuccess)
@@ -187,9 +211,11 @@ Outcome ProductPlan::choose(const ProductProblem &problem, Handle handle) {
     set(attribute, uint32_t(problem.alignment));
   int count = 0;
   if (outcome == blas::kSuccess)
-    outcome = calls.choose(handle, product, left, right, result, result, preference, 1, &chosen, &count);
+    outcome =
+        calls.choose(handle, product, left, right, result, result, preference, int(found.size()), found.data(), &count);
   (void)calls.dropPreference(preference);
-  if (outcome == blas::kSuccess && (count < 1 || chosen.state != blas::kSuccess))
+  found.resize(size_t(count));
+  if (outcome == blas::kSuccess && (found.empty() || found.front().state != blas::kSuccess))
     outcome = kNotSupported;
   return outcome;
 }

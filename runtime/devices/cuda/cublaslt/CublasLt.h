@@ -17,6 +17,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace penstock {
 namespace rt {
@@ -37,6 +38,8 @@ public:
   /// With the known choice if the library accepts it, else with the heuristic's, which becomes `choice`.
   /// blas::kNotSupported: there is no algorithm.
   blas::Outcome make(const ProductProblem &problem, ProductChoice &choice, std::unique_ptr<ProductPlan> &plan) const;
+  /// The algorithms that the heuristic lists, at most `room` of them, the one that make() takes first.
+  blas::Outcome list(const ProductProblem &problem, size_t room, std::vector<ProductChoice> &choices) const;
   blas::Outcome run(const ProductPlan &plan, const ProductBuffers &buffers, Stream stream) const;
   const char *wordsOf(blas::Outcome outcome) const { return calls.outcomeString(outcome); }
 
@@ -58,7 +61,7 @@ private:
   blas::Outcome describe(const ProductProblem &problem);
   blas::Outcome describeLayouts(const ProductProblem &problem);
   bool accepts(const ProductProblem &problem, const ProductChoice &choice, blas::Handle handle);
-  blas::Outcome choose(const ProductProblem &problem, blas::Handle handle);
+  blas::Outcome choose(const ProductProblem &problem, blas::Handle handle, std::vector<blas::Heuristic> &found) const;
 
   const blas::Calls &calls;
   blas::Product product = nullptr;

@@ -49,6 +49,8 @@ public:
   Status begin(const CudaDnnCall &call);
 
   size_t numPlans() const { return plans.size(); }
+  /// That have plans.
+  std::vector<DnnProblem> problems() const { return plans.problems(); }
 
 private:
   Status checkOpen(const CudaDnnCall &call) const;

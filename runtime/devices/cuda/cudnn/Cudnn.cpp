@@ -117,15 +117,18 @@ static Outcome makeGraph(const Calls &calls, const AttentionProblem &problem, Cu
   return AttentionGraph(calls, problem, plan).make(handle, graph);
 }
 
-Outcome Cudnn::make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan) const {
+Outcome Cudnn::make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan, int64_t *next) const {
   auto made = std::make_unique<CudnnPlan>(problem);
   Opaque graph = nullptr;
+  int64_t number = 0;
   Outcome outcome =
       std::visit([&](const auto &kind) { return makeGraph(calls, kind, *made, handle, graph); }, problem.kinds());
   Limits limits = std::visit([](const auto &kind) { return limitsOf(kind); }, problem.kinds());
   for (HeuristicMode mode : {kHeuristicA, kHeuristicFallback})
     if (outcome == dnn::kSuccess && !made->plan)
-      outcome = choose(*made, limits, graph, mode);
+      outcome = choose(*made, limits, graph, mode, next ? *next : 0, number);
+  if (next)
+    *next = number;
   if (outcome == dnn::kSuccess && !made->plan)
     outcome = dnn::kNotSupported;
   if (outcome == dnn::kSuccess)
@@ -162,8 +165,10 @@ Outcome Cudnn::allows(const Limits &limits, CudnnDescriptor &config, bool &isAll
   return config.outcome ? config.outcome : engine.outcome;
 }
 
-/// Takes the first engine of those that the heuristic lists. None: the plan has none.
-Outcome Cudnn::choose(CudnnPlan &plan, const Limits &limits, Opaque graph, HeuristicMode mode) const {
+/// Takes the first engine of those that the heuristic lists, from the one with number `first` on. None: the plan has
+/// none. `number`: of the next engine.
+Outcome Cudnn::choose(CudnnPlan &plan, const Limits &limits, Opaque graph, HeuristicMode mode, int64_t first,
+                      int64_t &number) const {
   CudnnDescriptor heuristic(calls, kHeuristic);
   heuristic.set(kHeuristicGraph, kTypeDescriptor, graph);
   heuristic.set(kHeuristicModeOf, kTypeHeuristicMode, mode);
@@ -186,6 +191,8 @@ Outcome Cudnn::choose(CudnnPlan &plan, const Limits &limits, Opaque graph, Heuri
     heuristic.get(kHeuristicResults, kTypeDescriptor, count, count, opaque.data());
   for (size_t i = 0; i < size_t(count) && heuristic.outcome == dnn::kSuccess && !plan.plan; ++i) {
     bool isAllowed = false;
+    if (number++ < first)
+      continue;
     if (Outcome outcome = allows(limits, *configs[i], isAllowed))
       return outcome;
     if (isAllowed)

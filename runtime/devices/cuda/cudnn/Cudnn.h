@@ -76,8 +76,9 @@ public:
   Cudnn(const Cudnn &) = delete;
   Cudnn &operator=(const Cudnn &) = delete;
 
+  /// `next`, if given: the first so many engines that are listed are passed over; one beyond the taken one, then.
   /// dnn::kNotSupported: no engine does it.
-  dnn::Outcome make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan) const;
+  dnn::Outcome make(const DnnProblem &problem, std::unique_ptr<CudnnPlan> &plan, int64_t *next = nullptr) const;
   /// `buffers`: of the problem's kind.
   dnn::Outcome run(const CudnnPlan &plan, const DnnBuffers &buffers, Stream stream) const;
   const char *wordsOf(dnn::Outcome outcome) const { return calls.outcomeString(outcome); }
@@ -96,7 +97,8 @@ private:
   static Limits limitsOf(const AttentionProblem &problem) { return {problem.workspaceBytes}; }
   static Operands operandsOf(const CudnnPlan &plan, const ConvolutionBuffers &buffers);
   static Operands operandsOf(const CudnnPlan &plan, const AttentionBuffers &buffers);
-  dnn::Outcome choose(CudnnPlan &plan, const Limits &limits, dnn::Opaque graph, dnn::HeuristicMode mode) const;
+  dnn::Outcome choose(CudnnPlan &plan, const Limits &limits, dnn::Opaque graph, dnn::HeuristicMode mode, int64_t first,
+                      int64_t &number) const;
   void tryEngine(CudnnPlan &plan, const Limits &limits, std::unique_ptr<CudnnDescriptor> config) const;
   dnn::Outcome allows(const Limits &limits, CudnnDescriptor &config, bool &isAllowed) const;
 

@@ -27,6 +27,7 @@ struct DnnProblem : std::variant<ConvolutionProblem, AttentionProblem> {
 struct DnnBuffers : std::variant<ConvolutionBuffers, AttentionBuffers> {
   using variant::variant;
   const variant &kinds() const { return *this; }
+  variant &kinds() { return *this; }
 };
 
 } // namespace rt

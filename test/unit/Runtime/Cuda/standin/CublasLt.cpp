@@ -55,8 +55,10 @@ struct PreferenceState {
   uint32_t alignments[4] = {256, 256, 256, 256};
 };
 
-/// What an algorithm is for. Algorithm::data has a fingerprint of what it multiplies, then alignments and scratch
-/// memory.
+/// For every product; they differ in a number only.
+constexpr int kNumAlgorithms = 3;
+/// What an algorithm is for. Algorithm::data has a fingerprint of what it multiplies, then alignments, scratch
+/// memory and the number.
 struct Choice {
   LayoutState a, b, c, d;
   ProductState product;
@@ -373,13 +375,15 @@ Outcome cublasLtMatmulAlgoGetHeuristic(Handle handle, Product product, Layout a,
     addFault("mismatch: an algorithm is chosen without the alignment of the bias");
   if (wish->schemes != kReduceComputeType)
     addFault("mismatch: parts of a sum may be kept with less precision than f32");
-  std::memset(found, 0, sizeof(*found));
-  uint64_t *data = found->algorithm.data;
-  data[0] = fingerprint(choice), data[5] = choice.workspaceBytes;
-  std::copy(std::begin(choice.alignments), std::end(choice.alignments), data + 1);
-  library().choices[wordsOf(found->algorithm)] = choice;
-  found->workspaceBytes = choice.workspaceBytes;
-  *count = 1;
+  *count = std::min(wanted, kNumAlgorithms);
+  for (int i = 0; i < *count; ++i) {
+    found[i] = Heuristic();
+    uint64_t *data = found[i].algorithm.data;
+    data[0] = fingerprint(choice), data[5] = choice.workspaceBytes, data[6] = uint64_t(i);
+    std::copy(std::begin(choice.alignments), std::end(choice.alignments), data + 1);
+    library().choices[wordsOf(found[i].algorithm)] = choice;
+    found[i].workspaceBytes = choice.workspaceBytes;
+  }
   return kSuccess;
 }
 

@@ -33,7 +33,8 @@ struct StreamState {
 
 struct EventState {
   std::shared_ptr<Operation> last;
-  bool asked = false;
+  bool asked = false, isTimed = false;
+  std::shared_ptr<int64_t> ns; ///< of the host's clock, when it happened
 };
 
 struct Block {

@@ -7,6 +7,7 @@
 #include "Entries.h"
 #include "Machine.h"
 
+#include <chrono>
 #include <cstring>
 
 using namespace standin;
@@ -103,11 +104,12 @@ Result cuStreamWaitEvent(Stream stream, Event event, uint32_t) {
   return machine().enqueue(*state, wait);
 }
 
-Result cuEventCreate(Event *event, uint32_t) {
+Result cuEventCreate(Event *event, uint32_t flags) {
   Entry entry("cuEventCreate");
   if (entry.code || currentDevice() < 0)
     return entry.code ? entry.code : kInvalidContext;
   auto *made = new EventState;
+  made->isTimed = flags == kEventWithTiming;
   machine().events.insert(made);
   *event = reinterpret_cast<Event>(made);
   return kSuccess;
@@ -128,11 +130,22 @@ Result cuEventRecord(Event event, Stream stream) {
   if (entry.code || !state || !marked)
     return entry.code ? entry.code : kInvalidHandle;
   auto record = std::make_shared<Operation>();
+  auto ns = std::make_shared<int64_t>(0);
   record->name = "event";
+  record->run = [ns] { *ns = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); };
   Result code = machine().enqueue(*state, record);
   if (code == kSuccess)
-    marked->last = record, marked->asked = false;
+    marked->last = record, marked->asked = false, marked->ns = ns;
   return code;
+}
+
+Result cuEventElapsedTime(float *milliseconds, Event from, Event to) {
+  Entry entry("cuEventElapsedTime");
+  EventState *first = stateOf(from), *second = stateOf(to);
+  if (entry.code || !first || !second || !first->isTimed || !second->isTimed || !first->last || !second->last)
+    return entry.code ? entry.code : kInvalidHandle;
+  *milliseconds = float(*second->ns - *first->ns) * 1e-6f;
+  return first->last->done && second->last->done ? kSuccess : kNotReady;
 }
 
 /// The first time that it is asked for an event that has not happened, it says so.
@@ -167,6 +180,18 @@ Result cuMemcpyDtoHAsync_v2(void *to, Address from, size_t numBytes, Stream stre
   if (code == kSuccess && !isUsed && machine().blockAt(to, numBytes))
     std::memset(to, 0xcb, numBytes);
   return code;
+}
+
+/// What the plug-in does not call.
+__attribute__((visibility("default"))) Result cuMemcpyDtoDAsync_v2(Address to, Address from, size_t numBytes,
+                                                                   Stream stream) {
+  Entry entry("cuMemcpyDtoDAsync", std::to_string(numBytes) + " " + nameOf(stream));
+  void *target = reinterpret_cast<void *>(uintptr_t(to)), *source = reinterpret_cast<void *>(uintptr_t(from));
+  auto copy = std::make_shared<Operation>();
+  copy->name = "copy";
+  copy->accesses = {{source, numBytes, false}, {target, numBytes, true}};
+  copy->run = [=] { std::memcpy(target, source, numBytes); };
+  return giveCopy(entry, stream, copy);
 }
 
 Result cuLaunchKernel(Function function, uint32_t gridX, uint32_t gridY, uint32_t gridZ, uint32_t blockX,
