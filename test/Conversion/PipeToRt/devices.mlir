@@ -1,14 +1,37 @@
 // RUN: penstock-opt %s --convert-pipe-to-rt | FileCheck %s
 
-// A stage on a device becomes a role there, and each such role knows how many come before it.
+// A stage on a device becomes a role there, and each such role knows how many come before it. What its program copies is
+// copied between wait and use, and between the kernel and the publishing: all that the host carries.
 // CHECK-LABEL: rt.role @role_0 role 0 of 4
 // CHECK-SAME:    attributes {device = "cuda"}
+// CHECK:           rt.begin
+// CHECK-NEXT:      rt.wait @x
+// CHECK-NEXT:      rt.upload @x
+// CHECK-NEXT:      rt.bind
+// CHECK-NEXT:      rt.acquire @a
+// CHECK-NEXT:      rt.call
+// CHECK-NEXT:      rt.done 0
+// CHECK-NEXT:      rt.download @a
+// CHECK-NEXT:      rt.publish @a
+// CHECK-NEXT:      rt.release @x
+// CHECK-NEXT:      rt.end
 // CHECK-LABEL: rt.role @role_1 role 1 of 4
 // CHECK-NOT:     device
+// CHECK-NOT:     rt.upload
+// CHECK-NOT:     rt.download
 // CHECK-LABEL: rt.role @role_2 role 2 of 4
 // CHECK-SAME:    attributes {device = "cuda", device_number = 1 : i64}
+// CHECK:           rt.wait @b
+// CHECK-NEXT:      rt.upload @b
+// CHECK-NOT:       rt.download
+// CHECK:           rt.publish @c
 // CHECK-LABEL: rt.role @role_3 role 3 of 4
 // CHECK-SAME:    attributes {device = "cuda", device_number = 2 : i64}
+// CHECK:           rt.channel @c {{.*}} in 0 {carrier = "nccl"}
+// CHECK:           rt.wait @c
+// CHECK-NEXT:      rt.bind
+// CHECK:           rt.download @y
+// CHECK-NEXT:      rt.publish @y
 module attributes {nn.model = "m.onnx"} {
   pipe.channel @x from @source to [@s0] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
   pipe.channel @a from @s0 to [@s1] depth 2 {slot_bytes = #nn.extents<[16]>} : tensor<4xf32>
