@@ -232,17 +232,22 @@ module {
 
 // run_c5: what comes from a device is on the device
 module {
-  pipe.channel @x from @source to [@s0] {pipe.carrier = "nccl"} : tensor<4xf32>
-  pipe.channel @y from @s0 to [@sink] {pipe.carrier = "nccl"} : tensor<4xf32>
-  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.device = "cuda"} {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
     pipe.return %x : tensor<4xf32>
   }
-  pipe.program @r0 runs [@s0] steady {
-    %0 = pipe.recv @x : tensor<4xf32>
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.program @r1 runs [@s1] steady {
+    %0 = pipe.recv @c : tensor<4xf32>
     %1 = pipe.upload %0 : tensor<4xf32>
-    // expected-error @below {{'pipe.run' op operand #0 is uploaded; @s0 runs on cuda, and nccl carries @x (from @source to @s0)}}
-    %2 = pipe.run @s0(%1) : (tensor<4xf32>) -> tensor<4xf32>
-    pipe.send %2 to @y : tensor<4xf32>
+    // expected-error @below {{'pipe.run' op operand #0 is uploaded; @s1 runs on cuda, and nccl carries @c (from @s0 to @s1)}}
+    %2 = pipe.run @s1(%1) : (tensor<4xf32>) -> tensor<4xf32>
+    %3 = pipe.download %2 : tensor<4xf32>
+    pipe.send %3 to @y : tensor<4xf32>
   }
 }
 
@@ -250,16 +255,21 @@ module {
 
 // run_c5: what goes to a device stays on the device
 module {
-  pipe.channel @x from @source to [@s0] {pipe.carrier = "nccl"} : tensor<4xf32>
-  pipe.channel @y from @s0 to [@sink] {pipe.carrier = "nccl"} : tensor<4xf32>
-  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@y] attributes {pipe.device = "cuda"} {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
     pipe.return %x : tensor<4xf32>
   }
   pipe.program @r0 runs [@s0] steady {
     %0 = pipe.recv @x : tensor<4xf32>
-    // expected-error @below {{'pipe.run' op result #0 is downloaded; @s0 runs on cuda, and nccl carries @y (from @s0 to @sink)}}
-    %2 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
+    %1 = pipe.upload %0 : tensor<4xf32>
+    // expected-error @below {{'pipe.run' op result #0 is downloaded; @s0 runs on cuda, and nccl carries @c (from @s0 to @s1)}}
+    %2 = pipe.run @s0(%1) : (tensor<4xf32>) -> tensor<4xf32>
     %3 = pipe.download %2 : tensor<4xf32>
-    pipe.send %3 to @y : tensor<4xf32>
+    pipe.send %3 to @c : tensor<4xf32>
   }
 }

@@ -77,6 +77,7 @@ def Pipe_ChannelOp : Pipe_ModuleSymbolOp<"channel"> {
     * (C4) `depth` is at least 1; `delay` is not negative.
     * (C5) a channel from a stage to itself has a delay of at least 1.
     * (C6) the producing stage lists the channel among its writes, each consuming stage among its reads.
+    * (C7) `pipe.carrier`, if there is one, is "nccl", and each end is a stage with `pipe.device`.
 
     ```mlir
     pipe.channel @h from @s0 to [@s1, @s3] depth 4 tensor "relu_3" : tensor<4x8xf32>
