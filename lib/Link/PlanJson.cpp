@@ -253,14 +253,16 @@ Json PlanWriter::writeMessage(StringRef verb, FlatSymbolRefAttr name, Type type,
 Json PlanWriter::writeSteps(Region &region, const LinkedRole &linked) {
   Json list = Json::array();
   for (Operation &op : region.getOps()) {
+    if (isa<pipe::UploadOp, pipe::DownloadOp>(op)) // nobody waits for a copy: the proof knows none
+      continue;
     pipe::RunOp run = dyn_cast<pipe::RunOp>(op);
     Json object;
     if (auto recv = dyn_cast<pipe::RecvOp>(op)) {
       object = writeMessage("receive", recv.getChannelAttr(), recv.getType(), linked);
-      run = cast<pipe::RunOp>(*recv->user_begin());
+      run = recv.getRun();
     } else if (auto send = dyn_cast<pipe::SendOp>(op)) {
       object = writeMessage("send", send.getChannelAttr(), send.getValue().getType(), linked);
-      run = send.getValue().getDefiningOp<pipe::RunOp>();
+      run = cast<pipe::RunOp>(send.getOutput().getOwner());
     } else {
       object["run"] = stageRef(run.getStage());
     }

@@ -203,7 +203,7 @@ Status DeviceRole::awaitCompute() {
 }
 
 /// From memory of any kind, or zeros; the copies are done on return.
-Status DeviceRole::upload(void *to, const void *from, int64_t numBytes) {
+Status DeviceRole::write(void *to, const void *from, int64_t numBytes) {
   for (int64_t done = 0; done < numBytes; done += kPinnedBytes) {
     int64_t length = std::min(kPinnedBytes, numBytes - done);
     if (from)
@@ -221,7 +221,7 @@ Status DeviceRole::upload(void *to, const void *from, int64_t numBytes) {
 
 Status DeviceRole::fill(const char *weights, std::vector<void *> &buffers) {
   if (weights)
-    if (Status status = upload(stage->part(kWeights), weights, role.weights_bytes); !status.ok())
+    if (Status status = write(stage->part(kWeights), weights, role.weights_bytes); !status.ok())
       return status;
   char *constants = static_cast<char *>(stage->part(kConstants)), *states = static_cast<char *>(stage->part(kStates));
   char *arena = static_cast<char *>(stage->part(kArena));
@@ -234,7 +234,7 @@ Status DeviceRole::fill(const char *weights, std::vector<void *> &buffers) {
     if (storage.kind == RT_STORAGE_WEIGHT)
       buffer = static_cast<char *>(stage->part(kWeights)) + storage.offset;
     if (storage.kind == RT_STORAGE_CONSTANT) {
-      if (Status status = upload(constants, storage.data, storage.num_bytes); !status.ok())
+      if (Status status = write(constants, storage.data, storage.num_bytes); !status.ok())
         return status;
       buffer = constants;
       constants += alignForDevice(storage.num_bytes);

@@ -31,6 +31,10 @@ public:
 
   Status open(const std::string &folder) override;
   Transport &transport() override { return channels; }
+  Status upload(ChannelId channel, int64_t deadlineNs, Slot &slot) override {
+    return channels.upload(channel, deadlineNs, slot);
+  }
+  Status download(ChannelId channel, const Slot &slot) override { return channels.download(channel, slot); }
   Status fill(const char *weights, std::vector<void *> &buffers) override;
   Status makeArena(int64_t numBytes, char *&data) override;
   Status flush() override { return code->flush(); }
@@ -50,8 +54,8 @@ private:
   Status nameHost();
   Status planMemory();
   Status loadCode(const std::string &folder);
-  Status clear(void *data, int64_t numBytes) { return upload(data, nullptr, numBytes); }
-  Status upload(void *to, const void *from, int64_t numBytes);
+  Status clear(void *data, int64_t numBytes) { return write(data, nullptr, numBytes); }
+  Status write(void *to, const void *from, int64_t numBytes);
   Status awaitCompute();
 
   const rt_role_desc &role;

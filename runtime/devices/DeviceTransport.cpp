@@ -76,6 +76,11 @@ Status DeviceTransport::wait(ChannelId channel, Stream stream, int64_t deadlineN
   return awaitPeer(deadlineNs, [&](int64_t until) { return nccl->wait(id, compute, until, slot, header); });
 }
 
+Status DeviceTransport::upload(ChannelId channel, int64_t deadlineNs, Slot &slot) {
+  Status status = attend();
+  return status.ok() ? staged.upload(ends[size_t(channel)].channel, deadlineNs, slot) : status;
+}
+
 Status DeviceTransport::release(ChannelId channel, const Slot &slot, Stream stream) {
   ChannelId id = ends[size_t(channel)].channel;
   if (!isNccl(channel))

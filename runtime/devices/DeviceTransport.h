@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Those whose payloads go from device to device over NCCL, as the plan says, and those that are staged. Slots of both
-// are memory of the device, and what is done with them is in the order of the compute stream, whatever stream is given.
-// Before a channel of NCCL waits for its peer, staged messages are handed over.
+// are memory of the device (received ones of the host's from their upload on), and what is done with them is in the
+// order of the compute stream, whatever stream is given. Before a channel of NCCL waits for its peer, staged messages
+// are handed over.
 //
 // Threads: the role's. Ownership: what is given to use() outlives the transport's last call.
 //
@@ -39,6 +40,9 @@ public:
   Status wait(ChannelId channel, Stream stream, int64_t deadlineNs, Slot &slot, MessageHeader &header) override;
   Status release(ChannelId channel, const Slot &slot, Stream stream) override;
   void abort() override { staged.abort(); }
+  /// These are for channels that are staged.
+  Status upload(ChannelId channel, int64_t deadlineNs, Slot &slot);
+  Status download(ChannelId channel, const Slot &slot) { return staged.download(ends[size_t(channel)].channel, slot); }
   ChannelCounters counters(ChannelId channel) const override {
     return transportOf(channel).counters(ends[size_t(channel)].channel);
   }

@@ -31,6 +31,12 @@ public:
   virtual Status open(const std::string &folder) = 0;
   /// Channels whose slots are memory of the device. It may be opened after open().
   virtual Transport &transport() = 0;
+  /// Begins to copy what was received from a channel of the host to the device; `slot.data` is where kernels that are
+  /// called later find it. kTimeout: the device still copies an earlier message; to be called again.
+  virtual Status upload(ChannelId channel, int64_t deadlineNs, Slot &slot) = 0;
+  /// What kernels called so far write to the acquired slot of a channel of the host, `slot.numBytes` of it, is copied
+  /// to the host before it is published there. Waits for nothing.
+  virtual Status download(ChannelId channel, const Slot &slot) = 0;
   /// Copies weights and constants, clears states, and points `buffers` to all storages but those of a free arena.
   virtual Status fill(const char *weights, std::vector<void *> &buffers) = 0;
   /// An arena of a free size, at least so large; the last one is gone.

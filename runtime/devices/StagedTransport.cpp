@@ -88,25 +88,25 @@ Status StagedTransport::wait(ChannelId channel, Stream, int64_t deadlineNs, Slot
   End &end = ends[size_t(channel)];
   if (Status status = flush(); !status.ok())
     return status;
-  if (!end.arrived)
+  if (!end.ended)
     if (Status status = receive(end, deadlineNs); !status.ok())
       return status;
-  end.arrived = true;
   slot = end.hostSlot;
   header = end.header;
-  if (header.flags & kFlagEnd) {
-    // What this role has to say comes before the end.
-    Status status = handOverAll(deadlineNs);
-    end.arrived = !status.ok();
-    return status;
-  }
-  Status status = makeRoom(end, /*isProducer=*/false, slot.numBytes);
+  if (!(header.flags & kFlagEnd))
+    return Status();
+  // What this role has to say comes before the end.
+  Status status = handOverAll(deadlineNs);
+  end.ended = !status.ok();
+  return status;
+}
+
+Status StagedTransport::upload(ChannelId channel, int64_t deadlineNs, Slot &slot) {
+  End &end = ends[size_t(channel)];
+  Status status = makeRoom(end, /*isProducer=*/false, end.hostSlot.numBytes);
   if (status.ok())
-    status = end.in->take(end.hostSlot.data, slot.numBytes, deadlineNs, slot.data);
-  if (!status.ok())
-    return status;
-  end.arrived = false;
-  end.taken = true;
+    status = end.in->take(end.hostSlot.data, end.hostSlot.numBytes, deadlineNs, slot.data);
+  end.taken = status.ok();
   return status;
 }
 
@@ -138,11 +138,15 @@ Status StagedTransport::acquire(ChannelId channel, int64_t numBytes, Stream, int
   return end.out->acquire(slot.data);
 }
 
+Status StagedTransport::download(ChannelId channel, const Slot &slot) {
+  Status status = flush();
+  return status.ok() ? ends[size_t(channel)].out->publish(slot.numBytes) : status;
+}
+
 Status StagedTransport::publish(ChannelId channel, const Slot &slot, const MessageHeader &header, Stream) {
   End &end = ends[size_t(channel)];
-  Status status = flush();
-  if (status.ok())
-    status = end.out->publish(slot.numBytes);
+  // The end is no message of the program's, which has not downloaded it.
+  Status status = header.flags & kFlagEnd ? download(channel, slot) : Status();
   if (!status.ok())
     return status;
   end.outgoing.emplace_back();

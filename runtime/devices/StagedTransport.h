@@ -3,12 +3,14 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Around `host`, the transport that joins this role with its peers: slots are memory of the device, and each message
-// passes through pinned memory, on a stream of its own.
+// Around `host`, the transport that joins this role with its peers: kernels have slots in memory of the device, and
+// each message passes through pinned memory, on a stream of its own. What is received lies in a slot of the host's
+// until upload(); what was acquired is copied back by download(), which publish() needs.
 //
-// publish() returns while kernels still make the message. It goes on to its consumers when this role would have nothing
-// else to do: before anything that may wait for a peer waits, all messages that are under way are handed over, so that
-// what waits for what is as without a device. A channel has two slots on the device, whatever its depth.
+// Neither of these waits for kernels, which may still make the message when publish() returns. It goes on to its
+// consumers when this role would have nothing else to do: before anything that may wait for a peer waits, all messages
+// that are under way are handed over, so that what waits for what is as without a device. A channel has two slots on
+// the device, whatever its depth.
 //
 // Threads: the role's. Ownership: stage, kernels and host outlive the transport.
 //
@@ -49,6 +51,11 @@ public:
   void close();
   /// Are there published messages that have not been handed over?
   bool isBusy() const;
+  /// Begins to copy what wait() has received to the device. `data`: where it will lie. kTimeout: the pinned slot is
+  /// still being copied; to be called again.
+  Status upload(ChannelId channel, int64_t deadlineNs, Slot &slot);
+  /// Begins to copy the acquired slot, once kernels have made it; `numBytes` of it.
+  Status download(ChannelId channel, const Slot &slot);
   /// Hands over all messages of all channels. kTimeout: not by the deadline.
   Status handOverAll(int64_t deadlineNs);
 
@@ -82,8 +89,9 @@ private:
     int64_t roomBytes = -1;
     Slot hostSlot;
     MessageHeader header;
-    bool arrived = false, taken = false; ///< consumer: hostSlot and header are of a message; it is on the device
-    bool hostHeld = false;               ///< producer: hostSlot is acquired
+    bool ended = false;    ///< consumer: the end has been received, but not handed on yet
+    bool taken = false;    ///< consumer: the message is on the device
+    bool hostHeld = false; ///< producer: hostSlot is acquired
     std::deque<Outgoing> outgoing;
   };
 

@@ -335,12 +335,31 @@ def check_cluster(where, text, flags, devices, *form, played=()):
     return folder, reports(report)
 
 
+def check_copies(plan, trace, num_microbatches=9):
+    """The timeline has a copy of each message that the host carries to or from a stage on a GPU, and no other; how many of
+    each kind there are for a microbatch."""
+    expected = collections.Counter()
+    for channel in (channel for channel in plan["channels"] if "carrier" not in channel):
+        for kind, stages in (("upload", channel["to"]), ("download", [channel["from"]])):
+            expected.update((stage, kind) for stage in stages
+                            if isinstance(stage, int) and plan["stages"][stage]["device"] == "cuda")
+    found = collections.Counter((event["pid"], event["cat"]) for event in json.loads(trace.read_text())["traceEvents"]
+                                if event.get("cat") in ("upload", "download"))
+    assert found == {copy: count * num_microbatches for copy, count in expected.items()}
+    return [sum(count for (_, kind), count in expected.items() if kind == wanted) for wanted in ("upload", "download")]
+
+
 def test_mixed_with_the_host(tmp_path):
     """A stage on a GPU between two on CPUs, as the cluster file says; all have the same kernels."""
-    folder, found = check_cluster(tmp_path, MIXED, ("--cut", "t1", "--cut", "t3"), (H200,))
-    assert [faults for _, faults in found] == [[]]
+    trace = tmp_path / "trace.json"
+    folder, found = check_cluster(tmp_path, MIXED, ("--cut", "t1", "--cut", "t3"), (H200,), "--trace", trace)
+    (calls, faults), = found
+    assert faults == []
     plan = json.loads((folder / "plan.json").read_text())
     assert [stage["device"] for stage in plan["stages"]] == ["cpu", "cuda", "cpu"]
+    uploads, downloads = check_copies(plan, trace)
+    assert uploads > 0 and downloads > 0
+    assert calls["cuMemcpyHtoDAsync"] > 9 * uploads and calls["cuMemcpyDtoHAsync"] == 9 * downloads
 
 
 OVER_NCCL = """
@@ -361,7 +380,9 @@ transport = "nccl"
 def test_payloads_over_nccl(tmp_path):
     """From device to device, over two boundaries at once too; the model's inputs and outputs are staged. The stand-in of NCCL
     joins threads of one process."""
-    folder, found = check_cluster(tmp_path, OVER_NCCL, (), (H200,) * 3, "--all-in-one", played=("--all-in-one",))
+    trace = tmp_path / "trace.json"
+    folder, found = check_cluster(tmp_path, OVER_NCCL, (), (H200,) * 3, "--all-in-one", "--trace", trace,
+                                  played=("--all-in-one",))
     plan = json.loads((folder / "plan.json").read_text())
     inner = [channel for channel in plan["channels"] if channel["from"] != "source" and "sink" not in channel["to"]]
     assert len(inner) >= 2 and all(channel["carrier"] == "nccl" for channel in inner)
@@ -370,6 +391,7 @@ def test_payloads_over_nccl(tmp_path):
     (calls, faults), = found
     assert faults == []
     assert calls["ncclSend"] == calls["ncclRecv"] >= 9 * len(inner)
+    assert check_copies(plan, trace) == [len(plan["inputs"]), len(plan["outputs"])]
 
 
 def test_trained_model(tmp_path):

@@ -48,6 +48,7 @@ private:
   LogicalResult createCalls();
   LogicalResult createCall(nn::CallOp call, int64_t step);
   LogicalResult finishCalls();
+  void findCopies();
   void learnFromMessages();
   void createSetSymbol(nn::CallOp call);
   /// Creates what could not be created yet, where everything that it needs is known now.
@@ -75,6 +76,7 @@ private:
   nn::SymbolSet known;                       // the data symbols that have values here
   SmallVector<nn::ConstraintOp> constraints; // not checked yet
   SmallVector<FlatSymbolRefAttr> writes;     // not acquired yet
+  DenseSet<Attribute> uploaded, downloaded;  // channels
   pipe::StageOp stage;
   rtir::RoleOp role;
   SmallVector<nn::CallOp> calls;
@@ -369,14 +371,27 @@ LogicalResult RoleBuilder::createCalls() {
   auto body = make<rtir::ProgramOp>(loc);
   builder.setInsertionPointToEnd(&body.getBody().emplaceBlock());
   make<rtir::BeginOp>(loc);
-  for (auto read : stage.getReads().getAsRange<FlatSymbolRefAttr>())
+  findCopies();
+  for (auto read : stage.getReads().getAsRange<FlatSymbolRefAttr>()) {
     make<rtir::WaitOp>(loc, read);
+    if (uploaded.contains(read))
+      make<rtir::UploadOp>(loc, read);
+  }
   make<rtir::BindOp>(loc);
   learnFromMessages();
   llvm::append_range(constraints, module.getOps<nn::ConstraintOp>());
   llvm::append_range(writes, stage.getWrites().getAsRange<FlatSymbolRefAttr>());
   createPending();
   return finishCalls();
+}
+
+/// The channels whose messages the program copies between host and device. Its verifier has seen to it that a copy
+/// stands beside its receive or send, and that all parts of the program have the same.
+void RoleBuilder::findCopies() {
+  for (auto upload : program.getSteady().getOps<pipe::UploadOp>())
+    uploaded.insert(upload.getValue().getDefiningOp<pipe::RecvOp>().getChannelAttr());
+  for (auto download : program.getSteady().getOps<pipe::DownloadOp>())
+    downloaded.insert(cast<pipe::SendOp>(*download.getResult().user_begin()).getChannelAttr());
 }
 
 /// The calls of the kernels, each followed by what may happen after it.
@@ -402,8 +417,11 @@ LogicalResult RoleBuilder::finishCalls() {
     if (failed(createCall(call, step)))
       return failure();
     createPending();
-    for (FlatSymbolRefAttr channel : published.lookup(call))
+    for (FlatSymbolRefAttr channel : published.lookup(call)) {
+      if (downloaded.contains(channel))
+        make<rtir::DownloadOp>(call.getLoc(), channel);
       make<rtir::PublishOp>(call.getLoc(), channel);
+    }
     for (FlatSymbolRefAttr channel : released.lookup(call))
       make<rtir::ReleaseOp>(call.getLoc(), channel);
   }

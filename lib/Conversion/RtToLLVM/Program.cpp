@@ -139,6 +139,7 @@ void ProgramEmitter::emitOp(Operation &op) {
   llvm::TypeSwitch<Operation *>(&op)
       .Case<rtir::BeginOp>([&](auto) { emitBegin(); })
       .Case<rtir::WaitOp>([&](auto wait) { returnIfNegative(callWithChannel("rt_wait", wait.getChannel())); })
+      .Case<rtir::UploadOp>([&](auto upload) { returnIfNegative(callWithChannel("rt_upload", upload.getChannel())); })
       .Case<rtir::BindOp>([&](auto) { returnIfNegative(call("rt_bind", {context}, i32)); })
       .Case<rtir::CheckOp>([&](auto check) { emitCheck(check); })
       .Case<rtir::AcquireOp>(
@@ -146,6 +147,8 @@ void ProgramEmitter::emitOp(Operation &op) {
       .Case<rtir::SetSymbolOp>([&](auto set) { emitSetSymbol(set); })
       .Case<rtir::KernelCallOp>([&](auto kernel) { emitKernelCall(kernel); })
       .Case<rtir::DoneOp>([&](auto done) { returnIfNegative(callWithNumber("rt_done", done.getStep())); })
+      .Case<rtir::DownloadOp>(
+          [&](auto download) { returnIfNegative(callWithChannel("rt_download", download.getChannel())); })
       .Case<rtir::PublishOp>(
           [&](auto publish) { returnIfNegative(callWithChannel("rt_publish", publish.getChannel())); })
       .Case<rtir::ReleaseOp>(

@@ -4,8 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Chrome/Perfetto trace events: one process per stage; complete events "microbatch N" (N counts from the start of the
-// stream) in the categories run, wait and send, with the request, the microbatch within it, the tensor and its
-// transport as arguments. Times in microseconds from the first event.
+// stream) in the categories run, wait, send, upload and download (the last two of stages on devices: the time that the
+// host takes to begin a copy), with the request, the microbatch within it, the tensor and its transport as arguments.
+// Times in microseconds from the first event.
 //
 //===----------------------------------------------------------------------===//
 #include "SessionImpl.h"
@@ -31,7 +32,7 @@ std::string Session::Impl::carriersOf(const TraceEvent &event, int32_t role) con
   const std::vector<int32_t> &consumers = plan.channels[size_t(event.channel)].consumerStages;
   std::set<std::string> names;
   for (size_t k = 0; k < consumers.size(); ++k)
-    if (event.kind == TraceEvent::kSend || consumers[k] == role)
+    if (event.kind == TraceEvent::kSend || event.kind == TraceEvent::kDownload || consumers[k] == role)
       names.insert(carrierOf(event.channel, int32_t(k)));
   std::string text;
   for (const std::string &name : names)
@@ -41,14 +42,14 @@ std::string Session::Impl::carriersOf(const TraceEvent &event, int32_t role) con
 
 static ordered_json completeEvent(const Plan &plan, int32_t role, const TraceEvent &event, const std::string &carriers,
                                   int64_t originNs) {
-  static constexpr const char *kCategories[] = {"run", "wait", "send"};
+  static constexpr const char *kCategories[] = {"run", "wait", "send", "upload", "download"};
   ordered_json args = {{"request", event.request}, {"microbatch", event.microbatch}};
   if (event.channel >= 0 && size_t(event.channel) < plan.channels.size()) {
     args["tensor"] = plan.channels[size_t(event.channel)].tensor;
     args["transport"] = carriers;
   }
   return {{"name", "microbatch " + std::to_string(event.ordinal)},
-          {"cat", kCategories[event.kind >= 0 && event.kind <= 2 ? event.kind : 0]},
+          {"cat", kCategories[event.kind >= 0 && event.kind < int32_t(std::size(kCategories)) ? event.kind : 0]},
           {"ph", "X"},
           {"ts", double(event.beginNs - originNs) * 1e-3},
           {"dur", double(event.endNs - event.beginNs) * 1e-3},

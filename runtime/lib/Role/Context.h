@@ -36,7 +36,9 @@ struct rt_ctx {
   struct Channel {
     penstock::rt::ChannelDesc desc;
     penstock::rt::ChannelId in = -1, out = -1;
-    bool waited = false, released = false, acquired = false, published = false;
+    bool isStaged = false; ///< the role is on a device, and the channel the host's: messages are copied
+    bool waited = false, uploaded = false, released = false;
+    bool acquired = false, downloaded = false, published = false;
     penstock::rt::Slot inSlot, outSlot;
     penstock::rt::MessageHeader header;
     std::vector<int64_t> dims; ///< of this microbatch, from the extents
@@ -61,9 +63,11 @@ struct rt_ctx {
   // The calls.
   int32_t begin();
   int32_t wait(int32_t index);
+  int32_t upload(int32_t index);
   int32_t bind();
   int32_t setSymbol(int32_t index, int32_t storage, int64_t lower, int64_t upper, const char *node);
   int32_t acquire(int32_t index);
+  int32_t download(int32_t index);
   int32_t publish(int32_t index);
   int32_t release(int32_t index);
   int32_t done(int32_t step);
@@ -111,7 +115,18 @@ struct rt_ctx {
   penstock::rt::CudaKernels *cudaKernels = nullptr; ///< of a role on a CUDA device
 
 private:
+  struct Interval {
+    int64_t beginNs = 0, endNs = 0;
+    int64_t ns() const { return endNs - beginNs; }
+  };
+  template <typename Call>
+  Status block(penstock::rt::Activity activity, const Channel &channel, bool idle, Interval &interval,
+               const Call &call);
   Status waitFor(Channel &channel, bool idle);
+  void pointTo(const std::vector<int32_t> &storages, const penstock::rt::Slot &slot) {
+    for (int32_t storage : storages)
+      buffers[size_t(storage)] = slot.data;
+  }
   Status acquireFrom(Channel &channel, int64_t numBytes);
   Status finishStream();
   Status checkHeader(Channel &channel);
@@ -121,7 +136,7 @@ private:
   Status place();
   Status planArena(Placement &made);
   Status timedOut(int64_t now);
-  void record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs);
+  void record(int32_t kind, int32_t channel, const Interval &interval);
   Status recordResults(int32_t step);
   Status read(void *to, int32_t storage, int64_t numBytes);
   void beat();

@@ -32,8 +32,8 @@ void rt_ctx::beat() {
   state.progress.store(state.progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-void rt_ctx::record(int32_t kind, int32_t channel, int64_t beginNs, int64_t endNs) {
-  control.trace(desc.role, TraceEvent{beginNs, endNs, ordinal, request, microbatch, kind, channel});
+void rt_ctx::record(int32_t kind, int32_t channel, const Interval &interval) {
+  control.trace(desc.role, TraceEvent{interval.beginNs, interval.endNs, ordinal, request, microbatch, kind, channel});
 }
 
 /// The transport did not get on by the time of a look: has the run as a whole?
@@ -43,59 +43,58 @@ Status rt_ctx::timedOut(int64_t now) {
   return hangStatus(control, control.describeStall(desc.role, watch.waitedNs(now)), options.hangFile);
 }
 
-Status rt_ctx::waitFor(Channel &channel, bool idle) {
-  int64_t begin = nowNs();
+/// A call that may have to wait, until it is done, or nothing in the whole run has moved for too long.
+template <typename Call>
+Status rt_ctx::block(Activity activity, const Channel &channel, bool idle, Interval &interval, const Call &call) {
+  interval.beginNs = interval.endNs = nowNs();
   state.channel.store(channel.desc.id, std::memory_order_relaxed);
-  state.microbatch.store(ordinal, std::memory_order_relaxed);
-  state.activity.store(uint32_t(Activity::kWaiting), std::memory_order_release);
-  watch.start(begin);
-  Status status = transport.wait(channel.in, Stream(), watch.nextLook(begin), channel.inSlot, channel.header);
-  int64_t now = nowNs();
+  state.activity.store(uint32_t(activity), std::memory_order_release);
+  watch.start(interval.beginNs);
+  Status status = call(watch.nextLook(interval.beginNs));
+  interval.endNs = nowNs();
   while (status.code() == Code::kTimeout) {
     // Between requests a role may wait for as long as it likes.
     if (idle && control.submitted().load() <= ordinal)
-      watch.start(now);
-    if (Status late = timedOut(now); !late.ok())
+      watch.start(interval.endNs);
+    if (Status late = timedOut(interval.endNs); !late.ok())
       return late;
-    status = transport.wait(channel.in, Stream(), watch.nextLook(now), channel.inSlot, channel.header);
-    now = nowNs();
+    status = call(watch.nextLook(interval.endNs));
+    interval.endNs = nowNs();
   }
   state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
   beat();
-  state.waitNs.fetch_add(now - begin, std::memory_order_relaxed);
-  stepBeginNs = now;
+  stepBeginNs = interval.endNs;
+  return status;
+}
+
+Status rt_ctx::waitFor(Channel &channel, bool idle) {
+  state.microbatch.store(ordinal, std::memory_order_relaxed);
+  Interval interval;
+  Status status = block(Activity::kWaiting, channel, idle, interval, [&](int64_t deadlineNs) {
+    return transport.wait(channel.in, Stream(), deadlineNs, channel.inSlot, channel.header);
+  });
+  state.waitNs.fetch_add(interval.ns(), std::memory_order_relaxed);
   if (status.ok() && !(channel.header.flags & kFlagEnd)) {
     if (inMicrobatch) {
-      blockedNs += now - begin;
+      blockedNs += interval.ns();
     } else {
       request = channel.header.request, microbatch = channel.header.microbatch;
-      runBeginNs = now;
+      runBeginNs = interval.endNs;
     }
-    record(TraceEvent::kWait, channel.desc.id, begin, now);
+    record(TraceEvent::kWait, channel.desc.id, interval);
   }
   return status;
 }
 
 Status rt_ctx::acquireFrom(Channel &channel, int64_t numBytes) {
-  int64_t begin = nowNs();
-  state.channel.store(channel.desc.id, std::memory_order_relaxed);
-  state.activity.store(uint32_t(Activity::kAcquiring), std::memory_order_release);
-  watch.start(begin);
-  Status status = transport.acquire(channel.out, numBytes, Stream(), watch.nextLook(begin), channel.outSlot);
-  int64_t now = nowNs();
-  while (status.code() == Code::kTimeout) {
-    if (Status late = timedOut(now); !late.ok())
-      return late;
-    status = transport.acquire(channel.out, numBytes, Stream(), watch.nextLook(now), channel.outSlot);
-    now = nowNs();
-  }
-  state.activity.store(uint32_t(Activity::kRunning), std::memory_order_release);
-  beat();
-  state.sendNs.fetch_add(now - begin, std::memory_order_relaxed);
-  stepBeginNs = now;
-  if (inMicrobatch) {
-    blockedNs += now - begin;
-    record(TraceEvent::kSend, channel.desc.id, begin, now);
+  Interval interval;
+  Status status = block(Activity::kAcquiring, channel, /*idle=*/false, interval, [&](int64_t deadlineNs) {
+    return transport.acquire(channel.out, numBytes, Stream(), deadlineNs, channel.outSlot);
+  });
+  state.sendNs.fetch_add(interval.ns(), std::memory_order_relaxed);
+  if (status.ok() && inMicrobatch) {
+    blockedNs += interval.ns();
+    record(TraceEvent::kSend, channel.desc.id, interval);
   }
   return status;
 }
@@ -143,8 +142,8 @@ int32_t rt_ctx::begin() {
   bound = false;
   blockedNs = 0;
   first.waited = true;
-  for (int32_t storage : first.inStorages)
-    buffers[size_t(storage)] = first.inSlot.data;
+  if (!first.isStaged)
+    pointTo(first.inStorages, first.inSlot);
   std::copy(first.header.symbols.begin(), first.header.symbols.end(), symbols.begin());
   return RT_OK;
 }
@@ -200,8 +199,30 @@ int32_t rt_ctx::wait(int32_t index) {
   if (!status.ok())
     return report(status);
   channel.waited = true;
-  for (int32_t storage : channel.inStorages)
-    buffers[size_t(storage)] = channel.inSlot.data;
+  if (!channel.isStaged)
+    pointTo(channel.inStorages, channel.inSlot);
+  return RT_OK;
+}
+
+/// What it waits for, if at all, is an earlier copy on the device: in figures that is part of the wait for the input.
+int32_t rt_ctx::upload(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || !channels[size_t(index)].isStaged ||
+      !channels[size_t(index)].waited || channels[size_t(index)].uploaded)
+    return misuse("rt_upload", index, "a received input channel of the host, once, in a role on a device");
+  Channel &channel = channels[size_t(index)];
+  if (faults)
+    if (Status status = faults->count(FaultPlan::kUpload, channel.desc.name); !status.ok())
+      return report(status);
+  Interval interval;
+  Status status = block(Activity::kWaiting, channel, /*idle=*/false, interval,
+                        [&](int64_t deadlineNs) { return onDevice->upload(channel.in, deadlineNs, channel.inSlot); });
+  state.waitNs.fetch_add(interval.ns(), std::memory_order_relaxed);
+  blockedNs += interval.ns();
+  if (!status.ok())
+    return report(status);
+  record(TraceEvent::kUpload, channel.desc.id, interval);
+  channel.uploaded = true;
+  pointTo(channel.inStorages, channel.inSlot);
   return RT_OK;
 }
 
@@ -278,8 +299,26 @@ int32_t rt_ctx::acquire(int32_t index) {
   if (Status status = acquireFrom(channel, channel.numBytes); !status.ok())
     return report(status);
   channel.acquired = true;
-  for (int32_t storage : channel.outStorages)
-    buffers[size_t(storage)] = channel.outSlot.data;
+  pointTo(channel.outStorages, channel.outSlot);
+  return RT_OK;
+}
+
+int32_t rt_ctx::download(int32_t index) {
+  if (index < 0 || size_t(index) >= channels.size() || !channels[size_t(index)].isStaged ||
+      !channels[size_t(index)].acquired || channels[size_t(index)].downloaded)
+    return misuse("rt_download", index, "an acquired output channel of the host, once, in a role on a device");
+  Channel &channel = channels[size_t(index)];
+  if (faults)
+    if (Status status = faults->count(FaultPlan::kDownload, channel.desc.name); !status.ok())
+      return report(status);
+  Interval interval;
+  interval.beginNs = nowNs();
+  channel.outSlot.numBytes = channel.numBytes;
+  if (Status status = onDevice->download(channel.out, channel.outSlot); !status.ok())
+    return report(status);
+  stepBeginNs = interval.endNs = nowNs();
+  record(TraceEvent::kDownload, channel.desc.id, interval);
+  channel.downloaded = true;
   return RT_OK;
 }
 
@@ -288,6 +327,8 @@ int32_t rt_ctx::publish(int32_t index) {
       channels[size_t(index)].published)
     return misuse("rt_publish", index, "an acquired output channel, once");
   Channel &channel = channels[size_t(index)];
+  if (channel.isStaged && !channel.downloaded)
+    return misuse("rt_publish", index, "rt_download first, in a role on a device");
   if (Status status = weights.check(stepBeginNs); !status.ok())
     return report(status);
   MessageHeader header;
@@ -308,6 +349,8 @@ int32_t rt_ctx::release(int32_t index) {
       channels[size_t(index)].released)
     return misuse("rt_release", index, "a received input channel, once");
   Channel &channel = channels[size_t(index)];
+  if (channel.isStaged && !channel.uploaded)
+    return misuse("rt_release", index, "rt_upload first, in a role on a device");
   if (Status status = transport.release(channel.in, channel.inSlot, Stream()); !status.ok())
     return report(status);
   channel.released = true;
@@ -387,13 +430,14 @@ int32_t rt_ctx::end() {
       return misuse("rt_end", int32_t(i), "rt_wait and rt_release of every input first");
     if (channel.out >= 0 && !channel.published)
       return misuse("rt_end", int32_t(i), "rt_acquire and rt_publish of every output first");
-    channel.waited = channel.released = channel.acquired = channel.published = false;
+    channel.waited = channel.uploaded = channel.released = false;
+    channel.acquired = channel.downloaded = channel.published = false;
   }
   if (onDevice)
     if (Status status = onDevice->flush(); !status.ok())
       return report(status);
   int64_t now = nowNs();
-  record(TraceEvent::kRun, -1, runBeginNs, now);
+  record(TraceEvent::kRun, -1, {runBeginNs, now});
   state.busyNs.fetch_add(now - runBeginNs - blockedNs, std::memory_order_relaxed);
   state.microbatches.fetch_add(1, std::memory_order_relaxed);
   inMicrobatch = bound = false;
@@ -404,6 +448,7 @@ int32_t rt_ctx::end() {
 extern "C" {
 int32_t rt_begin(rt_ctx *ctx) { return ctx->begin(); }
 int32_t rt_wait(rt_ctx *ctx, int32_t channel) { return ctx->wait(channel); }
+int32_t rt_upload(rt_ctx *ctx, int32_t channel) { return ctx->upload(channel); }
 int32_t rt_bind(rt_ctx *ctx) { return ctx->bind(); }
 int32_t rt_check(rt_ctx *ctx, int64_t lhs, int64_t rhs, const char *what) {
   if (lhs == rhs)
@@ -415,6 +460,7 @@ int32_t rt_set_symbol(rt_ctx *ctx, int32_t symbol, int32_t storage, int64_t lowe
   return ctx->setSymbol(symbol, storage, lower, upper, node);
 }
 int32_t rt_acquire(rt_ctx *ctx, int32_t channel) { return ctx->acquire(channel); }
+int32_t rt_download(rt_ctx *ctx, int32_t channel) { return ctx->download(channel); }
 int32_t rt_publish(rt_ctx *ctx, int32_t channel) { return ctx->publish(channel); }
 int32_t rt_release(rt_ctx *ctx, int32_t channel) { return ctx->release(channel); }
 int32_t rt_done(rt_ctx *ctx, int32_t step) { return ctx->done(step); }

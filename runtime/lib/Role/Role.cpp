@@ -40,6 +40,7 @@ Status rt_ctx::openChannels(int64_t deadlineNs) {
     const rt_channel_desc &table = desc.channels[i];
     channel.desc = channelDescOf(desc, i);
     channel.dims.assign(size_t(table.num_dims), 0);
+    channel.isStaged = onDevice && table.carrier == RT_CARRIER_HOST;
     EndInfo end;
     end.stage = desc.own_stages && desc.num_own_stages > 0 ? desc.own_stages[0] : desc.role;
     if (table.direction & RT_CHANNEL_OUT)

@@ -14,7 +14,8 @@
 namespace penstock {
 namespace rt {
 
-static constexpr const char *kCallNames[] = {"start", "open", "acquire", "publish", "wait", "release", "kernel", "any"};
+static constexpr const char *kCallNames[] = {"start",   "open",   "acquire",  "publish", "wait",
+                                             "release", "upload", "download", "kernel",  "any"};
 
 namespace {
 struct SignalRow {

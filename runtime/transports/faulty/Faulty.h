@@ -4,11 +4,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Wraps any transport, counts the calls, and fails, delays, kills or stops at the n-th call of a kind. The role counts
-// its start and its kernels with the same injector. For tests: whatever call fails, a run must end with a message.
+// its start, its copies and its kernels with the same injector. For tests: whatever call fails, a run must end with a
+// message.
 //
 // A plan is a text: CALL:N:ACTION, several joined by commas.
-//   CALL    start (before any channel is opened), open, acquire, publish, wait, release; kernel (it has run, and nobody
-//           knows yet); any
+//   CALL    start (before any channel is opened), open, acquire, publish, wait, release; upload and download, of a role
+//           on a device; kernel (it has run, and nobody knows yet); any
 //   N       1 is the first call of that kind; * is every call
 //   ACTION  fail; delay=MS (then the call goes on); kill, stop, segv, bus (the signal of that name to itself); exit
 //           (status 3)
@@ -27,7 +28,7 @@ namespace penstock {
 namespace rt {
 
 struct FaultPlan {
-  enum Call { kStart, kOpen, kAcquire, kPublish, kWait, kRelease, kKernel, kAny };
+  enum Call { kStart, kOpen, kAcquire, kPublish, kWait, kRelease, kUpload, kDownload, kKernel, kAny };
   enum Action { kFail, kDelay, kSignal, kExit };
   struct Item {
     Call call;

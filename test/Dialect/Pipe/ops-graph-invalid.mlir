@@ -215,3 +215,99 @@ module {
   // expected-error @below {{'pipe.output' op has batch axis -1 but 1 axes}}
   pipe.output "y" via @y batch -1 : tensor<4xf32>
 }
+
+// -----
+
+// channel_c7: what carries payloads is known
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  // expected-error @below {{'pipe.channel' op is carried by "mpi"; expected "nccl", or no carrier}}
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = "mpi"} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// channel_c7: and it is a name
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  // expected-error @below {{'pipe.channel' op is carried by 1 : i64; expected "nccl", or no carrier}}
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = 1} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// channel_c7: inputs of the model are the host's
+module {
+  // expected-error @below {{'pipe.channel' op is carried by "nccl", and @source is not on a device; expected a pipe.stage with pipe.device at each end}}
+  pipe.channel @x from @source to [@s0] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @c from @s0 to [@s1] : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// channel_c7: so are its outputs
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  pipe.channel @c from @s0 to [@s1] : tensor<4xf32>
+  // expected-error @below {{'pipe.channel' op is carried by "nccl", and @sink is not on a device; expected a pipe.stage with pipe.device at each end}}
+  pipe.channel @y from @s1 to [@sink] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// channel_c7: a producer on the host has nothing for a device
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  // expected-error @below {{'pipe.channel' op is carried by "nccl", and @s0 is not on a device; expected a pipe.stage with pipe.device at each end}}
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// channel_c7: nor does a consumer there get anything from one
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  // expected-error @below {{'pipe.channel' op is carried by "nccl", and @s1 is not on a device; expected a pipe.stage with pipe.device at each end}}
+  pipe.channel @c from @s0 to [@s1] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @y from @s1 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %x : tensor<4xf32>
+  }
+  pipe.stage @s1(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@c] writes [@y] {
+    pipe.return %x : tensor<4xf32>
+  }
+}

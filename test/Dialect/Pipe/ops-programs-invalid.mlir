@@ -71,7 +71,7 @@ module {
 
 // -----
 
-// program_c3: a program holds receives, runs and sends
+// program_c3: a program holds receives, uploads, runs, downloads and sends
 module {
   pipe.channel @x from @source to [@s0] : tensor<4xf32>
   pipe.channel @y from @s0 to [@sink] : tensor<4xf32>
@@ -82,7 +82,7 @@ module {
     %0 = pipe.recv @x : tensor<4xf32>
     %1 = pipe.run @s0(%0) : (tensor<4xf32>) -> tensor<4xf32>
     pipe.send %1 to @y : tensor<4xf32>
-    // expected-error @below {{'nn.empty' op stands in a program; expected only pipe.recv, pipe.run and pipe.send}}
+    // expected-error @below {{'nn.empty' op stands in a program; expected only pipe.recv, pipe.upload, pipe.run, pipe.download and pipe.send}}
     %2 = nn.empty : tensor<4xf32>
   }
 }

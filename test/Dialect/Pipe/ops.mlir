@@ -125,3 +125,36 @@ module {
     pipe.send %3 to @y : tensor<4xf32>
   }
 }
+
+// -----
+
+// A stage on a device: what the host carries is copied there and back, what NCCL carries is not.
+// CHECK:       pipe.program @r0 runs [@s0] steady {
+// CHECK-NEXT:    %[[X:.*]] = pipe.recv @x : tensor<4xf32>
+// CHECK-NEXT:    %[[A:.*]] = pipe.upload %[[X]] : tensor<4xf32>
+// CHECK-NEXT:    %[[C:.*]] = pipe.recv @c : tensor<4xf32>
+// CHECK-NEXT:    %[[R:.*]]:2 = pipe.run @s0(%[[A]], %[[C]]) : (tensor<4xf32>, tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>)
+// CHECK-NEXT:    pipe.send %[[R]]#0 to @d : tensor<4xf32>
+// CHECK-NEXT:    %[[Y:.*]] = pipe.download %[[R]]#1 : tensor<4xf32>
+// CHECK-NEXT:    pipe.send %[[Y]] to @y : tensor<4xf32>
+module {
+  pipe.channel @x from @source to [@s0] : tensor<4xf32>
+  pipe.channel @c from @s1 to [@s0] delay 1 {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @d from @s0 to [@s1] {pipe.carrier = "nccl"} : tensor<4xf32>
+  pipe.channel @y from @s0 to [@sink] : tensor<4xf32>
+  pipe.stage @s0(%x: tensor<4xf32>, %c: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) reads [@x, @c] writes [@d, @y] attributes {pipe.device = "cuda"} {
+    pipe.return %x, %c : tensor<4xf32>, tensor<4xf32>
+  }
+  pipe.stage @s1(%d: tensor<4xf32>) -> (tensor<4xf32>) reads [@d] writes [@c] attributes {pipe.device = "cuda"} {
+    pipe.return %d : tensor<4xf32>
+  }
+  pipe.program @r0 runs [@s0] steady {
+    %0 = pipe.recv @x : tensor<4xf32>
+    %1 = pipe.upload %0 : tensor<4xf32>
+    %2 = pipe.recv @c : tensor<4xf32>
+    %3:2 = pipe.run @s0(%1, %2) : (tensor<4xf32>, tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>)
+    pipe.send %3#0 to @d : tensor<4xf32>
+    %4 = pipe.download %3#1 : tensor<4xf32>
+    pipe.send %4 to @y : tensor<4xf32>
+  }
+}

@@ -1,4 +1,4 @@
-// RUN: penstock-opt %s | penstock-opt | FileCheck %s
+// RUN: penstock-opt %s --split-input-file | penstock-opt --split-input-file | FileCheck %s
 
 // All tables and calls of a role that receives two channels, sends one, and plans its arena at run time.
 // CHECK-DAG:   #[[EXTENTS:.*]] = affine_map<()[s0, s1, s2] -> (s0, s2 floordiv 2, s0 * s1, (s0 * s1) * 4)>
@@ -65,6 +65,48 @@ rt.role @s1 role 1 of 2 stages [1] of 2 model "m.onnx" arena -1
     rt.done 1
     rt.publish @y
     rt.release @b
+    rt.end
+  }
+}
+
+// -----
+
+// A role on a device copies what the host carries, and not what goes from device to device.
+// CHECK:       rt.program {
+// CHECK-NEXT:    rt.begin
+// CHECK-NEXT:    rt.wait @x
+// CHECK-NEXT:    rt.upload @x
+// CHECK-NEXT:    rt.wait @a
+// CHECK-NEXT:    rt.bind
+// CHECK-NEXT:    rt.acquire @y
+// CHECK-NEXT:    rt.call "k" buffers [0, 1, 2] symbols 0
+// CHECK-NEXT:    rt.done 0
+// CHECK-NEXT:    rt.download @y
+// CHECK-NEXT:    rt.publish @y
+// CHECK-NEXT:    rt.release @x
+// CHECK-NEXT:    rt.release @a
+// CHECK-NEXT:    rt.end
+rt.role @s1 role 1 of 2 stages [1] of 2 model "m.onnx" arena 0 extents affine_map<() -> ()> attributes {device = "cuda"} {
+  rt.channel @x id 0 "x" f32 [4] from -1 to [1] depth 2 bytes 16 in 0
+  rt.channel @a id 1 "a" f32 [4] from 0 to [1] depth 2 bytes 16 in 0 {carrier = "nccl"}
+  rt.channel @y id 2 "y" f32 [4] from 1 to [-2] depth 2 bytes 16 out
+  rt.storage 0 channel_in "x" {channel = 0 : i64}
+  rt.storage 1 channel_in "a" {channel = 1 : i64}
+  rt.storage 2 channel_out "y" {channel = 2 : i64}
+  rt.step 0 "add" kernel "k"
+  rt.program {
+    rt.begin
+    rt.wait @x
+    rt.upload @x
+    rt.wait @a
+    rt.bind
+    rt.acquire @y
+    rt.call "k" buffers [0, 1, 2] symbols 0
+    rt.done 0
+    rt.download @y
+    rt.publish @y
+    rt.release @x
+    rt.release @a
     rt.end
   }
 }

@@ -73,6 +73,20 @@ TEST(Program, misuseIsNamed) {
   expect(
       [](rt_ctx *ctx) -> int32_t {
         RT_TRY(rt_begin(ctx));
+        return rt_upload(ctx, 0);
+      },
+      "rt_upload on channel 0, expected a received input channel of the host, once, in a role on a device");
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
+        RT_TRY(rt_bind(ctx));
+        RT_TRY(rt_acquire(ctx, 1));
+        return rt_download(ctx, 1);
+      },
+      "rt_download on channel 1, expected an acquired output channel of the host, once, in a role on a device");
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
         RT_TRY(rt_bind(ctx));
         RT_TRY(rt_release(ctx, 0));
         return rt_release(ctx, 0);

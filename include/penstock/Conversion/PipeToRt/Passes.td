@@ -15,7 +15,8 @@ def ConvertPipeToRtPass : Pass<"convert-pipe-to-rt", "::mlir::ModuleOp"> {
     Ensures:  one `rt.role` per `pipe.program`. For each microbatch it waits for its inputs, binds the symbols, checks the
               constraints of the module, acquires its outputs in channel order, calls the kernels, publishes each output
               after the kernel that makes it and releases each input after its last reader.
-              The role of a stage with `pipe.device` has that device and the number of stages before it that have it too.
+              The role of a stage with `pipe.device` has that device and the number of stages before it that have it too;
+              what its program uploads is uploaded after the wait, what it downloads is downloaded before it is published.
     Does not: touch stages, channels and programs, which plan.json is made from; fill in what is known only when the weights
               file is written.
 

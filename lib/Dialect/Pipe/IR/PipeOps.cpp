@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
+#include "penstock/Dialect/Pipe/IR/DeviceAttrs.h"
 
 #include "penstock/Dialect/NN/IR/Heads.h"
 
@@ -113,6 +114,23 @@ LogicalResult ChannelOp::verify() {
   return success();
 }
 
+/// channel_c7
+static LogicalResult verifyCarrier(ChannelOp channel, SymbolTableCollection &symbols) {
+  Attribute carrier = channel->getAttr(kCarrierAttr);
+  if (!carrier)
+    return success();
+  if (carrier != StringAttr::get(channel.getContext(), "nccl"))
+    return channel.emitOpError() << "is carried by " << carrier << "; expected \"nccl\", or no carrier";
+  SmallVector<FlatSymbolRefAttr> ends(channel.getConsumers().getAsRange<FlatSymbolRefAttr>());
+  ends.push_back(channel.getProducerAttr());
+  for (FlatSymbolRefAttr name : ends)
+    if (auto stage = symbols.lookupNearestSymbolFrom<StageOp>(channel, name); !stage || !stage->hasAttr(kDeviceAttr))
+      return channel.emitOpError() << "is carried by " << carrier << ", and " << name
+                                   << " is not on a device; expected a pipe.stage with " << kDeviceAttr
+                                   << " at each end";
+  return success();
+}
+
 LogicalResult ChannelOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!isFromSource()) {
     auto producer = symbols.lookupNearestSymbolFrom<StageOp>(*this, getProducerAttr());
@@ -130,7 +148,7 @@ LogicalResult ChannelOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (!contains(consumer.getReads(), getSymName()))
       return emitOpError() << "goes to " << name << ", which does not read it"; // channel_c6
   }
-  return success();
+  return verifyCarrier(*this, symbols);
 }
 
 //===----------------------------------------------------------------------===//

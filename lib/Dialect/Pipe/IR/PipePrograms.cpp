@@ -2,6 +2,7 @@
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===----------------------------------------------------------------------===//
+#include "penstock/Dialect/Pipe/IR/DeviceAttrs.h"
 #include "penstock/Dialect/Pipe/IR/PipeOps.h"
 
 using namespace mlir;
@@ -80,8 +81,9 @@ LogicalResult ProgramOp::verify() {
     return emitOpError() << "has a period that is not positive"; // program_c5
   for (Region &region : getOperation()->getRegions())
     for (Operation &op : region.getOps())
-      if (!isa<RecvOp, RunOp, SendOp>(op))
-        return op.emitOpError() << "stands in a program; expected only pipe.recv, pipe.run and pipe.send"; // program_c3
+      if (!isa<RecvOp, UploadOp, RunOp, DownloadOp, SendOp>(op))
+        return op.emitOpError() << "stands in a program; expected only pipe.recv, pipe.upload, pipe.run, pipe.download "
+                                   "and pipe.send"; // program_c3
   for (auto stage : getStages().getAsRange<FlatSymbolRefAttr>())
     for (Task task : {Task::forward, Task::backward, Task::weight_gradient})
       if (failed(verifyMicrobatches(*this, stage.getValue(), task))) // program_c4
@@ -151,15 +153,70 @@ LogicalResult RecvOp::verifySymbolUses(SymbolTableCollection &symbols) {
 LogicalResult SendOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (failed(verifyItemChannel(*this, getValue().getType(), /*isRecv=*/false, symbols)))
     return failure();
-  auto run = getValue().getDefiningOp<RunOp>();
-  if (!run)
+  OpResult output = getOutput();
+  if (!output)
     return emitOpError() << "sends a value that is no result of pipe.run"; // send_c4
+  auto run = cast<RunOp>(output.getOwner());
   auto stage = symbols.lookupNearestSymbolFrom<StageOp>(*this, run.getStageAttr());
-  unsigned index = cast<OpResult>(getValue()).getResultNumber();
+  unsigned index = output.getResultNumber();
   if (!stage || index >= stage.getWrites().size() || stage.getWrites()[index] != getChannelAttr())
     return emitOpError() << "sends result #" << index << " of " << run.getStageAttr() << " to " << getChannelAttr()
                          << ", which is not what the stage writes it to"; // send_c4
   return success();
+}
+
+RunOp RecvOp::getRun() {
+  if (!getResult().hasOneUse())
+    return {};
+  Operation *user = *getResult().user_begin();
+  if (auto upload = dyn_cast<UploadOp>(user))
+    user = upload.getResult().hasOneUse() ? *upload.getResult().user_begin() : nullptr;
+  return dyn_cast_or_null<RunOp>(user);
+}
+
+OpResult SendOp::getOutput() {
+  Value value = getValue();
+  if (auto download = value.getDefiningOp<DownloadOp>())
+    value = download.getValue();
+  return value.getDefiningOp<RunOp>() ? cast<OpResult>(value) : OpResult();
+}
+
+LogicalResult UploadOp::verifySymbolUses(SymbolTableCollection &) {
+  auto recv = getValue().getDefiningOp<RecvOp>();
+  if (!recv || (*this)->getPrevNode() != recv)
+    return emitOpError() << "does not copy the message of a pipe.recv directly before it"; // upload_c2
+  if (!getResult().hasOneUse() || !isa<RunOp>(*getResult().user_begin()))
+    return emitOpError() << "copies message " << recv.getChannelAttr()
+                         << " for what is not exactly one pipe.run"; // upload_c3
+  return success();
+}
+
+LogicalResult DownloadOp::verifySymbolUses(SymbolTableCollection &) {
+  if (!getValue().getDefiningOp<RunOp>())
+    return emitOpError() << "copies a value that is no result of pipe.run"; // download_c2
+  auto send = dyn_cast_or_null<SendOp>((*this)->getNextNode());
+  if (!send || !getResult().hasOneUse() || send.getValue() != getResult())
+    return emitOpError()
+           << "has a copy that is not used exactly once, by a pipe.send directly behind it"; // download_c3
+  return success();
+}
+
+bool penstock::pipe::isStaged(StageOp stage, ChannelOp channel) {
+  return stage->getAttrOfType<StringAttr>(kDeviceAttr) && !channel->getAttrOfType<StringAttr>(kCarrierAttr);
+}
+
+/// run_c5 for an operand or result; nothing where there is no such channel, which is said elsewhere.
+static LogicalResult verifyStaging(RunOp run, StageOp stage, bool isCopied, const Twine &what, StringRef verb,
+                                   FlatSymbolRefAttr name, SymbolTableCollection &symbols) {
+  auto channel = symbols.lookupNearestSymbolFrom<ChannelOp>(run, name);
+  if (!channel || isCopied == isStaged(stage, channel))
+    return success();
+  auto device = stage->getAttrOfType<StringAttr>(kDeviceAttr);
+  auto carrier = channel->getAttrOfType<StringAttr>(kCarrierAttr);
+  return run.emitOpError() << what << " is " << (isCopied ? "" : "not ") << verb << "; " << run.getStageAttr()
+                           << " runs on " << (device ? device.getValue() : "the host") << ", and "
+                           << (carrier ? carrier.getValue() : "the host") << " carries "
+                           << describeChannel(run, name, symbols);
 }
 
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -173,14 +230,24 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (getOperandTypes() != reads || getResultTypes() != writes)
     return emitOpError() << "does not have the types of " << getStageAttr(); // run_c2
   for (auto [i, pair] : llvm::enumerate(llvm::zip(getInputs(), stage.getReads()))) {
-    auto recv = std::get<0>(pair).getDefiningOp<RecvOp>();
+    auto upload = std::get<0>(pair).getDefiningOp<UploadOp>();
+    auto recv = (upload ? upload.getValue() : std::get<0>(pair)).getDefiningOp<RecvOp>();
     auto name = cast<FlatSymbolRefAttr>(std::get<1>(pair));
     if (!recv || recv.getChannelAttr() != name)
       return emitOpError() << "operand #" << i << " is not received from " << describe(name); // run_c3
+    if (failed(verifyStaging(*this, stage, static_cast<bool>(upload), "operand #" + Twine(i), "uploaded", name,
+                             symbols))) // run_c5
+      return failure();
   }
-  for (OpResult output : getOperation()->getResults())
-    if (!output.hasOneUse() || !isa<SendOp>(*output.user_begin()))
+  for (OpResult output : getOperation()->getResults()) {
+    Operation *user = output.hasOneUse() ? *output.user_begin() : nullptr;
+    auto name = cast<FlatSymbolRefAttr>(stage.getWrites()[output.getResultNumber()]);
+    if (!isa_and_nonnull<SendOp, DownloadOp>(user))
       return emitOpError() << "result #" << output.getResultNumber() << " is not sent once, to "
-                           << describe(cast<FlatSymbolRefAttr>(stage.getWrites()[output.getResultNumber()])); // run_c4
+                           << describe(name); // run_c4
+    if (failed(verifyStaging(*this, stage, isa<DownloadOp>(user), "result #" + Twine(output.getResultNumber()),
+                             "downloaded", name, symbols))) // run_c5
+      return failure();
+  }
   return success();
 }

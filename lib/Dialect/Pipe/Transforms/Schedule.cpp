@@ -64,9 +64,16 @@ void ProgramWriter::writeSteps(Region &region, const std::vector<schedule::Step>
     StageOp stage = stages[step.stage];
     if (step.kind == schedule::Step::Kind::kReceive) {
       ChannelOp channel = channels[step.channel];
-      received[{run, step.channel}] = builder.create<RecvOp>(loc, channel.getType(), channel.getSymName());
+      Value message = builder.create<RecvOp>(loc, channel.getType(), channel.getSymName());
+      if (isStaged(stage, channel))
+        message = builder.create<UploadOp>(loc, message);
+      received[{run, step.channel}] = message;
     } else if (step.kind == schedule::Step::Kind::kSend) {
-      builder.create<SendOp>(loc, made[{run, step.channel}], channels[step.channel].getSymName());
+      ChannelOp channel = channels[step.channel];
+      Value output = made[{run, step.channel}];
+      if (isStaged(stage, channel))
+        output = builder.create<DownloadOp>(loc, output);
+      builder.create<SendOp>(loc, output, channel.getSymName());
     } else {
       auto numberOf = [&](Attribute name) {
         return llvm::find_if(channels, [&](ChannelOp op) { return FlatSymbolRefAttr::get(op) == name; }) -

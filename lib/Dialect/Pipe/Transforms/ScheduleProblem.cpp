@@ -126,22 +126,25 @@ FailureOr<schedule::Proof> pipe::proveSchedule(ModuleOp module, const schedule::
   return verdict.proof;
 }
 
-/// The steps of one region. A receive and a send are for the stage and microbatch of their run.
+/// The steps of one region. A receive and a send are for the stage and microbatch of their run, and a copy between host
+/// and device is part of its receive or send.
 static std::vector<schedule::Step> readSteps(Region &region, const Numbers &numbers) {
   std::vector<schedule::Step> steps;
   for (Operation &op : region.getOps()) {
+    if (isa<UploadOp, DownloadOp>(op))
+      continue;
     schedule::Step &step = steps.emplace_back();
     RunOp run;
     if (auto recv = dyn_cast<RecvOp>(op)) {
       step.kind = schedule::Step::Kind::kReceive;
       step.channel = numbers.channels.lookup(recv.getChannel());
       step.type = printType(recv.getType());
-      run = cast<RunOp>(*recv->user_begin());
+      run = recv.getRun();
     } else if (auto send = dyn_cast<SendOp>(op)) {
       step.kind = schedule::Step::Kind::kSend;
       step.channel = numbers.channels.lookup(send.getChannel());
       step.type = printType(send.getValue().getType());
-      run = send.getValue().getDefiningOp<RunOp>();
+      run = cast<RunOp>(send.getOutput().getOwner());
     } else {
       run = cast<RunOp>(op);
     }

@@ -18,13 +18,16 @@ template <typename OpT> static LogicalResult verifyChannel(OpT op, SymbolTableCo
   return op.emitOpError() << "names '" << op.getChannel() << "', which is no channel of the role";
 }
 LogicalResult WaitOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
+LogicalResult UploadOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
 LogicalResult AcquireOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
+LogicalResult DownloadOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
 LogicalResult PublishOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
 LogicalResult ReleaseOp::verifySymbolUses(SymbolTableCollection &table) { return verifyChannel(*this, table); }
 
 namespace {
-/// How far a channel is in one direction: its first call (wait, acquire) and its second (release, publish).
-enum class Progress { kNone, kHeld, kDone };
+/// How far a channel is in one direction: its first call (wait, acquire), the copy that a device needs (upload,
+/// download), and its last (release, publish).
+enum class Progress { kNone, kHeld, kCopied, kDone };
 
 class ProgramChecker {
 public:
@@ -34,12 +37,14 @@ public:
   LogicalResult check(Operation &op) {
     return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
         .Case<BeginOp, EndOp>([&](auto end) { return checkEdge(end); })
-        .Case<WaitOp>([&](WaitOp wait) { return advance(wait, received, Progress::kNone); })
-        .Case<ReleaseOp>([&](ReleaseOp release) { return advance(release, received, Progress::kHeld); })
-        .Case<PublishOp>([&](PublishOp publish) { return advance(publish, sent, Progress::kHeld); })
+        .Case<WaitOp>([&](WaitOp wait) { return advance(wait, received, Progress::kHeld); })
+        .Case<UploadOp>([&](UploadOp upload) { return advance(upload, received, Progress::kCopied); })
+        .Case<ReleaseOp>([&](ReleaseOp release) { return advance(release, received, Progress::kDone); })
         .Case<AcquireOp>([&](AcquireOp acquire) {
-          return success(succeeded(checkBound(acquire)) && succeeded(advance(acquire, sent, Progress::kNone)));
+          return success(succeeded(checkBound(acquire)) && succeeded(advance(acquire, sent, Progress::kHeld)));
         })
+        .Case<DownloadOp>([&](DownloadOp download) { return advance(download, sent, Progress::kCopied); })
+        .Case<PublishOp>([&](PublishOp publish) { return advance(publish, sent, Progress::kDone); })
         .Case<BindOp>([&](BindOp bind) { return checkBind(bind); })
         .Case<CheckOp>([&](CheckOp check) { return checkExtents(check); })
         .Case<SetSymbolOp>([&](SetSymbolOp set) { return checkSetSymbol(set); })
@@ -71,13 +76,25 @@ private:
       return op->emitOpError() << "expected at the " << (isa<BeginOp>(op) ? "begin" : "end") << " of the program only";
     return success();
   }
-  template <typename OpT> LogicalResult advance(OpT op, States &states, Progress expected) { // program_c2, program_c3
-    Progress &state = states[op.getChannel()];
-    if (state != expected)
+  /// Are messages of the channel copied between host and device?
+  bool isStaged(StringRef name) {
+    auto channel = llvm::find_if(channels, [&](ChannelOp channel) { return channel.getSymName() == name; });
+    return role.getDevice() && channel != channels.end() && !channel->getCarrier();
+  }
+  template <typename OpT> LogicalResult advance(OpT op, States &states, Progress next) {
+    bool staged = isStaged(op.getChannel());
+    if (next == Progress::kCopied && !staged) // program_c8
       return op.emitOpError() << "on channel '" << op.getChannel()
-                              << "' is out of order; expected once each: wait, release "
-                                 "of a received channel, acquire, publish of a sent one";
-    state = expected == Progress::kNone ? Progress::kHeld : Progress::kDone;
+                              << "' has nothing to copy; expected a channel of the host, in a role on a device";
+    Progress &state = states[op.getChannel()];
+    Progress expected = next == Progress::kHeld             ? Progress::kNone
+                        : next == Progress::kDone && staged ? Progress::kCopied
+                                                            : Progress::kHeld;
+    if (state != expected) // program_c2, program_c3, program_c8
+      return op.emitOpError() << "on channel '" << op.getChannel() << "' is out of order; expected once each: wait, "
+                              << (staged ? "upload, " : "") << "release of a received channel, acquire, "
+                              << (staged ? "download, " : "") << "publish of a sent one";
+    state = next;
     return success();
   }
   LogicalResult checkBound(Operation *op) { // program_c4
@@ -135,6 +152,8 @@ private:
     Progress state = (isIn ? received : sent).lookup(channel);
     if (state == Progress::kNone || (isIn && state == Progress::kDone))
       return op.emitOpError() << "uses a slot of channel '" << channel << "' outside of the time in which it is held";
+    if (isIn && state == Progress::kHeld && isStaged(channel)) // program_c8
+      return op.emitOpError() << "uses a message of channel '" << channel << "' that is not uploaded";
     return success();
   }
   LogicalResult checkDone(DoneOp op) { // program_c6

@@ -18,11 +18,13 @@
 //     for (;;) {
 //       rc = rt_begin(ctx);                     if (rc) return rc == RT_END ? RT_OK : rc;
 //       rc = rt_wait(ctx, c) ...                // the inputs of the first kernels, at least one
+//       rc = rt_upload(ctx, c);                 // on a device, after each wait: what the host carries
 //       rc = rt_bind(ctx);                      // once per microbatch: symbols, extents, arena
 //       rc = rt_check(ctx, a, b, "...") ...     // the constraints of the model
 //       rc = rt_acquire(ctx, c) ...             // output slots, in channel order
 //       k_1234(ctx, args, syms); rc = rt_done(ctx, step);
 //       rc = rt_set_symbol(ctx, s, b, ...)      // after a kernel that finds an extent
+//       rc = rt_download(ctx, c);               // on a device, before each publish: what the host carries
 //       rc = rt_publish(ctx, c);                // after its producing kernel
 //       rc = rt_release(ctx, c);                // after its last use
 //       rc = rt_end(ctx);
@@ -39,6 +41,7 @@
 //   3  steps name the storages of their results
 //   4  a note instead of the fingerprint alone
 //   5  roles on devices: device, device_number; how payloads travel between them: carrier
+//   6  programs on devices say when they copy: rt_upload, rt_download
 //
 //===----------------------------------------------------------------------===//
 #ifndef PENSTOCK_RT_ABI_H
@@ -50,7 +53,7 @@
 extern "C" {
 #endif
 
-#define RT_ABI_VERSION 5
+#define RT_ABI_VERSION 6
 
 /// Base of every buffer that a kernel gets: arena, slots, weights and workspaces alike.
 #define RT_ALIGNMENT 64
@@ -124,7 +127,7 @@ enum rt_direction { RT_CHANNEL_IN = 1, RT_CHANNEL_OUT = 2 };
 /// Where the bytes of one value live. rt_buffers() has one pointer per storage, in this order.
 enum rt_storage_kind {
   RT_STORAGE_ARENA = 0,      ///< in the role's arena; workspaces too
-  RT_STORAGE_CHANNEL_IN = 1, ///< slot of channel `index`, read-only, valid from rt_wait to rt_release
+  RT_STORAGE_CHANNEL_IN = 1, ///< slot of channel `index`, read-only, valid from rt_wait, or rt_upload, to rt_release
   RT_STORAGE_CHANNEL_OUT =
       2,                   ///< slot of channel `index`, valid from rt_acquire to rt_end; readable after rt_publish too
   RT_STORAGE_WEIGHT = 3,   ///< `offset` in the role's weights file, read-only
@@ -215,9 +218,13 @@ typedef struct rt_role_desc {
 /// Starts the next microbatch: waits for the first input channel of the role's table. RT_END when the stream is over
 /// (the end has then been received from every input and passed on to every output).
 RT_NODISCARD int32_t rt_begin(rt_ctx *ctx);
-/// The next message of an input channel; its storage's pointer becomes valid. All inputs of one microbatch must carry
-/// the same request, microbatch and symbol values; one that lacks the value of a data symbol agrees with any.
+/// The next message of an input channel; its storage's pointer becomes valid, unless rt_upload is to follow. All inputs
+/// of one microbatch must carry the same request, microbatch and symbol values; one that lacks the value of a data
+/// symbol agrees with any.
 RT_NODISCARD int32_t rt_wait(rt_ctx *ctx, int32_t channel);
+/// In a role on a device, after the rt_wait of a channel that the host carries: begins to copy the message to the
+/// device, through pinned memory; its storage's pointer becomes valid. Kernels that are called later find it there.
+RT_NODISCARD int32_t rt_upload(rt_ctx *ctx, int32_t channel);
 /// After the first wait of a microbatch: symbol values from its header, extents evaluated, free arena placed (planned
 /// at the first sight of a tuple of symbol values, then cached), and the messages' shapes checked against the tables.
 RT_NODISCARD int32_t rt_bind(rt_ctx *ctx);
@@ -233,7 +240,11 @@ RT_NODISCARD int32_t rt_set_symbol(rt_ctx *ctx, int32_t symbol, int32_t storage,
 /// The next free slot of an output channel; its storage's pointer becomes valid. After rt_bind, and after each
 /// rt_set_symbol that the message's extents need.
 RT_NODISCARD int32_t rt_acquire(rt_ctx *ctx, int32_t channel);
-/// The acquired slot is complete; consumers see it, in publish order, with the microbatch's header.
+/// In a role on a device, before the rt_publish of a channel that the host carries: what the kernels called so far
+/// write to the acquired slot is copied to pinned memory, once they have. Waits for nothing.
+RT_NODISCARD int32_t rt_download(rt_ctx *ctx, int32_t channel);
+/// The acquired slot is complete; consumers see it, in publish order, with the microbatch's header. After rt_download
+/// they see it once the copy is there, at the latest before this role waits for another.
 RT_NODISCARD int32_t rt_publish(rt_ctx *ctx, int32_t channel);
 /// The received slot is not read again by this role.
 RT_NODISCARD int32_t rt_release(rt_ctx *ctx, int32_t channel);

@@ -30,7 +30,7 @@ enum class Activity : uint32_t { kStarting, kRunning, kWaiting, kAcquiring, kEnd
 
 /// One event of the measured timeline.
 struct TraceEvent {
-  enum Kind : int32_t { kRun, kWait, kSend };
+  enum Kind : int32_t { kRun, kWait, kSend, kUpload, kDownload };
   int64_t beginNs, endNs;
   int64_t ordinal; ///< microbatch, counted from the start of the stream
   int64_t request, microbatch;

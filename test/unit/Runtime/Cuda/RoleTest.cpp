@@ -74,16 +74,39 @@ void addKernels() {
 
 uint64_t word(const void *data) { return reinterpret_cast<uintptr_t>(data); }
 
+/// What the calls of the program have asked the device for.
+struct Asked {
+  int64_t copiesIn = 0, copiesOut = 0, queries = 0;
+  static Asked total() {
+    return {standin::numCalls("cuMemcpyHtoDAsync"), standin::numCalls("cuMemcpyDtoHAsync"),
+            standin::numCalls("cuEventQuery")};
+  }
+};
+std::map<std::string, Asked> *askedBy = nullptr; ///< by the words of the call; null: nobody wants to know
+
+template <typename Call> int32_t noting(const char *words, const Call &call) {
+  if (!askedBy)
+    return call();
+  Asked before = Asked::total(), &asked = (*askedBy)[words];
+  int32_t code = call();
+  Asked after = Asked::total();
+  asked.copiesIn += after.copiesIn - before.copiesIn;
+  asked.copiesOut += after.copiesOut - before.copiesOut;
+  asked.queries += after.queries - before.queries;
+  return code;
+}
+
 #define RT_TRY(CALL)                                                                                                   \
-  if (int32_t code = (CALL))                                                                                           \
+  if (int32_t code = noting(#CALL, [&] { return (CALL); }))                                                            \
   return code
 int32_t program(rt_ctx *ctx) {
   void *const *buffers = rt_buffers(ctx);
   const int64_t *extents = rt_extents(ctx);
   for (;;) {
-    if (int32_t code = rt_begin(ctx))
+    if (int32_t code = noting("rt_begin(ctx)", [&] { return rt_begin(ctx); }))
       return code == RT_END ? int32_t(RT_OK) : code;
     RT_TRY(rt_wait(ctx, 0));
+    RT_TRY(rt_upload(ctx, 0));
     RT_TRY(rt_bind(ctx));
     RT_TRY(rt_acquire(ctx, 1));
     uint64_t count = uint64_t(extents[0] / 4);
@@ -96,11 +119,11 @@ int32_t program(rt_ctx *ctx) {
     rt_cuda_launch(ctx, &kKernels[1], 0, grid, 0, finish);
     rt_cuda_launch(ctx, &kKernels[1], 1, one, 0, &finish[2]);
     RT_TRY(rt_done(ctx, 1));
+    RT_TRY(rt_download(ctx, 1));
     RT_TRY(rt_publish(ctx, 1));
     RT_TRY(rt_end(ctx));
   }
 }
-#undef RT_TRY
 
 const rt_device kDevice = {"cuda",
                            [](const rt_role_desc &role, Transport &host, const RunControl &control,
@@ -109,8 +132,9 @@ const rt_device kDevice = {"cuda",
                                                                  Span<const rt_cuda_kernel *const>{kCode, 3});
                            }};
 
-/// Requests of so many rows each, one after the other.
-Status runRequests(const std::vector<int64_t> &rows, const std::function<void(rt_role_desc &)> &change = nullptr) {
+/// Requests of so many rows each, one after the other. `fault`: planted in the role. `trace`: to be filled.
+Status runRequests(const std::vector<int64_t> &rows, const std::function<void(rt_role_desc &)> &change = nullptr,
+                   const std::string &fault = std::string(), json *trace = nullptr) {
   addKernels();
   TemporaryFolder folder;
   writeFile(folder.path + "/plan.json", chainPlan(1, false).dump());
@@ -124,6 +148,9 @@ Status runRequests(const std::vector<int64_t> &rows, const std::function<void(rt
   SessionOptions options;
   options.roles = {&role};
   options.timeoutNs = 5000 * kMs;
+  options.traceEvents = trace ? 1000 : 0;
+  if (!fault.empty())
+    options.faults[0] = fault;
   std::unique_ptr<Session> session;
   Status status = Session::open(folder.path, options, session);
   for (size_t i = 0; i < rows.size() && status.ok(); ++i) {
@@ -137,6 +164,10 @@ Status runRequests(const std::vector<int64_t> &rows, const std::function<void(rt
       EXPECT_EQ(values[k], float(i) + float(k) + 1 + 0.5f + float(k % 4) + 100 * float(i)) << "request " << i;
   }
   Status closed = session ? session->close() : Status();
+  if (trace) {
+    EXPECT_TRUE(session->writeTrace(folder.path + "/trace.json").ok());
+    *trace = json::parse(readFile(folder.path + "/trace.json"));
+  }
   return status.ok() ? closed : status;
 }
 
@@ -152,6 +183,96 @@ TEST(DeviceRole, stream) {
   standin::checkLeaks();
   EXPECT_EQ(faultWords(), "");
 }
+
+// The program says when is copied: an upload and a download begin one copy each, and neither a download nor what
+// follows it asks whether the device is done; that is left to the wait for the next input.
+TEST(DeviceRole, copiesAreCalls) {
+  standin::reset();
+  std::map<std::string, Asked> found;
+  askedBy = &found;
+  Status status = runRequests({3, 3, 3, 3});
+  askedBy = nullptr;
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(found.size(), 11u);
+  for (const auto &[call, asked] : found) {
+    EXPECT_EQ(asked.copiesIn, call == "rt_upload(ctx, 0)" ? 4 : 0) << call;
+    EXPECT_EQ(asked.copiesOut, call == "rt_download(ctx, 1)" ? 4 : 0) << call;
+  }
+  for (const char *call : {"rt_download(ctx, 1)", "rt_publish(ctx, 1)", "rt_end(ctx)"})
+    EXPECT_EQ(found.at(call).queries, 0) << call;
+  EXPECT_GE(found.at("rt_begin(ctx)").queries, 4);
+  EXPECT_EQ(faultWords(), "");
+}
+
+// Copies are in the timeline, each with its tensor, in the order of the calls.
+TEST(DeviceRole, copiesAreTraced) {
+  standin::reset();
+  json trace;
+  Status status = runRequests({2, 2}, nullptr, "", &trace);
+  EXPECT_TRUE(status.ok()) << status.message();
+  std::vector<std::string> events;
+  for (const json &event : trace["traceEvents"])
+    if (event["ph"] == "X" && event["name"] == "microbatch 1")
+      events.push_back(event["cat"].get<std::string>() + " " + event["args"].value("tensor", ""));
+  EXPECT_EQ(events, (std::vector<std::string>{"wait x", "upload x", "send /h1", "download /h1", "run "}));
+}
+
+// Copies can be made to fail like other calls.
+TEST(DeviceRole, copiesFail) {
+  for (const auto &[fault, words] : std::map<std::string, std::string>{
+           {"upload:2:fail", "planted failure at call 2 (upload) on channel 'c0'"},
+           {"download:1:fail", "planted failure at call 1 (download) on channel 'c1'"}}) {
+    standin::reset();
+    Status status = runRequests({2, 2}, nullptr, fault);
+    EXPECT_EQ(status.code(), Code::kFault) << status.message();
+    EXPECT_NE(status.message().find(words), std::string::npos) << status.message();
+    standin::checkLeaks();
+    EXPECT_EQ(faultWords(), "");
+  }
+}
+
+// A program that leaves a copy out, or asks for one that cannot be, ends with the name of the call.
+TEST(DeviceRole, copiesInOrder) {
+  auto expect = [](int32_t (*wrong)(rt_ctx *), const char *words) {
+    standin::reset();
+    Status status = runRequests({2}, [&](rt_role_desc &role) { role.program = wrong; });
+    EXPECT_EQ(status.code(), Code::kProgram) << words;
+    EXPECT_NE(status.message().find(words), std::string::npos) << status.message();
+  };
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
+        return rt_release(ctx, 0);
+      },
+      "called rt_release on channel 0, expected rt_upload first");
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
+        RT_TRY(rt_upload(ctx, 0));
+        return rt_upload(ctx, 0);
+      },
+      "called rt_upload on channel 0, expected a received input channel");
+  expect([](rt_ctx *ctx) -> int32_t { return rt_upload(ctx, 0); }, "called rt_upload on channel 0");
+  expect([](rt_ctx *ctx) -> int32_t { return rt_upload(ctx, 7); }, "called rt_upload on channel 7");
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
+        RT_TRY(rt_upload(ctx, 0));
+        RT_TRY(rt_bind(ctx));
+        return rt_download(ctx, 1);
+      },
+      "called rt_download on channel 1, expected an acquired output channel");
+  expect(
+      [](rt_ctx *ctx) -> int32_t {
+        RT_TRY(rt_begin(ctx));
+        RT_TRY(rt_upload(ctx, 0));
+        RT_TRY(rt_bind(ctx));
+        RT_TRY(rt_acquire(ctx, 1));
+        return rt_publish(ctx, 1);
+      },
+      "called rt_publish on channel 1, expected rt_download first");
+}
+#undef RT_TRY
 
 // The devices that the process may see are dealt out in turn.
 TEST(DeviceRole, number) {

@@ -9,6 +9,7 @@ include "penstock/Dialect/Pipe/IR/PipeAttrs.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/IR/RegionKindInterface.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 //===----------------------------------------------------------------------===//
@@ -76,6 +77,7 @@ def Pipe_ChannelOp : Pipe_ModuleSymbolOp<"channel"> {
     * (C4) `depth` is at least 1; `delay` is not negative.
     * (C5) a channel from a stage to itself has a delay of at least 1.
     * (C6) the producing stage lists the channel among its writes, each consuming stage among its reads.
+    * (C7) `pipe.carrier`, if there is one, is "nccl", and each end is a stage with `pipe.device`.
 
     ```mlir
     pipe.channel @h from @s0 to [@s1, @s3] depth 4 tensor "relu_3" : tensor<4x8xf32>
@@ -187,7 +189,7 @@ def Pipe_ProgramOp : Pipe_ModuleSymbolOp<"program", [NoTerminator]> {
     Constraints:
     * (C1) it runs at least one stage, none twice; each exists.
     * (C2) no stage is run by two programs.
-    * (C3) it holds only `pipe.recv`, `pipe.run` and `pipe.send`.
+    * (C3) it holds only `pipe.recv`, `pipe.upload`, `pipe.run`, `pipe.download` and `pipe.send`.
     * (C4) whatever M is, each stage runs each microbatch exactly once, in ascending order.
     * (C5) `replicas` is at least 1, `base` 0 to 256, `round` 1 to 256, `period` positive.
 
@@ -210,13 +212,15 @@ def Pipe_ProgramOp : Pipe_ModuleSymbolOp<"program", [NoTerminator]> {
   let hasVerifier = 1;
 }
 
-class Pipe_ItemOp<string mnemonic> : Pipe_Op<mnemonic, [HasParent<"ProgramOp">, // recv_c1, send_c1
-                                                         DeclareOpInterfaceMethods<SymbolUserOpInterface>]>;
+class Pipe_ItemOp<string mnemonic, list<Trait> traits = []>
+    : Pipe_Op<mnemonic, !listconcat([HasParent<"ProgramOp">, // recv_c1, upload_c1, download_c1, send_c1
+                                     DeclareOpInterfaceMethods<SymbolUserOpInterface>], traits)>;
 
 def Pipe_RecvOp : Pipe_ItemOp<"recv"> {
   let summary = "waits for the next message of a channel";
   let description = [{
-    The n-th receive of a consumer meets the n-th send. Constraints:
+    The n-th receive of a consumer meets the n-th send. The message lies in memory of the host; that of a channel with
+    `pipe.carrier` lies on the device of its stage. Constraints:
     * (C1) the op is nested in a `pipe.program`.
     * (C2) `channel` names a `pipe.channel` that a stage of the program consumes.
     * (C3) the type is the channel's.
@@ -225,6 +229,42 @@ def Pipe_RecvOp : Pipe_ItemOp<"recv"> {
   let arguments = (ins FlatSymbolRefAttr:$channel);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$channel attr-dict `:` type($result)";
+  let extraClassDeclaration = [{
+    /// What runs on the message, uploaded or not; null: nothing does.
+    RunOp getRun();
+  }];
+}
+
+// Copies of a stage on a device, which the runtime stages: they pass through pinned memory, on streams of their own.
+class Pipe_CopyOp<string mnemonic> : Pipe_ItemOp<mnemonic, [SameOperandsAndResultType]> {
+  let arguments = (ins AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Pipe_UploadOp : Pipe_CopyOp<"upload"> {
+  let summary = "copies a message from the host to the device of its stage";
+  let description = [{
+    The copy is under way when the next item begins; what runs on `result` waits for it on the device. Constraints:
+    * (C1) the op is nested in a `pipe.program`.
+    * (C2) `value` is the message of the `pipe.recv` directly before it.
+    * (C3) `result` is used exactly once, by a `pipe.run`.
+
+    Which messages are uploaded is a constraint of `pipe.run`.
+
+    ```mlir
+    pipe.stage @s0(%x: tensor<4xf32>) -> (tensor<4xf32>) reads [@x] writes [@c0] attributes {pipe.device = "cuda"} {
+      ...
+    }
+    pipe.program @r0 runs [@s0] steady {
+      %0 = pipe.recv @x : tensor<4xf32>
+      %1 = pipe.upload %0 : tensor<4xf32>
+      %2 = pipe.run @s0(%1) : (tensor<4xf32>) -> tensor<4xf32>
+      %3 = pipe.download %2 : tensor<4xf32>
+      pipe.send %3 to @c0 : tensor<4xf32>
+    }
+    ```
+  }];
 }
 
 def Pipe_RunOp : Pipe_ItemOp<"run"> {
@@ -235,6 +275,8 @@ def Pipe_RunOp : Pipe_ItemOp<"run"> {
     * (C2) operands have the types of its reads, results of its writes.
     * (C3) operand i is received from `reads[i]`.
     * (C4) every result is sent, once.
+    * (C5) an operand is uploaded, and a result downloaded, exactly if the stage has `pipe.device` and the channel no
+      `pipe.carrier`.
 
     ```mlir
     %1 = pipe.run @s0(%0) microbatch 1 : (tensor<4x8xf32>) -> tensor<4x8xf32>
@@ -249,6 +291,21 @@ def Pipe_RunOp : Pipe_ItemOp<"run"> {
   }];
 }
 
+def Pipe_DownloadOp : Pipe_CopyOp<"download"> {
+  let summary = "copies a result from the device of its stage to the host";
+  let description = [{
+    The copy begins when the device has made `value`; neither this item nor the send behind it waits for that. The
+    message goes to its consumers once the copy is there, at the latest before its role waits for anything else.
+
+    Constraints:
+    * (C1) the op is nested in a `pipe.program`.
+    * (C2) `value` is a result of a `pipe.run`.
+    * (C3) `result` is used exactly once, by the `pipe.send` directly behind the op.
+
+    Which results are downloaded is a constraint of `pipe.run`; `pipe.upload` has an example.
+  }];
+}
+
 def Pipe_SendOp : Pipe_ItemOp<"send"> {
   let summary = "publishes a tensor to the consumers of a channel";
   let description = [{
@@ -260,7 +317,7 @@ def Pipe_SendOp : Pipe_ItemOp<"send"> {
     * (C1) the op is nested in a `pipe.program`.
     * (C2) `channel` names a `pipe.channel` whose producer is a stage of that program.
     * (C3) the type of `value` is the channel's.
-    * (C4) `value` is result i of a `pipe.run`, and `channel` is `writes[i]` of its stage.
+    * (C4) `value` is result i of a `pipe.run`, downloaded or not, and `channel` is `writes[i]` of its stage.
 
     ```mlir
     pipe.send %h to @h : tensor<4x8xf32>
@@ -269,6 +326,10 @@ def Pipe_SendOp : Pipe_ItemOp<"send"> {
   let arguments = (ins AnyRankedTensor:$value, FlatSymbolRefAttr:$channel,
                        DefaultValuedAttr<Pipe_MessageFlagAttr, "::penstock::pipe::MessageFlag::none">:$flags);
   let assemblyFormat = "$value `to` $channel (`flags` $flags^)? attr-dict `:` type($value)";
+  let extraClassDeclaration = [{
+    /// The result of a run that is sent, before its download if there is one; null: there is no run.
+    ::mlir::OpResult getOutput();
+  }];
 }
 
 #endif

@@ -155,7 +155,8 @@ def SchedulePass : Pass<"pipe-schedule", "::mlir::ModuleOp"> {
               are proved to run for every number of microbatches, and every kernel of `pipe.kernels` to have one owner; `period` is the predicted time between two results. A
               slot from stage i to stage j is held while a microbatch moves through stages i ... j, so that is the default
               depth, j - i + 1, or `max-depth` where that is less. A depth that is written already is kept. A remark
-              tells what each depth below the default costs.
+              tells what each depth below the default costs. What the host carries is uploaded behind its receive, and
+              downloaded before its send, if the stage has `pipe.device`.
     Does not: change stages.
 
     `roles` gives the role of each stage (`roles=0,1,0,1` runs stages 0 and 2 in one process); by default each stage is a

@@ -20,7 +20,8 @@ def Rt_RoleOp : Rt_Op<"role", [Symbol, SymbolTable, IsolatedFromAbove, SingleBlo
     which model, weights, cut, schedule and build a fingerprint stands for.
 
     With `device`, the kernels run on a device of that kind, and all values lie there; `device_number` counts the roles of
-    the plan that do, up to this one.
+    the plan that do, up to this one. Messages of its channels are copied to it and from it by `rt.upload` and `rt.download`,
+    unless they have a `carrier`.
 
     Constraints:
     * (C1) 0 <= `role` < `num_roles`; own stages are distinct and below `num_stages`.
@@ -202,6 +203,25 @@ def Rt_ProgramOp : Rt_TableOp<"program", [SingleBlock, NoTerminator]> {
     * (C5) a call uses a slot only between its wait and its release, or after its acquire.
     * (C6) each call is followed by the `rt.done` of its step; steps are counted from 0.
     * (C7) `rt.set_symbol` comes after `rt.bind`, and names a data symbol, a storage and an extent of the role.
+    * (C8) in a role with `device`, a received channel without `carrier` is uploaded once, between its wait and its
+      release, and a call uses its slot after that; a sent one is downloaded once, between its acquire and its publish.
+      No other channel is.
+
+    ```mlir
+    rt.program {
+      rt.begin
+      rt.wait @x
+      rt.upload @x
+      rt.bind
+      rt.acquire @y
+      rt.call "k_1a2b" buffers [0, 1] symbols 0
+      rt.done 0
+      rt.download @y
+      rt.publish @y
+      rt.release @x
+      rt.end
+    }
+    ```
   }];
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "attr-dict-with-keyword $body";
@@ -226,7 +246,9 @@ def Rt_BeginOp : Rt_CallOp<"begin", "rt_begin"> { let assemblyFormat = "attr-dic
 def Rt_BindOp : Rt_CallOp<"bind", "rt_bind"> { let assemblyFormat = "attr-dict"; }
 def Rt_EndOp : Rt_CallOp<"end", "rt_end"> { let assemblyFormat = "attr-dict"; }
 def Rt_WaitOp : Rt_ChannelCallOp<"wait", "rt_wait">;
+def Rt_UploadOp : Rt_ChannelCallOp<"upload", "rt_upload">;
 def Rt_AcquireOp : Rt_ChannelCallOp<"acquire", "rt_acquire">;
+def Rt_DownloadOp : Rt_ChannelCallOp<"download", "rt_download">;
 def Rt_PublishOp : Rt_ChannelCallOp<"publish", "rt_publish">;
 def Rt_ReleaseOp : Rt_ChannelCallOp<"release", "rt_release">;
 
