@@ -275,7 +275,10 @@ POINTS = (
         ("stages of compiled models, under every launcher", tests("e2e", r"test_nccl")))),
     Point("c5", "CUDA: mixed pipelines", (
         ("stages on CPUs and on GPUs in one plan, by the cluster file", tests("e2e lit", r"test_mixed_with_the_host|Driver/cuda\.test")),
-        ("copies to and from the device in the costs of a plan", tests("unit", r"Cluster.*Staging")))),
+        ("copies to and from the device in the costs of a plan", tests("unit", r"Cluster.*Staging")),
+        ("and in its IR, where they are needed and nowhere else",
+         tests("lit", r"Pipe/(ops-copies-invalid|schedule-devices)|Rt/program-devices-invalid|PipeToRt/devices")),
+        ("each is a call of the program, and happens there", tests("unit", r"DeviceRole\.copiesAreCalls")))),
     Point("c6", "CUDA: penstock doctor", (
         ("driver, devices, links, libraries, and what is missing", tests("lit unit", r"doctor-cuda|CudaDevice\.")),)),
     Point("c7", "CUDA: placement", (
@@ -287,7 +290,7 @@ POINTS = (
         ("misuse is found", tests("unit", r"CublasLtStandin")),
         ("kernels are cut where its epilogue ends", tests("lit", r"Target/Cuda/split-epilogues")),
         ("algorithms kept in the folder, and only what fits is taken", tests("unit e2e", r"TuningTest\.|algorithms_are_kept")),
-        ("attention of f32 is two products", tests("lit e2e", r"Target/Cuda/split-attention|test_cuda_attention.py::test_(products|cut)")),
+        ("attention of f32 is two products", tests("lit e2e", r"Target/Cuda/split-attention|test_cuda_attention.*test_(products|cut)")),
         ("inspect names the library", tests("lit", r"Driver/cuda-kernels")),
         ("our declarations are cuBLASLt's", here("unit", "CudaHeaders")))),
     Point("c9", "CUDA: convolutions and attention by cuDNN", (

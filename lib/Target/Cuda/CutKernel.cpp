@@ -1,4 +1,4 @@
-//===- CutKernel.cpp - One kernel becomes several ------------- -*- C++ -*-===//
+//===- CutKernel.cpp - Where kernels end ---------------------- -*- C++ -*-===//
 //
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,7 +7,9 @@
 
 #include "CutKernel.h"
 #include "penstock/Dialect/NN/Transforms/MakeKernel.h"
+#include "penstock/Dialect/NN/Transforms/Passes.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
@@ -88,6 +90,37 @@ SmallVector<nn::KernelOp> cutKernel(nn::KernelOp kernel, ArrayRef<Cut> cuts) {
     kernel.getResult(i).replaceAllUsesWith(value);
   kernel.erase();
   return parts;
+}
+
+bool joinCasts(nn::KernelOp kernel, function_ref<bool(nn::KernelOp)> mayRead) {
+  Block &body = kernel.getBody().front();
+  auto isCast = [](Operation &op) { return isa<nn::CastOp, nn::ReshapeOp>(op); };
+  if (kernel.getNumResults() != 1 || !kernel->hasOneUse() || !llvm::all_of(body.without_terminator(), isCast))
+    return false;
+  OpOperand &use = *kernel->use_begin();
+  auto reader = dyn_cast<nn::KernelOp>(use.getOwner());
+  if (!reader || !mayRead(reader))
+    return false;
+  unsigned number = use.getOperandNumber();
+  Block &readerBody = reader.getBody().front();
+  IRMapping mapping;
+  for (auto [argument, input] : llvm::zip_equal(body.getArguments(), kernel.getInputs())) {
+    reader.getInputsMutable().append(input);
+    mapping.map(argument, readerBody.addArgument(argument.getType(), argument.getLoc()));
+  }
+  OpBuilder builder = OpBuilder::atBlockBegin(&readerBody);
+  SmallVector<Attribute> tensors;
+  for (nn::KernelOp part : {reader, kernel})
+    if (auto list = part->getAttrOfType<ArrayAttr>(nn::kTensorsAttr))
+      llvm::append_range(tensors, list);
+  reader->setAttr(nn::kTensorsAttr, builder.getArrayAttr(tensors));
+  for (Operation &op : body.without_terminator())
+    builder.clone(op, mapping);
+  readerBody.getArgument(number).replaceAllUsesWith(mapping.lookup(body.getTerminator()->getOperand(0)));
+  readerBody.eraseArgument(number);
+  reader.getInputsMutable().erase(number);
+  kernel.erase();
+  return true;
 }
 
 } // namespace penstock::cuda

@@ -1,4 +1,4 @@
-//===- CutKernel.h - One kernel becomes several --------------- -*- C++ -*-===//
+//===- CutKernel.h - Where kernels end ------------------------ -*- C++ -*-===//
 //
 // Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -23,6 +23,10 @@ struct Cut {
 /// kernel's results. A later cut may use earlier ones; ops that several parts need are in each of them. The new
 /// kernels, in this order.
 llvm::SmallVector<nn::KernelOp> cutKernel(nn::KernelOp kernel, llvm::ArrayRef<Cut> cuts);
+
+/// Moves a kernel that only casts and reshapes into the one kernel that reads it, so that what is wider there is never
+/// in memory. False: it does more, others read it too, or `mayRead` says no to its reader.
+bool joinCasts(nn::KernelOp kernel, llvm::function_ref<bool(nn::KernelOp reader)> mayRead);
 
 } // namespace penstock::cuda
 

@@ -38,11 +38,17 @@ LibraryEnd findEnd(nn::KernelOp kernel) {
   return end;
 }
 
-bool split(nn::KernelOp kernel, Value end) {
+/// The rest of a kernel, which begins behind `end`; null: there is none.
+nn::KernelOp split(nn::KernelOp kernel, Value end) {
   if (llvm::is_contained(kernel.getBody().front().getTerminator()->getOperands(), end))
-    return false;
-  cutKernel(kernel, Cut{end, nameOf(kernel, end)});
-  return true;
+    return nn::KernelOp();
+  return cutKernel(kernel, Cut{end, nameOf(kernel, end)}).back();
+}
+
+/// Whether code is generated for a kernel, so that it reads what it likes.
+bool isGenerated(nn::KernelOp kernel) {
+  auto isLibrarys = [](Operation &op) { return isa<nn::MatmulOp, nn::ConvOp, nn::AttentionOp>(op); };
+  return !kernel.getDefines() && llvm::none_of(kernel.getBody().front(), isLibrarys);
 }
 
 /// Adds weights that are computed when the executables are linked.
@@ -146,6 +152,7 @@ struct CudaSplitEpiloguesPass : impl::CudaSplitEpiloguesPassBase<CudaSplitEpilog
     FilterTurner turner(weights);
     for (nn::KernelOp kernel : kernels)
       numTurned += !kernel.getDefines() && turner.run(kernel);
+    SmallVector<nn::KernelOp> rests;
     for (nn::KernelOp kernel : kernels) {
       LibraryEnd end = findEnd(kernel);
       if (!end.value)
@@ -153,8 +160,12 @@ struct CudaSplitEpiloguesPass : impl::CudaSplitEpiloguesPassBase<CudaSplitEpilog
       for (nn::ConstantOp constant : end.constants)
         outlineConstant(kernel, constant, weights);
       numOutlined += end.constants.size();
-      numSplit += split(kernel, end.value);
+      if (nn::KernelOp rest = split(kernel, end.value))
+        rests.push_back(rest);
     }
+    numSplit += rests.size();
+    for (nn::KernelOp rest : rests)
+      numJoined += joinCasts(rest, isGenerated);
   }
 };
 

@@ -266,7 +266,7 @@ void explain(void *self, int32_t code, char *words, int64_t numBytes) {
                       : code == kDeviceWrongImage  ? "the code was compiled for other chips"
                       : code == kDeviceNoKernel    ? "the code has no kernel of this name"
                       : code == kDeviceNoAlgorithm ? "cuBLASLt has no algorithm for it"
-                      : code == kDeviceNoPlan      ? "cuDNN has no engine for it"
+                      : code == kDeviceNoPlan      ? "cuDNN has no engine for it; some need libnvrtc.so.13"
                       : code >= kFirstOfDnn        ? cuda.dnn->wordsOf(code - kFirstOfDnn)
                       : code >= kFirstOfBlas       ? cuda.blas->wordsOf(code - kFirstOfBlas)
                                                    : nullptr;

@@ -31,6 +31,10 @@ int64_t askNccl(void *symbol) {
   int version = 0;
   return reinterpret_cast<int (*)(int *)>(symbol)(&version) == 0 ? version : 0;
 }
+int64_t askNvrtc(void *symbol) {
+  int major = 0, minor = 0;
+  return reinterpret_cast<int (*)(int *, int *)>(symbol)(&major, &minor) == 0 ? major * 10000 + minor * 100 : 0;
+}
 /// 13.1.0 is 130100 in cuBLASLt, 9.19.0 is 91900 in cuDNN, 2.28.9 is 22809 in NCCL.
 std::string wordsOf(int64_t version) {
   return text("%lld.%lld.%lld", (long long)(version / 10000), (long long)(version / 100 % 100),
@@ -39,6 +43,7 @@ std::string wordsOf(int64_t version) {
 constexpr LibraryRow kLibraries[] = {
     {"cuBLASLt", "libcublasLt.so.13", "cublasLtGetVersion", "cuBLAS 13", 130000, askSize},
     {"cuDNN", "libcudnn.so.9", "cudnnGetVersion", "cuDNN 9", 90000, askSize},
+    {"NVRTC", "libnvrtc.so.13", "nvrtcVersion", "NVRTC 13, which cuDNN compiles with", 130000, askNvrtc},
     {"NCCL", "libnccl.so.2", "ncclGetVersion", "NCCL 2.18 or newer", 21800, askNccl}};
 
 template <size_t N> void put(char (&to)[N], const std::string &words) { std::snprintf(to, N, "%s", words.c_str()); }

@@ -184,3 +184,44 @@ func.func @main(%x: tensor<1x5x5x4xbf16>) -> (tensor<1x3x3x6xbf16>, tensor<1x3x3
   }
   return %0, %1, %2 : tensor<1x3x3x6xbf16>, tensor<1x3x3x6xbf16>, tensor<1x5x5x6xbf16>
 }
+
+// -----
+
+// A rest that only casts is part of the kernel that reads it: nothing of f32 is in memory.
+// CHECK-LABEL: func.func @casts
+// CHECK:       %[[H:.*]] = nn.kernel "h" {{.*}} -> (tensor<4x8xbf16>)
+// CHECK:       nn.kernel "y" ins(%{{.*}} = %arg2 : tensor<8xf32>, %[[X:.*]] = %[[H]] : tensor<4x8xbf16>)
+// CHECK-NEXT:    %[[W:.*]] = nn.cast %[[X]] to f32
+// CHECK-NEXT:    nn.layer_norm %[[W]]
+// CHECK-NOT:   nn.kernel
+func.func @casts(%x: tensor<4x8xbf16>, %w: tensor<8x8xbf16>, %s: tensor<8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.kernel "k" ins(%i = %x : tensor<4x8xbf16>, %j = %w : tensor<8x8xbf16>) -> (tensor<4x8xf32>) {
+    %1 = nn.matmul %i, %j {nn.tensor = "h"} : tensor<4x8xbf16>, tensor<8x8xbf16>
+    %2 = nn.cast %1 to f32 : tensor<4x8xbf16>
+    nn.yield %2 : tensor<4x8xf32>
+  }
+  %3 = nn.kernel "y" ins(%i = %0 : tensor<4x8xf32>, %j = %s : tensor<8xf32>) -> (tensor<4x8xf32>) {
+    %4 = nn.layer_norm %i scale %j : tensor<8xf32> axis 1 {epsilon = 1.0e-5 : f64, nn.tensor = "y"} : tensor<4x8xf32>
+    nn.yield %4 : tensor<4x8xf32>
+  }
+  return %3 : tensor<4x8xf32>
+}
+
+// -----
+
+// It stays where a library reads it.
+// CHECK-LABEL: func.func @of_library
+// CHECK-COUNT-3: nn.kernel
+// CHECK:         nn.matmul
+func.func @of_library(%x: tensor<4x8xbf16>, %w: tensor<8x8xbf16>, %v: tensor<8x8xf32>) -> tensor<4x8xf32> {
+  %0 = nn.kernel "k" ins(%i = %x : tensor<4x8xbf16>, %j = %w : tensor<8x8xbf16>) -> (tensor<4x8xf32>) {
+    %1 = nn.matmul %i, %j {nn.tensor = "h"} : tensor<4x8xbf16>, tensor<8x8xbf16>
+    %2 = nn.cast %1 to f32 : tensor<4x8xbf16>
+    nn.yield %2 : tensor<4x8xf32>
+  }
+  %3 = nn.kernel "y" ins(%i = %0 : tensor<4x8xf32>, %j = %v : tensor<8x8xf32>) -> (tensor<4x8xf32>) {
+    %4 = nn.matmul %i, %j {nn.tensor = "y"} : tensor<4x8xf32>, tensor<8x8xf32>
+    nn.yield %4 : tensor<4x8xf32>
+  }
+  return %3 : tensor<4x8xf32>
+}

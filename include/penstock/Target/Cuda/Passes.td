@@ -118,9 +118,10 @@ def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
     Requires: kernels in the form of `nn-fuse-kernels`.
     Ensures:  a kernel that begins with a product of matrices which cuBLASLt does, or a convolution which cuDNN does, and
               goes on with something that the library does not do as well, is two kernels: as much as the library does,
-              and the rest. Constants that the library reads, such as a bias, are weights. Filters of convolutions whose
-              images have their channels last have theirs last too, in weights of their own.
-    Does not: touch other kernels, or join any.
+              and the rest; a rest that only casts, for one kernel of generated code, is part of that. Constants that the
+              library reads, such as a bias, are weights. Filters of convolutions whose images have their channels last have
+              theirs last too, in weights of their own.
+    Does not: touch other kernels.
 
     Before:
     ```mlir
@@ -151,6 +152,7 @@ def CudaSplitEpiloguesPass : Pass<"cuda-split-epilogues", "::mlir::ModuleOp"> {
     ```
   }];
   let statistics = [Statistic<"numSplit", "num-split", "kernels that were cut">,
+                    Statistic<"numJoined", "num-joined", "rests that are part of what reads them">,
                     Statistic<"numOutlined", "num-outlined", "constants that became weights">,
                     Statistic<"numTurned", "num-turned", "filters with their channels last">];
 }

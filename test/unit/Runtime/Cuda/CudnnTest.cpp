@@ -258,7 +258,7 @@ TEST_F(CudnnTest, failures) {
   ctx->kernelFailed = false;
   standin::failCall("cudnnBackendFinalize", 1, 3002);
   run(desc, reference);
-  EXPECT_EQ(ctx->kernelMessage, kConvolve + "cuDNN has no engine for it");
+  EXPECT_EQ(ctx->kernelMessage, kConvolve + "cuDNN has no engine for it; some need libnvrtc.so.13");
   for (const char *entry : {"cudnnBackendCreateDescriptor", "cudnnBackendSetAttribute", "cudnnBackendFinalize"})
     for (int64_t number : {1, 2, 7, 9}) {
       ctx->kernelFailed = false;
@@ -289,7 +289,7 @@ TEST_F(CudnnTest, noEngine) {
   desc.activation = RT_CUDA_CONVOLUTION_RELU;
   run(desc, Reference(desc, {1, 3, 6, 5}, {4, 3, 2, 2}));
   EXPECT_EQ(ctx->kernelMessage, "stage 0: cannot convolve 1x3x6x5 with 4x3x2x2 in kernel 'k_1' on device 0 (NVIDIA "
-                                "H200, sm_90): cuDNN has no engine for it");
+                                "H200, sm_90): cuDNN has no engine for it; some need libnvrtc.so.13");
 }
 
 // A convolution of another version of the compiler; one in a role without a device.

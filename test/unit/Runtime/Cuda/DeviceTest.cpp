@@ -144,9 +144,9 @@ TEST(CudaDevice, report) {
     EXPECT_STREQ(report.devices[1].arch, "sm_80");
     EXPECT_EQ(report.links[0][0], DeviceLink::kHost);
     EXPECT_EQ(report.links[0][1], nvlink ? DeviceLink::kPeerWithAtomics : DeviceLink::kPeer);
-    ASSERT_EQ(report.numLibraries, 3);
-    const char *versions[] = {"13.1.0", "9.19.0", "2.28.9"};
-    for (int32_t i = 0; i < 3; ++i) {
+    ASSERT_EQ(report.numLibraries, 4);
+    const char *versions[] = {"13.1.0", "9.19.0", "13.0.0", "2.28.9"};
+    for (int32_t i = 0; i < 4; ++i) {
       EXPECT_TRUE(report.libraries[i].works) << report.libraries[i].name;
       EXPECT_STREQ(report.libraries[i].version, versions[i]);
     }
