@@ -6,9 +6,11 @@ such lines. What is played runs at small shapes: a thread of a GPU costs the hos
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,18 +69,40 @@ def need_assembler():
         pytest.skip(f"no assembler: {toolkit() / 'bin/ptxas'} does not exist")
 
 
-@pytest.mark.parametrize("name", ASSEMBLED)
-def test_assembled_without_spills(name, tmp_path):
-    need_assembler()
+@contextlib.contextmanager
+def needs_mathematics():
+    """Around what compiles a model whose kernels may call libdevice's functions."""
     try:
-        functions = measure(name, tmp_path)
+        yield
     except runner.Failure as failure:
         if "libdevice" not in str(failure) or (toolkit() / "nvvm/libdevice").exists():
             raise
         pytest.skip("its kernels call functions of mathematics, which come with ./dev build --cuda")
+
+
+@pytest.mark.parametrize("name", ASSEMBLED)
+def test_assembled_without_spills(name, tmp_path):
+    need_assembler()
+    with needs_mathematics():
+        functions = measure(name, tmp_path)
     assert {function["arch"] for function in functions} == set(CHIPS.split(","))
     assert all(function["registers"] > 0 for function in functions)
     assert spills(functions) == read_table()[name]
+
+
+@pytest.mark.parametrize("name", ASSEMBLED)
+def test_one_to_four_stages(name, tmp_path):
+    """Folders of every model, for devices alone; a condition of a model's own cannot be cut."""
+    need_assembler()
+    model, path = find(name)
+    for stages in model.stages:
+        folder = tmp_path / "made.penstock"
+        with needs_mathematics():
+            runner.penstock("compile", path, *model.flags, "--target", "cuda", "--arch", CHIPS, "--stages", stages, "-o", folder,
+                            "--quiet", timeout_s=runner.COMPILE_TIMEOUT_S)
+        plan = json.loads((folder / "plan.json").read_text())
+        assert [stage["device"] for stage in plan["stages"]] == ["cuda"] * stages
+        shutil.rmtree(folder)
 
 
 def test_the_same_functions_for_any_number_of_stages(tmp_path):

@@ -245,6 +245,8 @@ POINTS = (
         ("objects as a runtime sees them", tests("unit", r"CudaObject")),
         ("no spills in kernels of trained models, for any number of stages",
          tests("e2e", r"assembled_without_spills|same_functions_for_any")),
+        ("every model in one to four stages", tests("e2e", r"test_cuda\.test_one_to_four_stages")),
+        ("and those exported with torch", exported_too(f"test_one_to_four_stages and ({' or '.join(TORCH)})")),
         ("no spills in kernels of models exported with torch", exported_too(f"test_assembled_without_spills and ({' or '.join(TORCH)})")),
         ("what has no code says why, and what to do", tests("lit", r"map-launches-invalid")))),
     Point("c2", "CUDA: every generated kernel executed on the CPU", (
