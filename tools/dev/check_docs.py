@@ -2,7 +2,8 @@
 """What documents point at is there, and every document can be reached.
 
 Findings: a relative link whose file or heading does not exist, a source file that is named (`lib/X/Y.cpp`) and does not exist, a
-document under docs that no links lead to from README.md, a line of README.md that is wider than 120 columns.
+document under docs that no links lead to from README.md, a decision that docs/README.md does not list, a line of README.md that
+is wider than 120 columns.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -13,6 +14,8 @@ import re
 import sources
 
 README = "README.md"
+LIST = pathlib.PurePosixPath("docs/README.md")
+DECISIONS = pathlib.PurePosixPath("docs/decisions")
 MAX_COLUMNS = 120
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CODE = re.compile(r"`[^`]*`")
@@ -85,13 +88,19 @@ def check_reached(texts):
             if path.parts[0] == "docs" and str(path) not in reached]
 
 
+def check_decisions(texts):
+    listed = {resolved(LIST, target)[0] for _, target in links(texts.get(LIST, ""))}
+    return [f"{path}:1: {LIST} does not list this decision" for path in texts
+            if path.parent == DECISIONS and str(path) not in listed]
+
+
 def check(root):
     root = pathlib.Path(root)
     texts = {path: (root / path).read_text() for path in sources.files(root, suffixes=(".md",))}
     wide = [f"{README}:{number}: {len(line)} columns; expected at most {MAX_COLUMNS}"
             for number, line in enumerate(texts.get(pathlib.PurePosixPath(README), "").splitlines(), 1)
             if len(line) > MAX_COLUMNS]
-    return check_links(root, texts) + check_named(root, texts) + check_reached(texts) + wide
+    return check_links(root, texts) + check_named(root, texts) + check_reached(texts) + check_decisions(texts) + wide
 
 
 if __name__ == "__main__":

@@ -197,6 +197,16 @@ def test_docs(tree, line, expected):
     assert findings == [] if expected is None else len(findings) == 1 and expected in findings[0]
 
 
+def test_every_decision_is_listed(tree):
+    root = tree(README_DOT_md="[a](docs/A.md) [docs](docs/README.md)\n", docs__README_DOT_md="[one](decisions/0001-one.md)\n",
+                docs__A_DOT_md="[two](decisions/0002-two.md)\n", docs__decisions__0001_minus_one_DOT_md="# One\n",
+                docs__decisions__0002_minus_two_DOT_md="# Two\n")
+    for path in (root / "docs/decisions").iterdir():
+        path.rename(path.with_name(path.name.replace("_minus_", "-")))
+    finding, = check_docs.check(root)
+    assert finding.startswith("docs/decisions/0002-two.md:1: docs/README.md does not list")
+
+
 @pytest.mark.parametrize("text, expected", [
     ('"""Doc."""\nimport os.path\nfrom a import b as c\nprint(os.sep, c)\n', []), ("", []),
     ('"""Doc."""\nimport re\n\ndef f():\n    import os\n', ["2: imports 're'", "5: imports 'os'"]),

@@ -154,49 +154,18 @@ bool canAttend(const State &graph) {
 // Numbers
 //===----------------------------------------------------------------------===//
 
-size_t Attention::Tensor::numBytes() const {
-  int64_t last = 0;
-  for (size_t i = 0; i < 4; ++i)
-    last += (dims[i] - 1) * strides[i];
-  return size_t(last + 1) * bytesOf(type);
-}
-
-char *Attention::Tensor::at(const std::array<int64_t, 4> &index) const {
-  int64_t place = 0;
-  for (size_t i = 0; i < 4; ++i)
-    place += dims[i] == 1 ? 0 : index[i] * strides[i];
-  return data + size_t(place) * bytesOf(type);
-}
-
-Attention::Tensor Attention::makeTensor(const State &state) {
-  Tensor tensor;
-  DataType type = state.number<DataType>(kTensorType);
-  tensor.dims = state.numbers(kTensorDims), tensor.strides = state.numbers(kTensorStrides);
-  tensor.type = type == kFloat32 ? Float::kF32 : type == kFloat16 ? Float::kF16 : Float::kBF16;
-  tensor.alignment = state.number<int64_t>(kTensorAlignment);
-  return tensor;
-}
-
 Outcome Attention::bind(const State &graph, const std::map<int64_t, char *> &data) {
   Parts parts;
   if (!read(graph, parts))
     return kBadParameter;
-  size_t numBound = 0;
-  bool isComplete = true;
-  auto take = [&](const Part &state) {
-    Tensor tensor = makeTensor(*state);
-    auto found = data.find(state->number<int64_t>(kTensorId));
-    isComplete &= found != data.end() && found->second;
-    tensor.data = isComplete ? found->second : nullptr;
-    ++numBound;
-    return tensor;
-  };
-  query = take(parts.query), key = take(parts.key), value = take(parts.value), result = take(parts.result);
+  Binder binder(data);
+  query = binder.take(parts.query), key = binder.take(parts.key), value = binder.take(parts.value);
+  result = binder.take(parts.result);
   hasMask = parts.mask != nullptr;
   if (hasMask)
-    mask = take(parts.mask);
-  Tensor factor = take(parts.scale);
-  if (!isComplete || numBound != data.size())
+    mask = binder.take(parts.mask);
+  Tensor factor = binder.take(parts.scale);
+  if (!binder.isComplete())
     return kBadParameter;
   std::memcpy(&scale, factor.data, sizeof(scale)); // of the host, read before the call returns
   return kSuccess;
@@ -213,16 +182,10 @@ std::vector<Access> Attention::accesses() const {
 }
 
 void Attention::checkPlaces() const {
-  std::vector<const Tensor *> all = {&query, &key, &value, &result};
+  std::vector<const Tensor *> read = {&query, &key, &value};
   if (hasMask)
-    all.push_back(&mask);
-  for (const Tensor *tensor : all) {
-    if (tensor != &result && tensor->data < result.data + result.numBytes() &&
-        result.data < tensor->data + tensor->numBytes())
-      addFault("out of place: an attention is written over what it reads");
-    if (reinterpret_cast<uintptr_t>(tensor->data) % uintptr_t(tensor->alignment) != 0)
-      addFault("out of place: a tensor that is not aligned as was said when the engine was chosen");
-  }
+    read.push_back(&mask);
+  checkPlacesOf("an attention", read, result);
 }
 
 /// What each position has in a row, rounded as engines round it.

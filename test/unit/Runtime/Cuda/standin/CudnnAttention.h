@@ -7,10 +7,7 @@
 #ifndef PENSTOCK_TEST_STANDIN_CUDNNATTENTION_H
 #define PENSTOCK_TEST_STANDIN_CUDNNATTENTION_H
 
-#include "Cudnn.h"
-#include "Numbers.h"
-
-#include <array>
+#include "CudnnTensor.h"
 
 namespace standin {
 namespace dnn {
@@ -37,17 +34,6 @@ public:
   const char *name() const override { return "attention"; }
 
 private:
-  struct Tensor {
-    char *data = nullptr;
-    std::vector<int64_t> dims, strides;
-    Float type = Float::kF32;
-    int64_t alignment = 1;
-    size_t numBytes() const;
-    /// Of an axis with one element, every index is that element's.
-    char *at(const std::array<int64_t, 4> &index) const;
-    float get(const std::array<int64_t, 4> &index) const { return load(at(index), type); }
-  };
-  static Tensor makeTensor(const State &state);
   std::vector<double> weigh(int64_t image, int64_t head, int64_t row) const;
 
   Tensor query, key, value, mask, result;

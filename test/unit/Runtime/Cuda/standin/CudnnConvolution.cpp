@@ -188,42 +188,24 @@ bool canDo(const State &graph, Engine engine) {
 // Numbers
 //===----------------------------------------------------------------------===//
 
-Convolution::Tensor Convolution::makeTensor(const State &state) {
-  Tensor tensor;
-  DataType type = state.number<DataType>(kTensorType);
-  tensor.dims = state.numbers(kTensorDims), tensor.strides = state.numbers(kTensorStrides);
-  tensor.type = type == kFloat32 ? Float::kF32 : type == kFloat16 ? Float::kF16 : Float::kBF16;
-  tensor.alignment = state.number<int64_t>(kTensorAlignment);
-  return tensor;
-}
-
 Outcome Convolution::bind(const State &graph, const std::map<int64_t, char *> &data) {
-  bool isComplete = true;
-  size_t numBound = 0;
-  auto take = [&](const std::shared_ptr<State> &state) {
-    Tensor tensor = makeTensor(*state);
-    auto found = data.find(state->number<int64_t>(kTensorId));
-    isComplete &= found != data.end() && found->second;
-    tensor.data = isComplete ? found->second : nullptr;
-    ++numBound;
-    return tensor;
-  };
+  Binder binder(data);
   const std::vector<std::shared_ptr<State>> &operations = graph.parts.at(kGraphOperations);
   const State &forward = *operations.front(), &convolution = convolutionOf(graph);
-  input = take(forward.part(kForwardInput)), filter = take(forward.part(kForwardFilter));
+  input = binder.take(forward.part(kForwardInput)), filter = binder.take(forward.part(kForwardFilter));
   std::shared_ptr<State> last = forward.part(kForwardResult);
   for (size_t i = 1; i < operations.size(); ++i) {
     last = operations[i]->part(kOperationResult);
     if (modeOf(*operations[i]) == kRelu)
       hasRelu = true;
     else
-      summands.push_back(take(operations[i]->part(kOperationOther)));
+      summands.push_back(binder.take(operations[i]->part(kOperationOther)));
   }
-  result = take(last);
+  result = binder.take(last);
   strides = convolution.numbers(kConvolutionStrides), dilations = convolution.numbers(kConvolutionDilations);
   pads = convolution.numbers(kConvolutionPrePads);
   roundsFactors = engine == Engine::kTf32 && input.type == Float::kF32;
-  return isComplete && numBound == data.size() ? kSuccess : kBadParameter;
+  return binder.isComplete() ? kSuccess : kBadParameter;
 }
 
 std::vector<Access> Convolution::accesses() const {
@@ -239,13 +221,7 @@ void Convolution::checkPlaces() const {
   std::vector<const Tensor *> read = {&input, &filter};
   for (const Tensor &summand : summands)
     read.push_back(&summand);
-  for (const Tensor *tensor : read)
-    if (tensor->data < result.data + result.numBytes() && result.data < tensor->data + tensor->numBytes())
-      addFault("out of place: a convolution is written over what it reads");
-  read.push_back(&result);
-  for (const Tensor *tensor : read)
-    if (reinterpret_cast<uintptr_t>(tensor->data) % uintptr_t(tensor->alignment) != 0)
-      addFault("out of place: a tensor that is not aligned as was said when the engine was chosen");
+  checkPlacesOf("a convolution", read, result);
 }
 
 double Convolution::sumAt(int64_t n, int64_t k, int64_t h, int64_t w) const {
@@ -258,7 +234,7 @@ double Convolution::sumAt(int64_t n, int64_t k, int64_t h, int64_t w) const {
       for (int64_t j = 0; j < filter.dims[3]; ++j) {
         int64_t row = h * strides[0] - pads[0] + i * dilations[0], column = w * strides[1] - pads[1] + j * dilations[1];
         if (row >= 0 && row < input.dims[2] && column >= 0 && column < input.dims[3])
-          sum += factor(input.get(n, firstChannel + c, row, column)) * factor(filter.get(k, c, i, j));
+          sum += factor(input.get({n, firstChannel + c, row, column})) * factor(filter.get({k, c, i, j}));
       }
   return sum;
 }
@@ -270,8 +246,8 @@ void Convolution::run() const {
         for (int64_t w = 0; w < result.dims[3]; ++w) {
           double sum = sumAt(n, k, h, w);
           for (const Tensor &summand : summands)
-            sum += summand.dims == result.dims ? summand.get(n, k, h, w) : summand.get(0, k, 0, 0);
-          store(result.at(n, k, h, w), result.type, hasRelu && sum < 0 ? 0 : sum);
+            sum += summand.dims == result.dims ? summand.get({n, k, h, w}) : summand.get({0, k, 0, 0});
+          store(result.at({n, k, h, w}), result.type, hasRelu && sum < 0 ? 0 : sum);
         }
 }
 

@@ -7,8 +7,7 @@
 #ifndef PENSTOCK_TEST_STANDIN_CUDNNCONVOLUTION_H
 #define PENSTOCK_TEST_STANDIN_CUDNNCONVOLUTION_H
 
-#include "Cudnn.h"
-#include "Numbers.h"
+#include "CudnnTensor.h"
 
 namespace standin {
 namespace dnn {
@@ -35,18 +34,6 @@ public:
   const char *name() const override { return "convolution"; }
 
 private:
-  struct Tensor {
-    char *data = nullptr;
-    std::vector<int64_t> dims, strides;
-    Float type = Float::kF32;
-    int64_t alignment = 1;
-    size_t numBytes() const { return size_t(dims[0] * dims[1] * dims[2] * dims[3]) * bytesOf(type); }
-    char *at(int64_t n, int64_t c, int64_t h, int64_t w) const {
-      return data + size_t(n * strides[0] + c * strides[1] + h * strides[2] + w * strides[3]) * bytesOf(type);
-    }
-    float get(int64_t n, int64_t c, int64_t h, int64_t w) const { return load(at(n, c, h, w), type); }
-  };
-  static Tensor makeTensor(const State &state);
   double sumAt(int64_t n, int64_t k, int64_t h, int64_t w) const;
 
   Engine engine;
