@@ -54,6 +54,38 @@ std::optional<SmallVector<AffineExpr>> getWay(const StridedView &view, RankedTen
   return way;
 }
 
+/// Where the library leaves the result of an attention.
+struct Exit {
+  Value value;
+  SmallVector<AffineExpr> way;
+  SmallVector<Operation *> ops; ///< from the attention to the value
+};
+
+/// The last of those that have its elements, only they, and for which there is a way.
+Exit findExit(AttentionOp op) {
+  Exit found;
+  SmallVector<Operation *> behind;
+  for (Value value = op.getResult();; value = behind.back()->getResult(0)) {
+    StridedView view(typeOf(value));
+    if (llvm::all_of(llvm::reverse(behind), [&](Operation *maker) { return view.applyInverse(maker); }))
+      if (std::optional<SmallVector<AffineExpr>> way = getWay(view, typeOf(op.getResult())))
+        found = {value, *way, behind};
+    Operation *user = value.hasOneUse() ? *value.user_begin() : nullptr;
+    if (!isa_and_nonnull<ReshapeOp, TransposeOp>(user))
+      return found;
+    behind.push_back(user);
+  }
+}
+
+/// A mask is as it lies, perhaps seen in another shape; null: something computes it. `note`: gets the reshapes.
+BlockArgument findMaskInput(Value mask, function_ref<void(Operation *)> note) {
+  while (auto reshape = mask.getDefiningOp<ReshapeOp>()) {
+    note(reshape);
+    mask = reshape.getInput();
+  }
+  return dyn_cast<BlockArgument>(mask);
+}
+
 class Matcher {
 public:
   explicit Matcher(Block &body) : body(body), context(body.getParentOp()->getContext()) {
@@ -111,27 +143,15 @@ private:
   }
 
   bool takeResult(AttentionOp op, Value made) {
-    SmallVector<Operation *> behind;
-    for (Value value = made; value != op.getResult(); value = behind.back()->getOperand(0)) {
-      Operation *maker = value.getDefiningOp();
-      if (!value.hasOneUse() || !isa_and_nonnull<ReshapeOp, TransposeOp>(maker))
-        return false;
-      behind.push_back(maker);
-    }
-    StridedView view(typeOf(made));
-    for (Operation *maker : behind) {
-      seen.insert(maker);
-      if (!view.applyInverse(maker))
-        return false;
-    }
-    std::optional<SmallVector<AffineExpr>> way = getWay(view, typeOf(op.getResult()));
-    if (!way)
+    Exit exit = findExit(op);
+    if (exit.value != made)
       return false;
-    result.extents.append(*way);
-    return op.getResult().hasOneUse();
+    seen.insert(exit.ops.begin(), exit.ops.end());
+    result.extents.append(exit.way);
+    return true;
   }
 
-  /// A mask is as it lies, perhaps seen in another shape; each axis is the attention's or the same for all.
+  /// Each axis is the attention's, or the same for all.
   bool takeMask(AttentionOp op) {
     Value mask = op.getMask();
     if (!mask) {
@@ -150,11 +170,7 @@ private:
     if (typeOf(mask).getRank() > 4 || extentOf(mask, 0) != result.extents[RT_CUDA_ATTENTION_POSITIONS])
       return false;
     result.extents.append(extents);
-    while (auto reshape = mask.getDefiningOp<ReshapeOp>()) {
-      seen.insert(reshape);
-      mask = reshape.getInput();
-    }
-    auto argument = dyn_cast<BlockArgument>(mask);
+    BlockArgument argument = findMaskInput(mask, [&](Operation *reshape) { seen.insert(reshape); });
     if (!argument)
       return false;
     desc().mask = argument.getArgNumber();
@@ -188,21 +204,10 @@ bool isReadByCudnn(Value operand) {
   return place && getWay(place->view, typeOf(operand));
 }
 
-Value findCudnnResult(AttentionOp op) {
-  SmallVector<Operation *> behind;
-  Value found = op.getResult();
-  for (Value value = found; value.hasOneUse();) {
-    Operation *user = *value.user_begin();
-    if (!isa<ReshapeOp, TransposeOp>(user))
-      break;
-    behind.push_back(user);
-    value = user->getResult(0);
-    StridedView view(typeOf(value));
-    if (llvm::all_of(llvm::reverse(behind), [&](Operation *maker) { return view.applyInverse(maker); }) &&
-        getWay(view, typeOf(op.getResult())))
-      found = value;
-  }
-  return found;
+Value findCudnnResult(AttentionOp op) { return findExit(op).value; }
+
+bool isMaskReadByCudnn(Value mask) {
+  return findMaskInput(mask, [](Operation *) {}) != BlockArgument();
 }
 
 } // namespace penstock::cuda

@@ -35,6 +35,9 @@ bool canBeCudnns(nn::AttentionOp op);
 /// Whether a query, key or value lies in an input of its kernel so that the library can read it.
 bool isReadByCudnn(mlir::Value operand);
 
+/// The same of a mask.
+bool isMaskReadByCudnn(mlir::Value mask);
+
 /// The last value behind an attention in whose memory the library can leave the result; it has the same elements.
 mlir::Value findCudnnResult(nn::AttentionOp op);
 

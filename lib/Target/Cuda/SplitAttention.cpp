@@ -30,6 +30,25 @@ namespace {
 
 RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
+Value makeNumber(OpBuilder &b, Location loc, Type element, double number) {
+  auto type = RankedTensorType::get({}, element);
+  return b.create<ConstantOp>(loc, DenseElementsAttr::get(type, b.getFloatAttr(element, number)));
+}
+
+/// What is added to the score of a position that is not seen.
+constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+/// `value`, or zeros in the rows of which `scores` hides every position.
+SelectOp zeroHiddenRows(OpBuilder &b, Location loc, Value scores, Value value) {
+  auto max = ReduceKindAttr::get(b.getContext(), ReduceKind::max);
+  auto last = b.getDenseI64ArrayAttr(typeOf(scores).getRank() - 1);
+  Value top = b.create<ReduceOp>(loc, max, scores, last, b.getUnitAttr());
+  auto equal = CompareKindAttr::get(b.getContext(), CompareKind::eq);
+  Value hidden = b.create<CompareOp>(loc, equal, top, makeNumber(b, loc, typeOf(scores).getElementType(), kHidden));
+  Value zero = makeNumber(b, loc, typeOf(value).getElementType(), 0);
+  return b.create<SelectOp>(loc, hidden, zero, value);
+}
+
 /// The ops of an attention that stand for it.
 class Products {
 public:
@@ -84,10 +103,7 @@ private:
   Value widen(Value value) { return convert(value, b.getF32Type()); }
   Value narrow(Value value) { return convert(value, element); }
 
-  Value constant(double number) {
-    auto type = RankedTensorType::get({}, b.getF32Type());
-    return b.create<ConstantOp>(loc, DenseElementsAttr::get(type, b.getF32FloatAttr(float(number))));
-  }
+  Value constant(double number) { return makeNumber(b, loc, b.getF32Type(), number); }
   Value binary(BinaryKind kind, Value lhs, Value rhs) {
     return b.create<BinaryOp>(loc, BinaryKindAttr::get(b.getContext(), kind), lhs, rhs);
   }
@@ -103,7 +119,7 @@ private:
       return value;
     if (!typeOf(mask).getElementType().isInteger(1))
       return binary(BinaryKind::add, value, widen(mask));
-    return b.create<SelectOp>(loc, mask, value, constant(-std::numeric_limits<double>::infinity()));
+    return b.create<SelectOp>(loc, mask, value, constant(kHidden));
   }
 
   Value normalize(Value value) {
@@ -111,11 +127,7 @@ private:
     Value result = b.create<SoftmaxOp>(loc, value, axis);
     if (!op.getZeroMaskedRows())
       return result;
-    auto max = ReduceKindAttr::get(b.getContext(), ReduceKind::max);
-    Value top = b.create<ReduceOp>(loc, max, value, b.getDenseI64ArrayAttr(numDims - 1), b.getUnitAttr());
-    auto equal = CompareKindAttr::get(b.getContext(), CompareKind::eq);
-    Value hidden = b.create<CompareOp>(loc, equal, top, constant(-std::numeric_limits<double>::infinity()));
-    return b.create<SelectOp>(loc, hidden, constant(0), result);
+    return zeroHiddenRows(b, loc, value, result);
   }
 
   AttentionOp op;
@@ -180,7 +192,7 @@ public:
     guardRows(op);
     cutOperands(op, isReadByCudnn);
     if (op.getMask())
-      cutOperand(op.getMask(), ".mask", isReshapedInput);
+      cutOperand(op.getMask(), ".mask", isMaskReadByCudnn);
     attentionPart = cuts.size();
     Value made = findCudnnResult(op);
     if (!llvm::is_contained(kernel.getBody().front().getTerminator()->getOperands(), made))
@@ -193,26 +205,14 @@ public:
   }
 
 private:
-  static bool isReshapedInput(Value value) {
-    while (auto reshape = value.getDefiningOp<ReshapeOp>())
-      value = reshape.getInput();
-    return isa<BlockArgument>(value);
-  }
-
-  static Value constant(OpBuilder &b, AttentionOp op, double number) {
-    Type element = typeOf(op.getQuery()).getElementType();
-    auto type = RankedTensorType::get({}, element);
-    return b.create<ConstantOp>(op.getLoc(), DenseElementsAttr::get(type, b.getFloatAttr(element, number)));
-  }
-  static constexpr double kHidden = -std::numeric_limits<double>::infinity();
-
   /// The library adds masks, so that a condition has to become one.
   static void addMask(AttentionOp op) {
     Value mask = op.getMask();
     if (!mask || !typeOf(mask).getElementType().isInteger(1))
       return;
     OpBuilder b(op);
-    Value seen = constant(b, op, 0), hidden = constant(b, op, kHidden);
+    Type element = typeOf(op.getQuery()).getElementType();
+    Value seen = makeNumber(b, op.getLoc(), element, 0), hidden = makeNumber(b, op.getLoc(), element, kHidden);
     op.getMaskMutable().assign(b.create<SelectOp>(op.getLoc(), mask, seen, hidden).getResult());
   }
 
@@ -226,12 +226,7 @@ private:
       return;
     OpBuilder b(op->getContext());
     b.setInsertionPointAfter(op);
-    auto max = ReduceKindAttr::get(b.getContext(), ReduceKind::max);
-    auto equal = CompareKindAttr::get(b.getContext(), CompareKind::eq);
-    auto last = b.getDenseI64ArrayAttr(typeOf(mask).getRank() - 1);
-    Value top = b.create<ReduceOp>(op.getLoc(), max, mask, last, b.getUnitAttr());
-    Value isHidden = b.create<CompareOp>(op.getLoc(), equal, top, constant(b, op, kHidden));
-    auto guarded = b.create<SelectOp>(op.getLoc(), isHidden, constant(b, op, 0), op.getResult());
+    SelectOp guarded = zeroHiddenRows(b, op.getLoc(), mask, op.getResult());
     if (Attribute tensor = op->removeAttr(kTensorAttr))
       guarded->setAttr(kTensorAttr, tensor);
     op.getResult().replaceAllUsesExcept(guarded.getResult(), guarded);
