@@ -16,10 +16,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "BenchRunner.h"
+#include "CaseFlags.h"
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <cstdlib>
 #include <fstream>
 
 using namespace penstock;
@@ -29,30 +30,9 @@ using rt::Status;
 
 namespace {
 
-struct Options {
-  std::string folder, filter, jsonFile;
+struct Options : CaseFlags {
   BenchOptions bench;
 };
-
-bool parse(int argc, char **argv, Options &options) {
-  for (int i = 1; i < argc; ++i) {
-    std::string word = argv[i];
-    bool hasValue = i + 1 < argc;
-    if (word == "--filter" && hasValue)
-      options.filter = argv[++i];
-    else if (word == "--json" && hasValue)
-      options.jsonFile = argv[++i];
-    else if (word == "--least-ms" && hasValue)
-      options.bench.leastNs = std::atoll(argv[++i]) * 1000000;
-    else if (word == "--touch-kib" && hasValue)
-      options.bench.touchedBytes = std::atoll(argv[++i]) << 10;
-    else if (word[0] != '-' && options.folder.empty())
-      options.folder = word;
-    else
-      return false;
-  }
-  return !options.folder.empty() && options.bench.leastNs >= 0 && options.bench.touchedBytes > 0;
-}
 
 class Report {
 public:
@@ -152,10 +132,14 @@ private:
 
 int main(int argc, char **argv) {
   Options options;
-  if (!parse(argc, argv, options)) {
-    std::fprintf(stderr, "usage: gpu_bench FOLDER [--filter TEXT] [--json FILE] [--least-ms N] [--touch-kib N]\n");
-    return 2;
-  }
+  int64_t leastMs = options.bench.leastNs / 1000000, touchedKib = options.bench.touchedBytes >> 10;
+  auto addMore = [&](CLI::App &app) {
+    app.add_option("--least-ms", leastMs, "how long each measurement takes at least")->check(CLI::NonNegativeNumber);
+    app.add_option("--touch-kib", touchedKib, "the buffers that a kernel goes through")->check(CLI::PositiveNumber);
+  };
+  if (std::optional<int> status = parse(argc, argv, "Times kernels on a GPU.", options, addMore))
+    return *status;
+  options.bench.leastNs = leastMs * 1000000, options.bench.touchedBytes = touchedKib << 10;
   CaseFolder folder;
   if (Status status = CaseFolder::read(options.folder, /*hasContents=*/false, folder); !status.ok()) {
     std::fprintf(stderr, "gpu_bench: %s\n", status.message().c_str());

@@ -13,10 +13,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CaseFlags.h"
 #include "CaseRunner.h"
 
 #include "penstock/rt/Types.h"
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
@@ -39,28 +41,9 @@ constexpr int kSilenceMs = 120000;
 /// A device that is lost with so many cases will be lost with all.
 constexpr int kMaxLost = 100;
 
-struct Options {
-  std::string folder, filter, jsonFile;
+struct Options : CaseFlags {
   int64_t firstCase = -1; ///< of a worker
 };
-
-bool parse(int argc, char **argv, Options &options) {
-  for (int i = 1; i < argc; ++i) {
-    std::string word = argv[i];
-    bool hasValue = i + 1 < argc;
-    if (word == "--filter" && hasValue)
-      options.filter = argv[++i];
-    else if (word == "--json" && hasValue)
-      options.jsonFile = argv[++i];
-    else if (word == "--worker" && hasValue)
-      options.firstCase = std::atoll(argv[++i]);
-    else if (word[0] != '-' && options.folder.empty())
-      options.folder = word;
-    else
-      return false;
-  }
-  return !options.folder.empty();
-}
 
 /// The cases whose name has the filter in it.
 std::vector<size_t> select(const CaseFolder &folder, const std::string &filter) {
@@ -270,10 +253,9 @@ private:
 
 int main(int argc, char **argv) {
   Options options;
-  if (!parse(argc, argv, options)) {
-    std::fprintf(stderr, "usage: gpu_conformance FOLDER [--filter TEXT] [--json FILE]\n");
-    return 2;
-  }
+  auto addMore = [&](CLI::App &app) { app.add_option("--worker", options.firstCase)->group(""); };
+  if (std::optional<int> status = parse(argc, argv, "Runs kernels on a GPU and compares.", options, addMore))
+    return *status;
   CaseFolder folder;
   if (rt::Status status = CaseFolder::read(options.folder, /*hasContents=*/true, folder); !status.ok()) {
     std::fprintf(stderr, "gpu_conformance: %s\n", status.message().c_str());

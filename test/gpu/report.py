@@ -60,8 +60,8 @@ def promises_of(cases):
     for case in cases:
         kind, rest = case["name"].split(": ")
         name, batch, dtype = rest.rsplit(", ", 2)
-        if missing_of(case):
-            groups.setdefault((kind, batch, dtype), []).append((*missing_of(case), name))
+        if missing := missing_of(case):
+            groups.setdefault((kind, batch, dtype), []).append((*missing, name))
     for (kind, batch, dtype), found in groups.items():
         by_hand = kind in ("product", "convolution", "attention")
         promised = f"at most {MAX_SLOWER:.0%} slower than by hand" if by_hand else f"{MIN_BANDWIDTH:.0%} of a copy's bandwidth"

@@ -159,36 +159,36 @@ def same_bits(one, other):
     return all(a[name].tobytes() == b[name].tobytes() for a, b in zip(one, other) for name in a)
 
 
-def run_kernels(folder, sanitize):
-    """A row as of a model, from the program that runs the kernels' cases; `sanitize`: under compute-sanitizer."""
-    program, report = folder / "gpu_conformance", folder / "report.json"
+def run_program(program, shown, *checker):
+    """(status, words, lines, report) of a program that has its cases beside it; `shown`: how lines begin that go into the words."""
+    folder, report = program.parent, program.with_name("report.json")
     program.chmod(0o755)
-    checker = ("compute-sanitizer", "--tool", "memcheck", "--target-processes", "all", "--error-exitcode", "1") if sanitize else ()
     done = subprocess.run([*checker, str(program), str(folder), "--json", str(report)], capture_output=True, text=True,
                           errors="replace", env=environment())
     lines = done.stdout.splitlines() or done.stderr.splitlines() or ["it printed nothing"]
-    words = "; ".join([*(line for line in lines if line.startswith(("failed: ", "========= E")))][:MAX_WORDS] + [lines[-1]])
-    row = {"model": "kernels", "folder": "cases", "status": "pass" if done.returncode == 0 else "fail", "words": words}
-    if report.exists():
-        row["cases"] = json.loads(report.read_text())
-    print(f"{row['status']:4} kernels: {words}", flush=True)
-    return row
+    words = "; ".join([line for line in lines if line.startswith(shown)][:MAX_WORDS] + [lines[-1]])
+    return ("pass" if done.returncode == 0 else "fail", words, lines, json.loads(report.read_text()) if report.exists() else None)
+
+
+def row_of(model, folder, status, words, **reports):
+    """As of a model; reports that there are."""
+    print(f"{status:4} {model}: {words}", flush=True)
+    return {"model": model, "folder": folder, "status": status, "words": words,
+            **{key: report for key, report in reports.items() if report is not None}}
+
+
+def run_kernels(folder, sanitize):
+    """A row from the program that runs the kernels' cases; `sanitize`: under compute-sanitizer."""
+    checker = ("compute-sanitizer", "--tool", "memcheck", "--target-processes", "all", "--error-exitcode", "1") if sanitize else ()
+    status, words, _, report = run_program(folder / "gpu_conformance", ("failed: ", "========= E"), *checker)
+    return row_of("kernels", "cases", status, words, cases=report)
 
 
 def run_bench(folder):
-    """A row as of a model, from the program that times kernels."""
-    program, report = folder / "gpu_bench", folder / "report.json"
-    program.chmod(0o755)
-    done = subprocess.run([str(program), str(folder), "--json", str(report)], capture_output=True, text=True, errors="replace",
-                          env=environment())
-    lines = done.stdout.splitlines() or done.stderr.splitlines() or ["it printed nothing"]
-    words = "; ".join([*(line for line in lines if line.startswith(("failed: ", "skipped: ")))][:MAX_WORDS] + [lines[-1]])
-    row = {"model": "bench", "folder": "kernels", "status": "pass" if done.returncode == 0 else "fail", "words": words}
-    if report.exists():
-        row["bench"] = json.loads(report.read_text())
+    """A row from the program that times kernels."""
+    status, words, lines, report = run_program(folder / "gpu_bench", ("failed: ", "skipped: "))
     print("\n".join(lines[:-1]))
-    print(f"{row['status']:4} bench: {words}", flush=True)
-    return row
+    return row_of("bench", "kernels", status, words, bench=report)
 
 
 class Model:
