@@ -58,7 +58,7 @@ Status CudaDnn::prepare(const rt_cuda_attention_desc &desc, void *const *buffers
   used.mask = problem.hasMask ? buffers[desc.mask] : nullptr;
   used.workspace = scratchIn(buffers[desc.workspace]);
   call.buffers = used;
-  return find(problem, wordsOf(desc, problem), call);
+  return find(problem, [&] { return wordsOf(desc, problem); }, call);
 }
 
 } // namespace rt

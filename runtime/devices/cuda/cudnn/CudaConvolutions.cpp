@@ -60,7 +60,7 @@ Status CudaDnn::prepare(const rt_cuda_convolution_desc &desc, void *const *buffe
   used.residual = problem.hasResidual ? buffers[desc.residual] : nullptr;
   used.result = buffers[desc.result], used.workspace = scratchIn(buffers[desc.workspace]);
   call.buffers = used;
-  return find(problem, wordsOf(desc, problem), call);
+  return find(problem, [&] { return wordsOf(desc, problem); }, call);
 }
 
 } // namespace rt

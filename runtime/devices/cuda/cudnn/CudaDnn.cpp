@@ -47,14 +47,6 @@ Status CudaDnn::checkOpen(const CudaDnnCall &call) const {
                        call.name);
 }
 
-Status CudaDnn::find(const DnnProblem &problem, const std::string &words, CudaDnnCall &call) {
-  const Device &device = stage.device();
-  auto make = [&](void **plan) { return device.makeDnnPlan(device.self, &problem, plan); };
-  if (int32_t code = plans.find(problem, make, call))
-    return deviceFailure(device, stage.who(), words.c_str(), code);
-  return Status();
-}
-
 Status CudaDnn::begin(const CudaDnnCall &call) {
   const Device &device = stage.device();
   if (int32_t code = device.runDnnPlan(device.self, call.plan, &call.buffers, stage.compute().handle))

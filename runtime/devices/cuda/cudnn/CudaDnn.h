@@ -54,8 +54,14 @@ public:
 
 private:
   Status checkOpen(const CudaDnnCall &call) const;
-  /// `words`: the problem, for messages.
-  Status find(const DnnProblem &problem, const std::string &words, CudaDnnCall &call);
+  /// `words`: says the problem, for messages: every call comes here, and next to none fails.
+  template <typename Words> Status find(const DnnProblem &problem, const Words &words, CudaDnnCall &call) {
+    const Device &device = stage.device();
+    auto make = [&](void **plan) { return device.makeDnnPlan(device.self, &problem, plan); };
+    if (int32_t code = plans.find(problem, make, call))
+      return deviceFailure(device, stage.who(), words().c_str(), code);
+    return Status();
+  }
 
   DeviceStage &stage;
   bool isOpen = false;
