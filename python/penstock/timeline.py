@@ -1,8 +1,9 @@
 """Draws the timeline of a pipeline: python -m penstock.timeline TRACE.json [PREDICTED.json] -o OUT.png
 
 TRACE is what `penstock run --trace` writes: Chrome trace events, one process per stage, complete events with category
-run, wait (for an input) or send (for a free slot); others, such as the copies of stages on devices, are left out. Each stage is a row, each microbatch a box; fill, steady part and
-drain are marked. A second trace is drawn beneath the first, row by row. Exit status 2 if a trace cannot be used.
+run, wait (for an input) or send (for a free slot); others, such as the copies of stages on devices, are left out. Each stage
+is a row, each microbatch a box; fill, steady part and drain are marked. A second trace is drawn beneath the first, row by
+row. Exit status 2 if a trace cannot be used.
 """
 # Part of Penstock, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
